@@ -26,7 +26,7 @@ let package = Package(
         .library(name: "TidemarkPlanning", targets: ["Planning", "Recovery"]),
     ],
     targets: [
-        // C libraries, and the little C that Swift can't say.
+        // C libraries, and C code for what Swift can't express.
         .systemLibrary(name: "CPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
@@ -39,7 +39,7 @@ let package = Package(
         .target(name: "CChecksum", cSettings: optimized),
         .target(name: "CLinux", cSettings: optimized),
 
-        // The house, from the ground up; imports point downwards only (docs/architecture.md).
+        // Modules from the lowest up; each imports only lower ones (docs/architecture.md).
         module("Messages", []),
         module("Platform", ["CLinux", "Messages"]),
         module("WAL", ["CChecksum", "Messages"]),

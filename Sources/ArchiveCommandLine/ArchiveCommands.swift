@@ -6,18 +6,18 @@ import Platform
 import Repository
 import WAL
 
-/// What PostgreSQL starts for every WAL file, and at the end of a recovery: `archive-push`, `archive-get` and
-/// `recovery-end`. Either executable serves them, with the same exit statuses.
+/// The commands that PostgreSQL runs for every WAL file, and at the end of a recovery: `archive-push`, `archive-get`
+/// and `recovery-end`. Both executables have them, with the same exit statuses.
 public enum ArchiveCommands {
     /// Runs the command if it is one of these.
     ///
-    /// It is the process's only work: signals, the file mode mask and the user are changed for good.
+    /// It is the process's only work: signals, the umask and the user are changed permanently.
     ///
     /// - Parameter line: the command line, with the program's name in front.
-    /// - Returns: the exit status; nil when the line is for somebody else, such as one that asks for help.
+    /// - Returns: the exit status; nil for other commands, such as a request for help.
     public static func run(_ line: [String]) -> Int32? {
         let rest = Array(line.dropFirst())
-        // Help for whoever types; beside a segment's name it would end a recovery with "delivered".
+        // Help is only printed without a segment's name: with one, exit status 0 would mean "delivered".
         let isOwn = [Grammar.archivePush, .archiveGet, .recoveryEnd].contains { $0.command == rest.first }
         if isOwn, rest.dropFirst().contains(where: { $0 == "--help" || $0 == "-h" }) {
             guard !rest.dropFirst().contains(where: { !$0.hasPrefix("-") }) else {
@@ -30,8 +30,8 @@ public enum ArchiveCommands {
             }
             return nil
         }
-        // PostgreSQL takes 1 to 125 of a restore_command for "there is no such segment" and ends the recovery: a slip in one
-        // that means archive-get must not read as that.
+        // PostgreSQL takes 1 to 125 of a restore_command for "there is no such segment" and ends the recovery: a
+        // mistake in an archive-get command line must not return these.
         if rest.first?.hasPrefix("-") == true, rest.contains("archive-get") {
             Log()(
                 .error,
@@ -44,7 +44,7 @@ public enum ArchiveCommands {
         case "archive-push": return push(rest.dropFirst())
         case "archive-get": return get(rest.dropFirst())
         case "recovery-end": return endRecovery(rest.dropFirst())
-        // Started by archive-get itself, with its own arguments.
+        // Run by archive-get itself, with its own arguments.
         case Prefetch.command: return prefetch(rest.dropFirst())
         default: return nil
         }
@@ -97,7 +97,7 @@ public enum ArchiveCommands {
         }
     }
 
-    /// Needs neither configuration nor repository: nothing of them may delay a server that is about to open.
+    /// Reads neither configuration nor repository, which could delay a server that is about to open.
     private static func endRecovery(_ line: ArraySlice<String>) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
         let log = Log()
@@ -119,8 +119,8 @@ public enum ArchiveCommands {
         names.isEmpty ? "None were left." : "They are " + names.joined(separator: ", ") + "."
     }
 
-    /// Where the end of the recovery went unseen, because this program was away or the server was started without its
-    /// signal file, the first push is the next opportunity. Nothing here may fail a push.
+    /// If recovery-end wasn't run, because this program was missing or the server was started without its signal file,
+    /// the first push does its work. Errors here must not make a push fail.
     private static func takeOutRecoverySettings(_ call: Call) {
         do {
             guard let names = try RecoveryRecord.takeOut(of: DataDirectory(call.cluster.dataDirectory)) else { return }
@@ -168,11 +168,11 @@ public enum ArchiveCommands {
     private static func serve(
         _ line: ArraySlice<String>, by grammar: Grammar, _ body: (Call) throws -> Int32, failure: (any Error) -> Int32
     ) -> Int32 {
-        // Neither a reader of the log that went away nor a file size limit may end this with a signal: for PostgreSQL that
-        // would be more than a failed command.
+        // Neither a closed log pipe nor a file size limit may end this process with a signal: PostgreSQL takes that for
+        // more than a failed command.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        // PostgreSQL's own mask would hide the repository from the group.
+        // PostgreSQL's own umask would hide the repository from the group.
         umask(0o027)
         var log = Log()
         do {

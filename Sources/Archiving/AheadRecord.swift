@@ -2,14 +2,14 @@ import Platform
 import Repository
 import WAL
 
-/// A note for the next calls: which files the last one stored ahead of PostgreSQL's asking.
+/// A note for later calls: which files a call stored before PostgreSQL asked for them.
 ///
-/// Only a shortcut. Without it a call reads its file and compares digests; so the note may be lost, and it is believed
-/// only about a file whose inode, size and times the kernel has not changed since before the call that stored it.
+/// It only saves work: without it a call reads its file and compares digests. It may be lost, and is believed only
+/// about a file whose inode, size and times have not changed since before the call that stored it.
 struct AheadRecord {
     let path: String
 
-    /// Replaces the note; it isn't durable, and nobody minds when it can't be written.
+    /// Replaces the note; it isn't durable, and a failure to write it is ignored.
     func write(_ stored: [(member: PushBatch.Member, scanned: PushBatch.Scanned)], started: Int64) {
         var text = ""
         for (member, scanned) in stored {
@@ -39,6 +39,6 @@ struct AheadRecord {
         "\(status.device) \(status.inode) \(status.size) \(status.modified) \(status.changed)"
     }
 
-    /// The kernel's time stamps are coarse: a file changed within the same tick as it was read would look unchanged.
+    /// The kernel's time stamps are coarse: a file changed within the tick in which it was read would look unchanged.
     private func isSettled(_ status: FileStatus, before moment: Int64) -> Bool { status.changed < moment - 1_000_000 }
 }

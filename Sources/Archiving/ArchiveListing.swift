@@ -4,9 +4,9 @@ public import WAL
 /// The names of an archive's segments, and its histories.
 struct ArchiveListing {
     let names: [SegmentName]
-    /// In bytes; PostgreSQL's default as long as no segment can be read.
+    /// In bytes; PostgreSQL's default when no segment can be read.
     let segmentSize: UInt32
-    /// Of the histories that can be read; whoever checks the histories themselves reports the others.
+    /// Of the histories that can be read; the check of the histories reports the others.
     let genealogy: Genealogy
 
     init(of archive: ClusterArchive) throws {
@@ -19,7 +19,8 @@ struct ArchiveListing {
         genealogy = Genealogy(try archive.readableHistories(), segmentSize: segmentSize)
     }
 
-    /// The length of the first that can be read. (Not by a lazy sequence: it would ask twice, and the answers may differ.)
+    /// The length of the first that can be read. (Not by a lazy sequence: it would read it twice, and the answers may
+    /// differ.)
     private static func segmentSize(_ names: [SegmentName], _ archive: ClusterArchive) -> UInt32? {
         for name in names {
             guard let head = try? archive.head(of: name),
@@ -46,9 +47,9 @@ struct ArchiveListing {
     }
 }
 
-/// What an archive holds of the WAL, by its names alone.
+/// What an archive holds of the WAL, by the names of its segments alone.
 ///
-/// - Parameter expired: what is not there on purpose; asked only when something isn't there.
+/// - Parameter expired: segments that were removed on purpose; called only when some are missing.
 public func archivedWAL(
     of archive: ClusterArchive, expired: (_ segmentSize: UInt32) throws -> SegmentSet
 ) throws -> ArchivedWAL { try ArchiveListing(of: archive).wal(expired: expired) }

@@ -1,22 +1,22 @@
 public import Platform
 public import WAL
 
-/// Something wrong with a file of an archive; others are looked at all the same.
+/// Something wrong with a file of an archive; the other files are checked all the same.
 public struct ArchiveProblem: Explained, Equatable {
     public let message: String
     public let detail: String?
     public let hint: String?
     /// The segment it is about, if it is about one.
     public let segment: SegmentName?
-    /// Decides how a later look tells whether the problem is still there.
+    /// Decides how a later check finds out whether the problem persists.
     public let kind: Kind
 
     public enum Kind: Sendable, Hashable {
-        /// The segment itself; `damage` tells whether it still is.
+        /// The segment itself; `damage` says whether it still is.
         case damage
-        /// It isn't there, nor are those after it through this one.
+        /// The segment is missing, and those after it through this one.
         case missing(through: SegmentName)
-        /// Anything else: how segments hang together, a history, a file that isn't a segment.
+        /// Anything else: how segments connect, a history, a file that isn't a segment.
         case other
     }
 

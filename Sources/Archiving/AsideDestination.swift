@@ -4,14 +4,15 @@ import Repository
 import WAL
 
 extension Push {
-    /// For a file of a timeline that was put aside: beside the rest of it. A server that has left the timeline may hand over
-    /// what it received of that much later (`RemoveOldXlogFiles`, src/backend/access/transam/xlog.c); in its own place it
-    /// would tell of a timeline whose history is gone. The server that is on the timeline doesn't hand over the history again,
-    /// either, and goes on.
+    /// The place of a file whose timeline was put aside: beside the rest of it. A server that has left the timeline may
+    /// archive WAL it received on it much later (`RemoveOldXlogFiles`, src/backend/access/transam/xlog.c); in its own
+    /// place that file would belong to a timeline without a history. Nor does a server that is on the timeline archive
+    /// the history again.
     ///
-    /// - Returns: nil for a file of any other timeline, and where the server may come to be on another one of that number: it
-    ///   archives the history first then.
-    /// - Throws: `ArchiveConflict` when the server has begun a timeline of that number by itself, beside the archived one.
+    /// - Returns: nil for a file of any other timeline, and where the server may be on another timeline of that number:
+    ///   it archives that one's history first.
+    /// - Throws: `ArchiveConflict` when the server has begun a timeline of that number by itself, beside the archived
+    ///   one.
     func asideDestination(_ local: LocalFile, _ place: SegmentPlace) throws -> Destination? {
         let timeline = place.segment.timeline
         guard timeline > TimelineID(1) else { return nil }
@@ -86,8 +87,8 @@ extension Push {
     /// timeline that doesn't come from that one; nil where the file belongs into its own place.
     ///
     /// - Parameters:
-    ///   - segment: the file's, or the one it lies beside.
-    ///   - segmentSize: nil asks the server's data directory.
+    ///   - segment: the file's, or the one it belongs to.
+    ///   - segmentSize: nil reads it from the server's data directory.
     func asideFolder(
         for segment: SegmentName, segmentSize: UInt32? = nil, beside local: LocalFile, _ archive: ClusterArchive
     ) throws -> (folder: AsideFolder, isElsewhere: Bool)? {
@@ -107,9 +108,9 @@ extension Push {
         return try folders.first { try isOn(timeline, in: $0, beside: local, archive) }.map { ($0, false) }
     }
 
-    /// The same for the history itself: in its place, everybody who asks for the latest timeline would follow it again,
-    /// without the segments that are aside. Another timeline of that number is none of them, and a server that lives on
-    /// the timeline may bring it back.
+    /// The place of the history itself. In its own place, every recovery to the latest timeline would follow it again,
+    /// without the segments that were put aside. A server on the timeline may bring it back, and another timeline of
+    /// that number is not affected.
     ///
     /// - Returns: nil where it belongs into its own place.
     func asideDestination(
@@ -140,7 +141,7 @@ extension Push {
     }
 }
 
-/// A history was handed over again after its timeline had been put aside.
+/// A history was archived again after its timeline had been put aside.
 struct StaysAside: Explained {
     let timeline: TimelineID
     let key: RepositoryKey
@@ -155,9 +156,9 @@ struct StoredAside: Explained {
     let file: String
     let timeline: TimelineID
     let key: RepositoryKey
-    /// The same file was there already.
+    /// The same file was already there.
     let isThere: Bool
-    /// The server is on a timeline that doesn't come from this one.
+    /// The server is on a timeline that doesn't descend from this one.
     let isElsewhere: Bool
     var message: String {
         isThere ? "\"\(file)\" stays aside with its timeline, as \"\(key)\"" : "stored \"\(file)\" as \"\(key)\""

@@ -3,10 +3,10 @@ public import Repository
 public import WAL
 
 extension ClusterArchive {
-    /// The name under which `put-back` brings back what was put aside of a gap; nil when nothing of it comes back, or the
-    /// server has all of it: then it archives its own.
+    /// The name with which `put-back` brings back segments of a gap that were put aside; nil when it would bring back
+    /// none, or when the server has all of them and will archive its own.
     public func putBack(_ gap: LineageGap, dataDirectory: String) throws -> String? {
-        // What a server has of a timeline that was put aside goes there, too.
+        // WAL that a server archives on a timeline that was put aside goes there, too.
         if let timeline = try timelineAside(gap) {
             let subject = PutAside.Subject.timeline(timeline)
             if try !comingBack(subject, dataDirectory).isEmpty { return subject.name }
@@ -20,7 +20,7 @@ extension ClusterArchive {
         }
     }
 
-    /// What `put-back` would move, unforced.
+    /// What `put-back` would move without `--certain`.
     private func comingBack(_ subject: PutAside.Subject, _ dataDirectory: String) throws -> [AsideObject] {
         do { return try PutBack(subject, of: self, dataDirectory: dataDirectory).objects } catch is NothingToPutBack {
             return []

@@ -1,10 +1,10 @@
 public import Platform
 public import Repository
 
-/// Another process puts WAL of this cluster aside, or back, at this moment.
+/// Another process is putting WAL of this cluster aside, or back.
 public struct AsideInProgress: Explained, Equatable {
     public let cluster: String
-    /// Who that is, where the store can tell.
+    /// The other process, where the store can tell.
     public var owner: LockOwner?
     public var message: String { "another process puts WAL of cluster \"\(cluster)\" aside or back" }
     public var detail: String? {
@@ -14,7 +14,7 @@ public struct AsideInProgress: Explained, Equatable {
     public var hint: String? { "Wait for it to finish, or end it, then try again." }
 }
 
-/// What was to move is not there any more, or something else is in its place.
+/// An object that was to be moved is gone, or another one is in its place.
 public struct AsideChanged: Explained, Equatable {
     public let name: String
     public var message: String { "nothing was moved: \"\(name)\" has changed in the meantime" }
@@ -22,9 +22,9 @@ public struct AsideChanged: Explained, Equatable {
     public var hint: String? { "Run the command again, to see what is there now." }
 }
 
-/// The right to put WAL of an incarnation aside or back: one process at a time. While it is held, an
-/// intact object stays under its name, for a server can archive only under names that are free or in the place of a damaged
-/// object; the store keeps that from happening while it moves one (`ObjectStore.move`).
+/// The right to put WAL of an incarnation aside or back: one process at a time. While it is held, an intact object
+/// stays under its name, since a server can archive only under free names or in place of a damaged object; while an
+/// object is moved, the store prevents that, too (`ObjectStore.move`).
 final class AsideLock {
     private let lock: any StoreLock
 
@@ -39,7 +39,7 @@ final class AsideLock {
         }
     }
 
-    /// To be asked before an object is moved.
+    /// Called before an object is moved.
     /// - Throws: `LockLost`.
     func confirm() throws { try lock.confirm() }
 }

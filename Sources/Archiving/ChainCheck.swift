@@ -2,7 +2,7 @@ import Platform
 import Repository
 import WAL
 
-/// Checks segment after segment that each continues the one before it, over timelines too.
+/// Checks segment after segment that each continues the one before it, across timelines too.
 struct ChainCheck {
     private let archive: ClusterArchive
     private let genealogy: Genealogy
@@ -30,12 +30,12 @@ struct ChainCheck {
         ]
     }
 
-    /// Takes up the thread at the predecessor of a segment, if the repository has it.
+    /// Starts again from the predecessor of a segment, if the repository has it.
     private mutating func resume(before name: SegmentName) throws {
         continuity = Continuity()
         var summaries: [SegmentSummary] = []
         var next = try predecessor(of: name)
-        // A record may have begun several segments before.
+        // The record may have begun several segments earlier.
         while let (name, summary) = next {
             summaries.append(summary)
             if summary.firstRecord != nil { break }

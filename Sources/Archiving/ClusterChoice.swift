@@ -5,9 +5,9 @@ import Repository
 import WAL
 
 extension Configuration {
-    /// The cluster that a call archives or restores for. When none is named and there are several, that of the server that
-    /// calls: its working directory is its data directory, or the file lies in its pg_wal. So a second cluster in the
-    /// configuration doesn't stop the first one's archiving.
+    /// The cluster that a call archives or restores for. When none is named and several are configured, it is that of
+    /// the calling server: its working directory is its data directory, or the file lies in its pg_wal. So adding a
+    /// second cluster to the configuration doesn't stop the first one's archiving.
     ///
     /// - Parameter path: the file to archive; nil for a restore.
     public func servedCluster(named name: String?, file path: String?) throws -> ClusterConfiguration {

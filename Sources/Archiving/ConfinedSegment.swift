@@ -2,11 +2,12 @@ public import Repository
 public import WAL
 
 extension StoredSegment {
-    /// As `extract`, for a copy of the cluster: what is handed over would make tablespaces where the original has them.
+    /// As `extract`, for a copy of the cluster: unchanged, the segment would make tablespaces where the original has
+    /// them.
     ///
-    /// - Parameter segment: whose place the content has in the WAL.
-    /// - Returns: what must be written over before a server sees it.
-    /// - Throws: also `WALDamage`: what can't be read can't be known to be harmless.
+    /// - Parameter segment: the name under which the content is replayed.
+    /// - Returns: the bytes that must be overwritten before a server sees the content.
+    /// - Throws: also `WALDamage`: WAL that can't be read isn't known to be harmless.
     public func extractConfined(
         as segment: SegmentName, of archive: ClusterArchive,
         write: (UnsafeRawBufferPointer) throws -> Void
@@ -22,9 +23,9 @@ extension StoredSegment {
 }
 
 extension ClusterArchive {
-    /// What segments that may come before this one hold of a record that goes on in it: the own timeline's, or one that it
-    /// descends from.
-    /// - Throws: `ObjectAbsent` when one goes in between.
+    /// The parts of a record that continues in this segment, from the segments that may come before it, on its own
+    /// timeline and on those it descends from.
+    /// - Throws: `ObjectAbsent` when one is removed meanwhile.
     fileprivate func tails(
         before segment: SegmentName, segmentSize: UInt32, _ source: TablespaceConfinement.TailSource
     ) throws -> [TailFragment] {
@@ -35,7 +36,7 @@ extension ClusterArchive {
             return try [ArchiveFileName.segment(name), .partial(name)].flatMap { file in
                 guard try has(file) else { return [TailFragment]() }
                 let copies = try copies(of: file)
-                // Whoever finds nothing now doesn't know what was there.
+                // Removed since `has`: what it held isn't known.
                 if copies.isEmpty { throw ObjectAbsent(key: incarnation.key(for: file), location: store.location) }
                 return try copies.compactMap { try $0.tail(as: name, from: source) }
             }
@@ -44,7 +45,7 @@ extension ClusterArchive {
 }
 
 extension StoredSegment {
-    /// A summary that can't be read tells nothing.
+    /// Empty when the summary can't be read.
     fileprivate func tail(
         as segment: SegmentName, from source: TablespaceConfinement.TailSource
     ) throws -> TailFragment? {

@@ -2,19 +2,19 @@ public import Platform
 public import Repository
 import WAL
 
-/// The repository has another file under the same name.
+/// The repository has another file of the same name.
 public struct ArchiveConflict: Explained, Equatable {
     public let file: String
     public let location: String
     /// Bytes from the start of the file.
     public let firstDifference: UInt64
-    /// That place in the WAL; nil for files that aren't segments.
+    /// Its place in the WAL; nil for files that aren't segments.
     public let position: String?
     /// The difference lies within the records of both. Nil when that isn't known.
     public let isWithinRecords: Bool?
     public let archived: Digest
     public let offered: Digest
-    /// The next segment of the timeline is archived as well: it goes on from the archived one, not from this server's.
+    /// The next segment of the timeline is archived as well: it continues the archived one, not this server's.
     public var isFollowed = false
 
     public var message: String {

@@ -3,8 +3,8 @@ import Repository
 import WAL
 
 extension Push {
-    /// Why an object isn't what was archived; nil when it can be read from its beginning to its end. What its head says is
-    /// no proof: the server that hands the file over again may recycle its own as soon as it is acknowledged.
+    /// Why an object isn't what was archived; nil when it can be read from beginning to end. An intact head is no
+    /// proof, and the server may recycle its own file as soon as it is acknowledged.
     func damage(of object: any StoredObject, _ name: ArchiveFileName) throws -> String? {
         do {
             let stored = try StoredSegment(object)
@@ -23,10 +23,10 @@ extension Push {
         }
     }
 
-    /// Stores a file in the place of its damaged object, which is kept below `aside/`. Not as `put-aside` does it: the
-    /// timeline goes on, and nothing of it may look put aside.
+    /// Stores a file in place of its damaged object, which is kept below `aside/`, but not as by `put-aside`: the
+    /// timeline stays in use, and nothing of it may look put aside.
     ///
-    /// - Throws: `ObjectExists` when the damaged object isn't there any more; and what `store` throws.
+    /// - Throws: `ObjectExists` when the damaged object is gone; and what `store` throws.
     func replaceDamaged(
         _ key: RepositoryKey, _ file: ArchiveFileName, _ incarnation: Incarnation, store: (Replacement) throws -> Void
     ) throws {
@@ -51,7 +51,7 @@ extension Push {
         } catch {
             if isRecorded, (try? self.store.exists(place)) == false { try? self.store.remove(record) }
             self.store.removal().removeIfEmpty(folder)
-            // Somebody has put it aside meanwhile.
+            // Another process has put it aside meanwhile.
             if error is ObjectAbsent { throw ObjectExists(key: key, location: self.store.location) }
             throw error
         }
@@ -60,7 +60,7 @@ extension Push {
 
 }
 
-/// A damaged object has made room for the same file that a server has.
+/// A damaged object was replaced by the same file from a server.
 struct DamagedObjectReplaced: Explained {
     let file: String
     let reason: String?
@@ -70,11 +70,11 @@ struct DamagedObjectReplaced: Explained {
     var hint: String? { "Check the repository's storage. The damaged object is now \"\(key)\"." }
 }
 
-/// What a server hands over can't be compared with what the repository has of it, and isn't the same.
+/// A file that a server archives differs from what can be read of the damaged object under its name.
 struct DamagedCopyDiffers: Explained {
     let file: String
     let damage: ObjectDamaged
-    /// Why it isn't the same, as a sentence.
+    /// What differs, as a sentence.
     let difference: String
     var message: String { "\"\(file)\" is damaged in the repository, and the offered file is not known to be the same" }
     var detail: String? { "\(damage.reason) \(difference)" }

@@ -4,11 +4,11 @@ import WAL
 
 /// Writes a file so that it appears under its name whole or not at all; not durable.
 enum Delivery {
-    /// The temporary is `.<name>.tidemark` beside the destination, locked while it is written: a killed process leaves at
-    /// most this one file per destination, which the next one takes over. Where another process is busy with the same
-    /// destination, a name of our own is used.
+    /// The temporary is `.<name>.tidemark` beside the destination, locked while it is written: a killed process leaves
+    /// at most this one file per destination, and the next one reuses it. If another process holds it, a temporary with
+    /// a unique name is used.
     ///
-    /// - Parameter patches: asked in the end, what is to be written over.
+    /// - Parameter patches: called last; the bytes to overwrite.
     static func put(
         at destination: String, write: (_ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void,
         patches: () -> [SegmentPatch] = { [] }
@@ -38,7 +38,7 @@ enum Delivery {
         "\(Files.parent(destination))/.\(Files.name(destination)).tidemark"
     }
 
-    /// Whether we hold the lock of the file that has the name now, not of one that was renamed meanwhile.
+    /// Whether this process's lock is on the file that has the name now, not on one that was renamed meanwhile.
     private static func isOurs(_ file: borrowing Descriptor, _ path: String) throws -> Bool {
         guard try file.tryLock(path: path) else { return false }
         let opened = try file.status(path: path)

@@ -2,25 +2,26 @@ import Platform
 import Repository
 import WAL
 
-/// Where a file is to be stored, seen from what the repository has of it already.
+/// Where to store a file, given what the repository has of it already.
 enum Destination {
     /// Nothing need be stored.
     case confirmed
-    /// Under this key, which was free a moment ago. What is worth knowing once it is done.
+    /// Store it under this key, which was free a moment ago; then warn of this.
     case create(RepositoryKey, (any Explained)?)
-    /// In the place of a damaged object. Its head, if that can be read: then it is known to be the same file.
+    /// Store it in place of a damaged object. The object's head, if that can be read: then it is known to be the same
+    /// file.
     case replace(RepositoryKey, SegmentHead?)
 }
 
 extension Push {
     /// Compares a segment or `.partial` with the copies that the repository has of it, by their records.
     ///
-    /// A copy that offers no record more is as good as stored. One that offers more is stored beside the others. So is a
-    /// `.partial` that contradicts another, or whose copies can't be read: recovery reads neither by itself, and the server
-    /// must be able to go on. A damaged copy of the same file is replaced; so is one whose head can't be read, because it
-    /// tells no more than if it weren't there.
-    /// - Throws: `ArchiveConflict` when a segment contradicts one that is there, `DamagedCopyDiffers` when one that is
-    ///   another file can't be read.
+    /// A copy that offers no more records needs no storing. One that offers more is stored beside the others. So is a
+    /// `.partial` that contradicts another, or whose copies can't be read: recovery reads neither by itself, and the
+    /// server must be able to continue. A damaged copy of the same file is replaced; so is one whose head can't be
+    /// read, because it tells no more than a missing one.
+    /// - Throws: `ArchiveConflict` when a segment contradicts an archived one, `DamagedCopyDiffers` when it differs
+    ///   from one that can't be read.
     func destination(_ local: LocalFile, _ place: SegmentPlace, _ batch: PushBatch?) throws -> Destination {
         let (copies, headless) = try place.archive.readableCopies(of: place.file)
         guard !copies.isEmpty || !headless.isEmpty else {
@@ -59,7 +60,7 @@ extension Push {
                 return .confirmed
             case .offersMore: continue
             case .unknown:
-                // A walreceiver may have got the middle of a record and no more.
+                // A walreceiver may have received only the middle of a record.
                 let left = try LeftTimeline.find(
                     place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
                 if left != nil, !place.file.isPartial, comparison.offersNoRecord, !comparison.isDamaged {
@@ -98,11 +99,11 @@ extension Push {
         return .create(key, PartialsDiffer(file: file, key: key, comparison: contradiction.comparison))
     }
 
-    /// The same for a timeline history, which is damaged also when its text can't be read.
+    /// As for a segment, for a timeline history, which is damaged also when its text can't be parsed.
     ///
-    /// Servers that take part in one promotion may describe it in other words: a history is the same when it names the
-    /// same timelines and switch points.
-    /// - Throws: `ArchiveConflict` when the repository has another.
+    /// Servers that take part in one promotion may describe it in different words: histories are the same when they
+    /// have the same timelines and switch points.
+    /// - Throws: `ArchiveConflict` when the repository has another history.
     func destination(
         _ local: LocalFile, _ bytes: [UInt8], _ timeline: TimelineID, _ incarnation: Incarnation
     ) throws -> Destination {

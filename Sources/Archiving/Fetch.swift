@@ -25,10 +25,10 @@ public struct Fetch: Sendable {
     let clock: PhaseClock
 
     /// - Parameters:
-    ///   - dataDirectory: tells the cluster's identity when the working directory isn't a data directory.
+    ///   - dataDirectory: shows which incarnation the cluster is when the working directory isn't a data directory.
     ///   - putAside: a timeline that is served although it was put aside.
     ///   - form: how segments are delivered.
-    ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only what is asked for.
+    ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only the requested file.
     public init(
         from repository: Repository, cluster: String, dataDirectory: String?, putAside: TimelineID? = nil,
         form: SegmentForm = .asArchived, prefetch: Prefetch? = nil, clock: PhaseClock = PhaseClock()
@@ -40,7 +40,7 @@ public struct Fetch: Sendable {
         self.clock = clock
     }
 
-    /// Puts the file called `name` at `destination`, whole and verified, replacing what is there; or leaves
+    /// Puts the file `name` at `destination`, whole and verified, replacing what is there; otherwise leaves
     /// `destination` as it is.
     ///
     /// The file is not fsynced: PostgreSQL reads it at once, and makes durable what it keeps (`durable_rename` in
@@ -57,12 +57,12 @@ public struct Fetch: Sendable {
         let stored: StoredSegment
         do {
             do { stored = try served(archive).stored(file) } catch let absent as ObjectAbsent {
-                // `archive()` found the marker before; it must still be there after, or the repository went away between.
+                // `archive()` found the marker; if it isn't there now, the repository went away in between.
                 guard try archive.isConfirmed() else { throw absent }
                 return try deliverRebuilt(file, archive, to: destination) ? .delivered : .absent
             }
             clock.mark(.open)
-            // An object that goes while the file is delivered doesn't say that the file isn't there.
+            // An object that is removed during delivery doesn't show that the file is absent.
             try deliver(stored, file, archive, to: destination)
         } catch let damage as ObjectDamaged {
             if try deliverRebuilt(file, archive, to: destination) { return .delivered }
@@ -75,7 +75,7 @@ public struct Fetch: Sendable {
         return .delivered
     }
 
-    /// Where the files are looked for.
+    /// The archive in which the files are looked up.
     func served(_ archive: ClusterArchive) throws -> ClusterArchive {
         try putAside.flatMap(archive.restoringAside) ?? archive
     }
@@ -87,7 +87,7 @@ public struct Fetch: Sendable {
             prefetch, incarnation, location: identity.repository.location, form: form, putAside: putAside)
     }
 
-    /// Unless one is at work, or there is nothing for it to do.
+    /// Unless one is running, or has nothing to fetch.
     private func startPrefetcher(
         _ spool: Spool, _ segment: SegmentName, _ segmentSize: UInt64, _ archive: ClusterArchive
     ) {
@@ -135,7 +135,7 @@ public struct Fetch: Sendable {
     }
 }
 
-/// What was asked for can't be delivered, because its object is damaged.
+/// The requested file can't be delivered because its object is damaged.
 struct ArchivedFileDamaged: Explained {
     let file: ArchiveFileName
     let damage: ObjectDamaged
@@ -147,7 +147,7 @@ struct ArchivedFileDamaged: Explained {
     }
 }
 
-/// The content's own header must agree with the name that was asked for and with the cluster that asked.
+/// The content's own header must agree with the requested name and with the cluster.
 func check(
     _ start: UnsafeRawBufferPointer, is segment: SegmentName, length: UInt64, _ incarnation: Incarnation
 ) throws(WALDamage) {

@@ -14,11 +14,11 @@ struct FirstPage {
     let blockSize: UInt32
 
     static let length = 40
-    /// Of every page: its length, and where its own address stands (`XLogPageHeaderData`).
+    /// Of every page: its length, and the offset of its address (`XLogPageHeaderData`).
     static let pageSize = 8192
     static let addressOffset = 8
 
-    /// Nil when the bytes are no long page header of any version that can be imagined.
+    /// Nil when the bytes can't be a long page header of any version.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= FirstPage.length else { return nil }
         func field<Value: FixedWidthInteger>(_: Value.Type, _ offset: Int) -> Value {
@@ -44,14 +44,14 @@ struct FirstPage {
         self = page
     }
 
-    /// Of which incarnation the file is; nil for a version that this program doesn't know.
+    /// The incarnation that the file belongs to; nil for a version that this program doesn't know.
     func incarnation(of cluster: String) -> Incarnation? {
         WALVersion(magic: magic).map {
             Incarnation(cluster: cluster, major: $0.major, systemIdentifier: systemIdentifier)
         }
     }
 
-    /// Whether this is the first page of the segment `name` in a file of `length` bytes; says what is wrong otherwise.
+    /// Checks that this is the first page of the segment `name` in a file of `length` bytes.
     func check(is name: SegmentName, length: UInt64) throws(WALDamage) {
         func damage(_ reason: WALDamage.Reason, _ offset: UInt64) -> WALDamage {
             WALDamage(reason, offset: offset, lsn: nil, segment: name)

@@ -8,7 +8,7 @@ struct GzipUnpacker: Unpacker, ~Copyable {
 
     init() throws(Problem) {
         stream.initialize(to: z_stream())
-        // 16 more than the window's size: gzip's format, not zlib's own.
+        // 16 more than the window's size selects gzip's format, not zlib's own.
         guard inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
             throw Problem("zlib could not be initialised")
         }

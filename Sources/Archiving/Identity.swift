@@ -3,22 +3,23 @@ import Glibc
 import Platform
 import Repository
 
-/// Asks the server at hand which incarnation it is, for `ClusterIncarnations`' rule.
+/// Finds out which incarnation the local server is, for `ClusterIncarnations`' rule.
 struct Identity {
     let repository: Repository
     let cluster: String
-    /// The configured data directory, asked when the working directory isn't one.
+    /// The configured data directory, used when the working directory isn't one.
     let dataDirectory: String?
 
-    /// By major version and system identifier, as a segment's first page names them.
+    /// Finds the archive by major version and system identifier, as a segment's first page states them.
     /// - Throws: `NotInitialised`, `DamagedMarker`, and what the store throws.
     func archive(major: Int, systemIdentifier: UInt64, named subject: String) throws -> ClusterArchive {
         try repository.archive(
             of: Incarnation(cluster: cluster, major: major, systemIdentifier: systemIdentifier), named: subject)
     }
 
-    /// By the data directory: the working directory, where PostgreSQL runs archive_command and restore_command, else the
-    /// configured one. Without either (a new machine, a command by hand) the repository's only incarnation.
+    /// Finds the archive by the data directory: the working directory, where PostgreSQL runs archive_command and
+    /// restore_command, else the configured one. Without either (a new machine, a command by hand) the repository's
+    /// only incarnation.
     func archive() throws -> ClusterArchive {
         for path in ["."] + (dataDirectory.map { [$0] } ?? []) {
             guard let (major, systemIdentifier) = try identify(path) else { continue }
@@ -31,8 +32,8 @@ struct Identity {
 
     /// Nil when `path` isn't a data directory.
     ///
-    /// PostgreSQL can always enter its working directory; a command by hand may have been started, through sudo, where
-    /// this user may not, and that tells nothing about the cluster.
+    /// PostgreSQL can always enter its working directory. A command by hand may have been started, through sudo, in a
+    /// directory that this user may not enter; that says nothing about the cluster.
     private func identify(_ path: String) throws -> (major: Int, systemIdentifier: UInt64)? {
         let directory = DataDirectory(path)
         do {

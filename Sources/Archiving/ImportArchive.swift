@@ -3,27 +3,27 @@ import Platform
 import Repository
 import WAL
 
-/// What an import did.
+/// The result of an import.
 public struct ImportReport: Sendable {
     public var stored = 0
     /// Files that the repository had already, from an earlier run or a push.
     public var present = 0
-    /// Files of a name that came a second time, with the same content.
+    /// Further files of a name with the same content.
     public var duplicates = 0
-    /// Files that are no WAL, relative to the directory.
+    /// Files that aren't WAL, relative to the directory.
     public var strangers: [String] = []
     /// Unfinished segments that no timeline history explains, as pg_receivewal leaves them.
     public var unfinished: [String] = []
-    /// Files made in advance that hold nothing of their segment, because its timeline was left before.
+    /// Files made in advance that hold nothing of their segment, because its timeline was left before it.
     public var unwritten: [String] = []
     public var problems: [ArchiveProblem] = []
 
     public init() {}
 }
 
-/// Takes over a plain archive: a directory of WAL files as `cp` or pg_receivewal left them, raw or compressed with gzip,
-/// zstd or lz4, in folders or not. Every file is checked and stored as by a push; nothing of the directory is changed. An
-/// import that was interrupted can be started again.
+/// Imports a plain archive: a directory of WAL files as `cp` or pg_receivewal left them, raw or compressed with gzip,
+/// zstd or lz4, in folders or not. Every file is checked and stored as by a push; the directory isn't changed. An
+/// interrupted import can be started again.
 public struct ImportArchive {
     private let push: Push
     private let scratch: String
@@ -41,11 +41,11 @@ public struct ImportArchive {
 
     private struct Found: Sendable {
         let path: String
-        /// As it is called when unpacked.
+        /// The file's name without the ending of its compression.
         let name: ArchiveFileName
         let packing: Packing?
 
-        /// It doesn't say whose it is.
+        /// Whether the file doesn't name its incarnation.
         var isText: Bool {
             switch name {
             case .history, .backupHistory: true
@@ -58,7 +58,7 @@ public struct ImportArchive {
             return String(decoding: try packing.start(of: path, count: 1 << 20), as: UTF8.self)
         }
 
-        /// Nil for what isn't WAL, or can't be read.
+        /// Nil for a file that isn't WAL, or can't be read.
         func firstPage() -> FirstPage? {
             guard let packing else { return (try? LocalFile(path)).flatMap { try? FirstPage(of: $0) } }
             let bytes = try? packing.start(of: path, count: FirstPage.length)
@@ -74,7 +74,7 @@ public struct ImportArchive {
     public func callAsFunction(
         _ directory: String, progress: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> ImportReport {
-        // Before anything else: without a place in the repository nothing can be stored.
+        // First of all: without an incarnation in the repository nothing can be stored.
         _ = try push.ownArchive()
         var report = ImportReport()
         let files = try find(in: directory, &report)
@@ -88,11 +88,11 @@ public struct ImportArchive {
             Temporaries.forget(scratch)
         }
         let (importing, scratch) = (push, scratch)
-        // Of files with the same name only one can be stored; which comes first is open.
+        // Of files with the same name only one can be stored; their order isn't defined.
         var outcomes: [ArchiveFileName: (stored: Int, confirmed: Int)] = [:]
         var failed: Set<ArchiveFileName> = []
         var done = 0
-        // The histories first: they tell which segments may end early.
+        // The histories first: they show which segments may end early.
         let isHistory: (Found) -> Bool = { if case .history = $0.name { true } else { false } }
         for part in [files.filter(isHistory), files.filter { !isHistory($0) }] {
             try mapInOrder(
@@ -102,7 +102,7 @@ public struct ImportArchive {
                         if file.isText, let unknown { throw unknown }
                         return (file, .done(try ImportArchive.take(file, importing, scratch + "/\(index)")))
                     } catch let error as any Explained where error.preventsWriting {
-                        // It would be the same for every other file.
+                        // Every other file would fail in the same way.
                         throw error
                     } catch {
                         let problem = ArchiveProblem(error, segment: file.name.place)
@@ -137,8 +137,9 @@ public struct ImportArchive {
         return report
     }
 
-    /// Whose the histories and backup labels of a directory are, as its segments tell: the configured data directory may be of
-    /// another incarnation. Of a version that this program doesn't know only the data directory can tell.
+    /// The incarnation that a directory's histories and backup labels belong to, which its segments show: the
+    /// configured data directory may be another one's. Of a version that this program doesn't know only the data
+    /// directory can name it.
     private static func owner(
         _ files: [Found], _ identity: Identity
     ) throws -> (archive: ClusterArchive?, unknown: (any Explained)?) {
@@ -156,7 +157,7 @@ public struct ImportArchive {
         } catch let unknown as NotInitialised { return (nil, unknown) }
     }
 
-    /// Pushes a file, unpacked if need be.
+    /// Pushes a file, after unpacking it if it is compressed.
     private static func take(_ file: Found, _ push: Push, _ scratch: String) throws -> Push.Outcome {
         guard let packing = file.packing else { return try push(file.path) }
         try Files.makeDirectories(scratch)
@@ -181,7 +182,8 @@ public struct ImportArchive {
         }
         found = found.filter { file in
             guard case .partial(let segment) = file.name else { return true }
-            // A promotion leaves a partial segment that a history explains; pg_receivewal leaves what it is busy with.
+            // A history explains the partial segment that a promotion leaves; pg_receivewal leaves the one it is
+            // writing.
             let isExplained = histories.contains { history in
                 history.ancestors.contains { $0.timeline == segment.timeline }
             }
@@ -233,7 +235,7 @@ public struct ImportArchive {
         }
     }
 
-    /// What a file is by its name: `X`, `X.gz`, and pg_receivewal's `X.gz.partial`.
+    /// The WAL file that a name stands for: `X`, `X.gz`, and pg_receivewal's `X.gz.partial`; nil for others.
     private static func recognize(_ entry: String) -> (name: ArchiveFileName, packing: Packing?)? {
         if let name = ArchiveFileName(entry) { return (name, nil) }
         for packing in Packing.allCases {
@@ -251,9 +253,9 @@ public struct ImportArchive {
         return nil
     }
 
-    // MARK: Afterwards
+    // MARK: Checking the result
 
-    /// Segments are stored several at once, so that their links to each other are checked when all are there.
+    /// Several segments are stored at once, so their links are checked when all are stored.
     private func checkChain(
         _ names: Set<ArchiveFileName>, _ archive: ClusterArchive, _ report: inout ImportReport
     ) throws {
@@ -289,9 +291,9 @@ extension ArchiveFileName {
     }
 }
 
-/// A history or backup label in a directory whose segments don't tell whose it is.
+/// A history or backup label in a directory whose segments don't show whose it is.
 private struct UnknownOwner: Explained {
-    /// Of the clusters that the segments are of.
+    /// The system identifiers in the segments.
     let identifiers: [UInt64]
     var message: String { "cannot tell which cluster it belongs to" }
     var detail: String? {

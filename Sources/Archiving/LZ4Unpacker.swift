@@ -1,7 +1,7 @@
 import CLZ4
 import Platform
 
-/// Unpacks what lz4 or pg_receivewal wrote: LZ4 frames, whose checksums are verified where they have them.
+/// Unpacks files of lz4 or pg_receivewal: LZ4 frames, whose checksums are verified where present.
 struct LZ4Unpacker: Unpacker, ~Copyable {
     private let context: OpaquePointer
 

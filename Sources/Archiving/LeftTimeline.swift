@@ -3,21 +3,21 @@ import Platform
 import Repository
 import WAL
 
-/// A timeline that was left in a segment or before it, as a timeline history tells. PostgreSQL may hand over such a
+/// A timeline that was left in a segment or before it, according to a timeline history. PostgreSQL may archive such a
 /// segment under its full name although it isn't full: a walreceiver closes the last one when its upstream is promoted
 /// (`WalReceiverMain`, src/backend/replication/walreceiver.c, with archive_mode = always), and a server that became a
 /// standby and a primary again archives what it wrote before (`RemoveOldXlogFiles`, src/backend/access/transam/xlog.c).
 struct LeftTimeline: Equatable {
-    /// The timeline whose history tells it.
+    /// The timeline whose history says so.
     let by: TimelineID
-    /// The first byte that isn't the left timeline's.
+    /// The first byte that doesn't belong to the timeline that was left.
     let switchPoint: LSN
-    /// The same as a sentence.
+    /// The reason, as a sentence.
     let sentence: String
 
-    /// Asks the histories beside the file, in the server's pg_wal, and those in the repository.
+    /// Reads the histories beside the file, in the server's pg_wal, and those in the repository.
     ///
-    /// A server that is a primary on the timeline hasn't left it, whatever a history of others says.
+    /// A server that is a primary on the timeline hasn't left it, whatever a history from another server says.
     /// - Returns: nil when no history says that the timeline was left in the segment or before it.
     static func find(
         _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ archive: ClusterArchive
@@ -60,9 +60,9 @@ struct LeftTimeline: Equatable {
         }.filter { $0.switchPoint <= end }.max { $0.switchPoint < $1.switchPoint }
     }
 
-    /// A server that was rewound, or recovered, to a timeline that doesn't come from the segment's still hands over what it
-    /// received of that. Nothing it has builds on it. The number may have been given anew meanwhile: then the segment lies
-    /// before its own timeline's begin.
+    /// A server that was rewound, or recovered, to a timeline that doesn't descend from the segment's still archives
+    /// WAL that it received on the segment's timeline. Nothing it has builds on that WAL. The timeline number may have
+    /// been used again since: then the segment lies before the beginning of the server's timeline of that number.
     private static func abandoned(
         _ segment: SegmentName, segmentSize: UInt32, _ control: ControlFile, _ dataDirectory: String,
         _ archive: ClusterArchive
@@ -80,7 +80,7 @@ struct LeftTimeline: Equatable {
         let start = segment.start(segmentSize: segmentSize)
         if timeline != segment.timeline {
             guard !own.includes(segment.timeline) else { return nil }
-            // A standby on its way there has the history.
+            // A standby that will switch to that timeline has its history.
             let position = max(control.checkpoint, control.minimumRecoveryPoint)
             if let next = try local(segment.timeline)?.switchPoint(from: timeline), next >= position { return nil }
             return LeftTimeline(
@@ -95,7 +95,7 @@ struct LeftTimeline: Equatable {
                 + "number.")
     }
 
-    /// Whether the server that hands over a segment is on a timeline that doesn't come from the segment's.
+    /// Whether the server that archives a segment is on a timeline that doesn't descend from the segment's.
     static func isElsewhere(
         _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ archive: ClusterArchive
     ) throws -> Bool {
@@ -117,14 +117,14 @@ struct LeftTimeline: Equatable {
 }
 
 extension DataDirectory {
-    /// Nil where there is none: a WAL file may lie anywhere when it is handed over by a person.
+    /// Nil where there is none: a WAL file that a person archives may lie anywhere.
     func controlFileIfPresent() throws -> ControlFile? {
         guard try Files.exists(path + "/" + ControlFile.path) else { return nil }
         return try controlFile()
     }
 }
 
-/// A segment was stored that ends early, because its timeline was left.
+/// A segment was stored that ends early, because its timeline was left in it.
 struct StoredLeft: Explained {
     let segment: SegmentName
     let left: LeftTimeline
@@ -133,7 +133,7 @@ struct StoredLeft: Explained {
     var detail: String? { left.sentence }
 }
 
-/// A file made in advance, of which the server never wrote anything.
+/// A file made in advance, into which the server never wrote.
 struct NothingWritten: Explained {
     let segment: SegmentName
     let left: LeftTimeline

@@ -2,20 +2,20 @@ import Platform
 public import Repository
 import WAL
 
-/// How a push serves what PostgreSQL will hand over next.
+/// How a push also stores the files that PostgreSQL will archive next.
 public struct LookAhead: Sendable {
     /// Segments compressed at the same time, a thread each.
     let jobs: Int
     let state: StateDirectory
 
-    /// - Parameter state: where calls leave word for the next ones; may be missing.
+    /// - Parameter state: where calls leave notes for later ones; may be missing.
     public init(jobs: Int, state: StateDirectory) {
         self.jobs = jobs
         self.state = state
     }
 
     var record: AheadRecord { AheadRecord(path: state.archivedAhead) }
-    /// The most segments of one call, so that a call ends within a second or so and PostgreSQL hears from it.
+    /// The most segments of one call, so that a call ends within about a second and PostgreSQL gets its result.
     var most: Int { 16 * jobs }
 
     /// Segments after `segment` that wait for the archiver, in its order (`pgarch_readyXlog`,
@@ -29,11 +29,10 @@ public struct LookAhead: Sendable {
 }
 
 extension Push {
-    /// Pushes the file together with others that are waiting, or confirms it when an earlier call has pushed it; nil when
-    /// there is nothing to look ahead to.
+    /// Pushes the file together with others that are waiting, or confirms it when an earlier call has pushed it; nil
+    /// when no other is waiting.
     ///
-    /// What this call owes is its own segment: it fails only for that one. Whatever keeps another from being stored will
-    /// be reported when PostgreSQL asks for that.
+    /// The call fails only for its own segment. An error of another one will be reported when PostgreSQL archives that.
     func pushWithOthers(_ local: LocalFile, _ segment: SegmentName) throws -> Outcome? {
         guard let lookAhead else { return nil }
         if try isRecorded(local, segment, lookAhead.record) { return .confirmed }
@@ -70,8 +69,8 @@ extension Push {
             presses: { [mine] }, batch: batch)
     }
 
-    /// Whether an earlier call has stored exactly this file, as far as the kernel can tell that it is still the same, and
-    /// the repository still has what was stored.
+    /// Whether an earlier call has stored exactly this file, as far as inode, size and times show that it is unchanged,
+    /// and the repository still has it.
     private func isRecorded(_ local: LocalFile, _ segment: SegmentName, _ record: AheadRecord) throws -> Bool {
         guard let (key, digest) = record.find(segment, local.status) else { return false }
         guard let stored = try? StoredSegment(key, in: store) else { return false }

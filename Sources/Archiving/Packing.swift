@@ -80,9 +80,9 @@ enum Packing: String, Sendable, CaseIterable {
 
 /// A decompressor that is fed piece by piece. `Decompressor`, zstd's, is the model.
 protocol Unpacker: ~Copyable {
-    /// To be called before the first `feed` of a frame.
+    /// Called before the first `feed` of a frame.
     mutating func begin() throws
-    /// Takes the next bytes of a frame and hands content to `write` in pieces no larger than `window`.
+    /// Takes the next bytes of a frame and passes content to `write` in pieces no larger than `window`.
     /// - Returns: whether the frame is complete, and how many of `bytes` belonged to it.
     mutating func feed(
         _ bytes: UnsafeRawBufferPointer, window: UnsafeMutableRawBufferPointer,

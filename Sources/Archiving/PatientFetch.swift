@@ -3,14 +3,14 @@ import Platform
 import Repository
 
 extension Fetch {
-    /// The same for a server, which a failure would stop: while the repository can't be reached, tries again every
-    /// second. By hand, outside of a running server's data directory, it fails at once.
+    /// As the call without `patience`, for a server, which would stop on a failure: while the repository can't be
+    /// reached, tries again every second. Outside of a running server's data directory it fails at once.
     ///
-    /// Damage and disagreement don't pass by themselves and are never tried again.
+    /// Damage and disagreement don't go away by themselves and are never tried again.
     ///
     /// - Parameters:
     ///   - patience: for how long, in milliseconds.
-    ///   - waiting: is told the first failure before the wait.
+    ///   - waiting: gets the first failure, before the wait.
     public func callAsFunction(
         _ name: String, to destination: String, patience: Int64, waiting: (any Error) -> Void
     ) throws -> Outcome {
@@ -20,7 +20,7 @@ extension Fetch {
         while true {
             do { return try self(name, to: destination) } catch {
                 guard mayPass(error), Clock.monotonic < end, (try? Files.exists("postmaster.pid")) == true,
-                    // A server that is stopped doesn't wait for its restore_command.
+                    // A server that is being stopped doesn't wait for its restore_command.
                     getppid() == server
                 else { throw error }
                 if !hasWaited { waiting(error) }
@@ -31,8 +31,8 @@ extension Fetch {
         }
     }
 
-    /// Whether it is what a repository that is away for a while would answer. An object that is absent is no failure while
-    /// the incarnation's marker is there.
+    /// Whether a repository that is temporarily away would answer so. An absent object is no failure while the
+    /// incarnation's marker is there.
     private func mayPass(_ error: any Error) -> Bool {
         error is ObjectAbsent || (error as? any Explained)?.isTransient == true
     }

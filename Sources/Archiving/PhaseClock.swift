@@ -4,15 +4,15 @@ import Synchronization
 /// Where a command's time went; for `--timing`.
 public final class PhaseClock: Sendable {
     public enum Phase: String, Sendable, CaseIterable {
-        /// Processor time before the clock was made: the dynamic linker's, if any, and the language's.
+        /// Processor time before the clock was made: of the dynamic linker, if any, and the language's runtime.
         case start
-        /// Until the file and the repository have been looked at.
+        /// Until the file and the repository have been opened.
         case open
         /// Reading and checking every record, and hashing, while another thread compresses.
         case scan
-        /// Finding the predecessor and comparing.
+        /// Finding the predecessor and checking the link to it.
         case link
-        /// Compressing what is left, and writing.
+        /// Compressing the rest, and writing.
         case compress
         /// fsync, rename, fsync of the directory.
         case sync
@@ -23,10 +23,10 @@ public final class PhaseClock: Sendable {
 
     public init() { state = Mutex((Clock.monotonic, [(.start, Clock.processor)])) }
 
-    /// The time since the last mark belongs to `phase`.
+    /// Adds the time since the last mark to `phase`.
     public func mark(_ phase: Phase) {
         state.withLock {
-            // Read under the lock: of two threads the later one to get here must not bring the earlier time.
+            // Read under the lock, so that no thread sets an earlier time than another one has set.
             let now = Clock.monotonic
             $0.spent.append((phase, now - $0.last))
             $0.last = now

@@ -2,7 +2,7 @@ public import Platform
 import Repository
 public import WAL
 
-/// A segment does not go on where the archived segment before it ends.
+/// A segment does not continue the archived segment before it.
 public struct Discontinuity: Explained, Equatable {
     public let segment: SegmentName
     public let predecessor: SegmentName
@@ -24,17 +24,17 @@ struct Predecessor {
     let archive: ClusterArchive
     /// The segments that are being pushed at the same time.
     var batch: PushBatch?
-    /// Where the server has what it hasn't archived.
+    /// The pg_wal directory in which the server may have segments it hasn't archived.
     var directory: String?
 
-    /// Throws `Discontinuity` when the predecessor is known and contradicts. Whatever prevents knowing it leaves the
-    /// segment's left side open: a push never fails for that.
+    /// Throws `Discontinuity` when the predecessor is known and contradicts the segment. Any other error leaves the
+    /// link to it unchecked: a push never fails for that.
     /// - Returns: why the predecessor could not be read, if it is there.
     func check(_ summary: SegmentSummary, of name: SegmentName) throws(Discontinuity) -> (any Error)? {
         do {
             guard let (previous, its) = try find(before: name, summary) else { return nil }
             if case .broken(let link) = Continuity.join(its, summary) {
-                // What a server wrote after it had left the timeline elsewhere: a longer copy may still come.
+                // The server wrote the predecessor after it had left the timeline; a longer copy may still come.
                 if case .endsEarly = link.reason { return nil }
                 throw Discontinuity(segment: name, predecessor: previous, link: link)
             }
@@ -44,8 +44,8 @@ struct Predecessor {
         } catch { return error }
     }
 
-    /// Takes out of the summary of a file that may end early what does not go on from the WAL before it: that is the
-    /// file's earlier content. What can't be known leaves it as it is.
+    /// Removes from the summary of a file that may end early the records that don't continue the WAL before them: they
+    /// are left from the file's earlier use. Where the WAL before isn't known, the summary stays as it is.
     /// - Returns: why the WAL before it could not be read, if it is there.
     @discardableResult
     func trim(_ summary: inout SegmentSummary, of name: SegmentName) -> (any Error)? {
@@ -54,7 +54,7 @@ struct Predecessor {
         var next = (name, summary)
         var obstacle: (any Error)?
         do {
-            // A record may have begun several segments before.
+            // The record may have begun several segments earlier.
             while let found = try find(before: next.0, next.1) {
                 before.append(found.1)
                 if found.1.firstRecord != nil { break }
@@ -72,7 +72,8 @@ struct Predecessor {
     ) throws -> (SegmentName, SegmentSummary)? {
         guard let same = name.previous(segmentSize: summary.segmentSize) else { return nil }
         if summary.firstTimeline == name.timeline, let found = try self.summary(of: same) { return (same, found) }
-        // The first segment of a timeline starts with its ancestor's pages and continues a segment of that one's history.
+        // The first segment of a timeline begins with pages of its ancestor and continues one of the ancestor's
+        // segments.
         guard name.timeline > TimelineID(1) else { return nil }
         let genealogy = try Genealogy(
             histories(of: [name.timeline, summary.firstTimeline]), segmentSize: summary.segmentSize)

@@ -6,14 +6,14 @@ import WAL
 
 /// How `archive-get` fetches ahead while a server recovers.
 public struct Prefetch: Sendable {
-    /// What either executable is called with to become a prefetcher, followed by the arguments of `archive-get`.
+    /// The command that makes either executable a prefetcher, followed by the arguments of `archive-get`.
     public static let command = "archive-prefetch"
 
-    /// The most segments to be ahead.
+    /// The most segments to fetch ahead.
     let segments: Int
     /// The most bytes they may take.
     let spoolSize: Int64
-    /// Where what is fetched ahead lies, for all recoveries of a cluster on this host.
+    /// The directory for segments fetched ahead, of all recoveries of a cluster on this host.
     let spool: String
     let arguments: [String]
 
@@ -24,16 +24,16 @@ public struct Prefetch: Sendable {
         self.arguments = arguments
     }
 
-    /// A recovery goes on without a prefetcher, so nothing is said when it can't be started.
+    /// Recovery works without a prefetcher, so a failure to start it isn't reported.
     func start() { try? startDetached("/proc/self/exe", [Prefetch.command] + arguments) }
 }
 
 extension Fetch {
-    /// Fetches what the recovery in the working directory will ask for next into its spool, until the recovery has ended,
-    /// the archive has, or nothing has been asked for in a minute; then empties the spool.
+    /// Fetches into the spool the segments that the recovery in the working directory will request next, until the
+    /// recovery or the archive ends, or nothing has been requested for a minute; then empties the spool.
     ///
-    /// It follows the last request, wherever that jumps to. What it doesn't find it leaves alone: the next call that
-    /// `archive-get` serves from the repository starts another prefetcher if there is something to fetch.
+    /// It follows the last request, wherever that jumps. It doesn't wait for a segment that is missing: the next call
+    /// that `archive-get` serves from the repository starts another prefetcher if there is something to fetch.
     public func runPrefetcher() throws {
         guard let prefetch else { return }
         let archive = try identity.archive()
@@ -51,13 +51,13 @@ extension Fetch {
             let size = try segmentSize ?? segmentSizeInArchive(request.segment, served)
             segmentSize = size
             guard let next = try nextWanted(spool, after: request.segment, prefetch, size) else {
-                // Everything that may be ahead is there.
+                // Everything within the window is fetched.
                 Clock.sleep(milliseconds: 5)
                 continue
             }
             let stored: StoredSegment
             do { stored = try served.stored(next) } catch is ObjectAbsent {
-                // The archive's end. What is in the spool stays until it has been asked for, or the recovery ends.
+                // The archive ends here. Segments in the spool stay until they are requested, or the recovery ends.
                 if spool.isEmpty { return }
                 Clock.sleep(milliseconds: 200)
                 continue
@@ -71,8 +71,8 @@ extension Fetch {
         return UInt32(clamping: head.rawLength)
     }
 
-    /// The first segment after the requested one that isn't in the spool; nil when enough is. Removes from the spool what
-    /// isn't ahead of the request.
+    /// The first segment after the requested one that isn't in the spool; nil when enough are. Removes from the spool
+    /// segments that aren't after the requested one.
     private func nextWanted(
         _ spool: Spool, after segment: SegmentName, _ prefetch: Prefetch, _ size: UInt32
     ) throws -> SegmentName? {
@@ -88,7 +88,7 @@ extension Fetch {
     }
 }
 
-/// Whether the recovery that a prefetcher works for is still going on.
+/// Whether the recovery that a prefetcher serves is still running.
 private struct RecoveryWatch {
     private let server = try? DataDirectory(".").runningServer()
     private let started = Clock.monotonic
@@ -107,7 +107,7 @@ private struct RecoveryWatch {
             wasRecovering = true
             return true
         default:
-            // The server asks for its first segment before it writes down that it recovers.
+            // The server requests its first segment before pg_control says that it is in recovery.
             return !wasRecovering && now - started < 5_000_000_000
         }
     }

@@ -2,7 +2,7 @@ public import Platform
 public import Repository
 import WAL
 
-/// Stores one file that PostgreSQL's archiver hands over.
+/// Stores one file for PostgreSQL's archiver.
 ///
 /// When `callAsFunction` returns, the file is in the repository, checked and durable. When it throws, the repository is
 /// unchanged and PostgreSQL will offer the file again.
@@ -16,7 +16,7 @@ public struct Push: Sendable {
     }
 
     let identity: Identity
-    /// Whose the files are that don't say it themselves; nil asks the server at hand.
+    /// The incarnation of files that don't name it; nil means the local server's.
     var owner: ClusterArchive?
     let level: Int
     let acceptDiscontinuity: Bool
@@ -26,12 +26,12 @@ public struct Push: Sendable {
 
     /// - Parameters:
     ///   - cluster: the configured name.
-    ///   - dataDirectory: asked which cluster a history file belongs to when the working directory isn't a data directory.
-    ///   - owner: whose history files they are, where that is known.
+    ///   - dataDirectory: shows whose a history file is when the working directory isn't a data directory.
+    ///   - owner: whose the history files are, where that is known.
     ///   - level: of zstd.
     ///   - acceptDiscontinuity: store a segment although it doesn't continue its predecessor.
-    ///   - lookAhead: how to push what else is waiting; nil pushes one file per call.
-    ///   - warn: hears of what is worth knowing but prevents nothing.
+    ///   - lookAhead: how to push other files that are waiting; nil pushes one file per call.
+    ///   - warn: gets warnings that don't prevent the push.
     public init(
         into repository: Repository, cluster: String, dataDirectory: String?, owner: ClusterArchive? = nil,
         level: Int, acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil, clock: PhaseClock = PhaseClock(),
@@ -50,7 +50,7 @@ public struct Push: Sendable {
 
     func ownArchive() throws -> ClusterArchive { try owner ?? identity.archive() }
 
-    /// Stores the file at `path`, whose last part is the name PostgreSQL gave it.
+    /// Stores the file at `path`, whose last component is the name that PostgreSQL gave it.
     public func callAsFunction(_ path: String) throws -> Outcome {
         guard let name = ArchiveFileName(Files.name(path)) else { throw NotArchivable(name: Files.name(path)) }
         let local = try LocalFile(path)

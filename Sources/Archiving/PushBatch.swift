@@ -2,7 +2,7 @@ import Platform
 import Repository
 import WAL
 
-/// Segments that one call pushes at the same time, and what their threads must know of each other.
+/// Segments that one call pushes at the same time, and the state that its threads share.
 final class PushBatch: Sendable {
     struct Member: Sendable {
         let path: String
@@ -13,12 +13,12 @@ final class PushBatch: Sendable {
         let summary: SegmentSummary?
         let digest: Digest
         let key: RepositoryKey
-        /// Of the file, before it was read.
+        /// The file's, before it was read.
         let status: FileStatus
     }
     private struct State {
         var next = 0
-        /// Nil inside: nothing could be learned from this segment here.
+        /// The inner value is nil when the segment could not be scanned here.
         var scanned: [SegmentName: Scanned?] = [:]
         var outcomes: [Int: Result<Push.Outcome, any Error>] = [:]
         var isStopped = false
@@ -34,8 +34,8 @@ final class PushBatch: Sendable {
         indices = Dictionary(members.enumerated().map { ($1.segment, $0) }) { first, _ in first }
     }
 
-    /// The next segment to work on. Segments are claimed in order, so whoever waits for a predecessor waits for one that
-    /// another thread is working on, or that is done.
+    /// The next segment to work on. Segments are claimed in order, so a thread that waits for a predecessor waits for a
+    /// segment that another thread is working on, or that is done.
     func claim() -> Int? {
         state.update { state in
             guard !state.isStopped, state.next < members.count else { return nil }
@@ -44,7 +44,7 @@ final class PushBatch: Sendable {
         }
     }
 
-    /// After a failure nothing new is started: later segments would be stored without their link being checked.
+    /// Records an outcome. After a failure no other segment is claimed: its link could not be checked.
     func finish(_ index: Int, _ outcome: Result<Push.Outcome, any Error>) {
         state.update {
             if case .failure = outcome { $0.isStopped = true }
@@ -55,14 +55,14 @@ final class PushBatch: Sendable {
 
     func scanned(_ segment: SegmentName, _ scanned: Scanned) { state.update { $0.scanned[segment] = scanned } }
 
-    /// A member's summary, as soon as it has been scanned; nil when it isn't a member or has to be looked up elsewhere.
+    /// A member's summary, once it has been scanned; nil when it isn't a member or must be looked up in the repository.
     func summary(of name: SegmentName) -> SegmentSummary? {
         guard indices[name] != nil else { return nil }
         return state.wait { state in state.scanned[name].map { .ready($0?.summary) } ?? .notYet }
     }
 
-    /// Waits until the member before this one is stored, durably, so that nobody sees a gap between them, whenever he looks
-    /// and wherever this process is killed. That member's thread is at work on it (`claim`), and waits for no later one.
+    /// Waits until the member before this one is stored durably, so that there never is a gap between them, even if
+    /// this process is killed. That member's thread is working on it (`claim`), and waits for no later one.
     /// - Throws: `NotReached` when it could not be stored.
     func awaitTurn(of name: SegmentName) throws(NotReached) {
         guard let index = indices[name], index > 0 else { return }
@@ -85,7 +85,7 @@ final class PushBatch: Sendable {
     }
 }
 
-/// A segment isn't stored because one before it, of the same call, could not be.
+/// A segment isn't stored because an earlier one of the same call could not be.
 struct NotReached: Error {
     let segment: SegmentName
 }

@@ -2,12 +2,12 @@ import Platform
 public import Repository
 import WAL
 
-/// Why the last push failed, in tidemark's words, for `tidemark check`: PostgreSQL's own statistics only have the file's
-/// name. Written when a push fails, and believed only while the server says that it is failing with that file.
+/// Why the last push failed, for `tidemark check`: PostgreSQL's own statistics have only the file's name. Written when
+/// a push fails, and believed only while the server says that it is failing with that file.
 public struct PushFailure: Sendable, Equatable {
     /// The file's name.
     public let file: String
-    /// The same file will be refused again, whatever becomes of disks and networks.
+    /// Whether the same file will be refused again, even when all disks and networks work.
     public let isRefusal: Bool
     public let message: String
     public let detail: String?
@@ -31,7 +31,7 @@ public struct PushFailure: Sendable, Equatable {
             detail: explained?.detail, hint: explained?.hint)
     }
 
-    /// Leaves word of a failure; nobody minds when that can't be written.
+    /// Records a failure; an error in writing the record is ignored.
     public static func note(_ path: String, _ error: any Error, in state: StateDirectory) {
         let failure = PushFailure(path, error)
         let parts = [
@@ -46,7 +46,7 @@ public struct PushFailure: Sendable, Equatable {
         }
     }
 
-    /// The last one that was noted; nil when there is none, or it can't be read.
+    /// The last recorded failure; nil when there is none, or it can't be read.
     public init?(in state: StateDirectory) {
         guard let text = try? Files.readText(state.pushFailure, limit: 1 << 16) else { return nil }
         let parts = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

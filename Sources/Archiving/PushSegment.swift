@@ -3,14 +3,13 @@ import Repository
 import WAL
 
 extension Push {
-    /// How often what is in the repository is looked at again, because another process has changed it meanwhile or is about
-    /// to.
+    /// How often the repository is read again because another process has changed what was found there.
     static let attempts = 8
 
-    /// Segments, and `.partial` files: the last segment of a timeline, cut off by a promotion.
+    /// Stores a segment, or a `.partial` file: the last segment of a timeline, cut off by a promotion.
     ///
     /// - Parameters:
-    ///   - presses: two make two threads share the work, one leaves it on this one.
+    ///   - presses: two make two threads share the work, one keeps it on this thread.
     ///   - batch: the segments that are being pushed at the same time.
     func push(
         _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName,
@@ -24,7 +23,7 @@ extension Push {
         }
         let archive = try archive(page, name)
         let place = SegmentPlace(file: name, segment: segment, page: page, archive: archive)
-        // Another process may be faster with a copy, and then with the next one.
+        // Another process may be faster with this copy, and then with the next one.
         for attempt in 1...Push.attempts {
             let folder: RepositoryKey
             do {
@@ -55,7 +54,7 @@ extension Push {
         throw ObjectExists(key: archive.key(for: name), location: store.location)
     }
 
-    /// Removes what killed processes left in a folder; every sixteenth segment pays for looking.
+    /// Removes leftovers of killed processes from a folder; done at every sixteenth segment, since it costs a listing.
     private func sweep(_ folder: RepositoryKey) {
         for path in (try? store.removeLeftovers(in: folder)) ?? [] {
             warn(Problem("removed \"\(path)\", which a killed process had left"))
@@ -76,7 +75,7 @@ extension Push {
             return try identity.archive(
                 major: version.major, systemIdentifier: page.systemIdentifier, named: subject)
         }
-        // A version that is newer than this program: only the data directory can tell which.
+        // A newer version than this program knows: only the data directory shows which.
         let archive = try ownArchive()
         guard archive.incarnation.systemIdentifier == page.systemIdentifier else {
             throw WALDamage(
@@ -87,8 +86,8 @@ extension Push {
         return archive
     }
 
-    /// Stores a segment as a completed one, or, when it isn't and a history says that its timeline was left there, as one
-    /// that ends early.
+    /// Stores a segment as a completed one; or, if it isn't complete and a history says that its timeline was left
+    /// there, as one that ends early.
     private func createAsHandedOver(
         _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ presses: () throws -> [SegmentPress],
         _ batch: PushBatch?, _ replacement: Replacement? = nil
@@ -98,7 +97,7 @@ extension Push {
         }
         do { try create(key, local, place, .completed, left: nil, presses(), batch, replacement) } catch {
             switch error {
-            // The record at which a file that isn't full really ends may be a segment switch of its earlier life.
+            // The record that seems to end a file which isn't full may be a segment switch from the file's earlier use.
             case is WALDamage, is Discontinuity: break
             default: throw error
             }
@@ -110,7 +109,8 @@ extension Push {
         }
     }
 
-    /// Stores a file whose digest the head of its damaged object names: it has been checked then, and is described there.
+    /// Stores a file whose digest is the one in its damaged object's head: it was checked when it was first stored, and
+    /// that head describes it.
     private func storeAgain(
         _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ place: SegmentPlace,
         _ presses: [SegmentPress], _ batch: PushBatch?, _ replacement: Replacement
@@ -125,9 +125,9 @@ extension Push {
             }, written: { clock.mark(.compress) }, turn: { try batch?.awaitTurn(of: place.segment) })
     }
 
-    /// Checks every page and record, and the link to the segment before, and stores the segment.
+    /// Checks every page and record, and the link to the previous segment, and stores the segment.
     ///
-    /// - Parameter left: for a segment that may end early: why, and what it would be refused for otherwise.
+    /// - Parameter left: for a segment that may end early: why, and the error for which it would be refused otherwise.
     private func create(
         _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ contents: SegmentContents,
         left: (timeline: LeftTimeline, refusal: any Error)?, _ presses: [SegmentPress], _ batch: PushBatch?,
@@ -151,14 +151,14 @@ extension Push {
                 if unreadable == nil, let scanner = scanner.take() {
                     let endsCleanly = scanner.endsCleanly
                     do throws(WALDamage) { summary = try scanner.finish() } catch { unreadable = try tolerate(error) }
-                    // A completed segment's link is checked; this one's is its end, if it is none.
+                    // A completed segment must continue its predecessor; one that may end early ends where it doesn't.
                     if contents == .partial, summary != nil {
                         let obstacle = predecessor(of: local, place, batch).trim(&summary!, of: segment)
-                        // A full name's link is checked below.
+                        // The link of a segment with a full name is checked below.
                         if let obstacle, place.file.isPartial { warn(unchecked("\"\(place.file)\"", obstacle)) }
                     }
                     if let summary, let left {
-                        // Of the records that the next timeline builds on, one is damaged.
+                        // A record before the switch point, on which the next timeline builds, is damaged.
                         guard endsCleanly || summary.end >= left.timeline.switchPoint else { throw left.refusal }
                         leftAt = StoredLeft(segment: segment, left: left.timeline, end: summary.end)
                     }
@@ -191,7 +191,7 @@ extension Push {
         Problem("could not check that \(subject) continues the one before it", detail: "\(obstacle)")
     }
 
-    /// A version this program doesn't know must not stop archiving: nothing says that the segment is damaged.
+    /// A version that this program doesn't know must not stop archiving: nothing shows that the segment is damaged.
     private func tolerate(_ damage: WALDamage) throws(WALDamage) -> WALDamage {
         if case .unknownVersion = damage.reason { return damage }
         throw damage
@@ -203,8 +203,9 @@ extension Push {
         beside directory: String
     ) throws(Discontinuity) -> Bool {
         do {
-            // A file that ends with a switch right at its beginning may have been left there, with that from its earlier
-            // life: the segment before is asked for even if it isn't archived yet.
+            // If a switch record right at the beginning ends the file, the server may have left the timeline there, and
+            // the switch record may be from the file's earlier use: the previous segment is read even if it isn't
+            // archived yet.
             let isShort = summary.ending == .switch && (summary.lastRecord ?? .zero) < summary.start + 16384
             let predecessor = Predecessor(archive: archive, batch: batch, directory: isShort ? directory : nil)
             if let obstacle = try predecessor.check(summary, of: segment) {
@@ -218,8 +219,9 @@ extension Push {
         }
     }
 
-    /// Nothing but the WAL around it tells whether a file is the one whose object can't be read. A segment after it that
-    /// isn't there, or is damaged as well, tells nothing; one that can't be read at the moment may.
+    /// Checks the link to the next segment, since the object's head can't be read: only the WAL around a file shows
+    /// whether it is the one that was archived. A next segment that is absent or damaged proves nothing; any other
+    /// error is thrown.
     private func checkNext(of summary: SegmentSummary?, _ place: SegmentPlace) throws {
         let next = place.segment.next(segmentSize: place.page.segmentSize)
         let its: SegmentSummary?
@@ -237,8 +239,8 @@ extension Push {
                 + (link.detail ?? ""))
     }
 
-    /// When nothing of a file is WAL of its segment, and a history says that the timeline was left before anything of it was
-    /// written: the server had made the file in advance, by renaming an old one or filling it with zeros.
+    /// When a file holds no WAL of its segment, and a history says that the timeline was left before the segment: the
+    /// server had made the file in advance, by renaming an old one or filling it with zeros.
     private func leftUnwritten(
         _ local: LocalFile, _ name: ArchiveFileName, _ segment: SegmentName, _ damage: WALDamage
     ) throws -> LeftTimeline? {

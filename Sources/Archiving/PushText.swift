@@ -32,8 +32,8 @@ extension Push {
         throw ObjectExists(key: incarnation.history(timeline), location: store.location)
     }
 
-    /// Recovery reads no backup history file, so another one of the same name is no reason to stop the archiver: it is
-    /// stored beside the first. One of a timeline that was put aside goes there: it would tell of that timeline again.
+    /// Recovery reads no backup history file, so another one of the same name doesn't stop the archiver: it is stored
+    /// beside the first. One of a timeline that was put aside goes there, lest the timeline seem to exist again.
     private func pushBackupHistory(
         _ local: LocalFile, _ bytes: [UInt8], _ name: ArchiveFileName, _ archive: ClusterArchive
     ) throws -> Outcome {
@@ -66,7 +66,7 @@ extension Push {
             } catch is ObjectDamaged {
                 number += 1
             } catch is ObjectAbsent {
-                // Another process may be faster; then what it stored is looked at.
+                // Another process may have been faster; then its object is compared.
                 do { try store.createFile(key, bytes: bytes) } catch is ObjectExists { continue }
                 if number > 1 { warn(BackupHistoriesDiffer(file: name.description, key: key)) }
                 if let aside, let timeline = name.place?.timeline {

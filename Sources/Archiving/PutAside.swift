@@ -2,13 +2,14 @@ public import Platform
 public import Repository
 public import WAL
 
-/// Takes WAL out of the cluster's history that doesn't belong there: a segment that a copy of the server archived first, or
-/// a timeline that nobody is on. Nothing is deleted: the objects move below `aside/`, with a record of why.
+/// Takes WAL that doesn't belong there out of the cluster's history: a segment that a copy of the server archived
+/// first, or a timeline that no server is on. Nothing is deleted: the objects move below `aside/`, with a record of the
+/// reason.
 ///
 /// Afterwards everything but a recovery to that timeline behaves as if they had never been archived, and the server can
-/// archive what it has under their names.
+/// archive its own files under their names.
 public struct PutAside: Sendable {
-    /// What is named.
+    /// What to put aside.
     public enum Subject: Hashable, Sendable {
         case file(ArchiveFileName)
         /// A history file and every file of its timeline.
@@ -46,7 +47,7 @@ public struct PutAside: Sendable {
         }
         return Set(names).sorted()
     }
-    /// Of each key, what listing tells of the object (`RepositoryEntry.mark`).
+    /// The `RepositoryEntry.mark` of each key.
     private let marks: [Int64?]
     private let following: Bool
     private let archive: ClusterArchive
@@ -60,7 +61,7 @@ public struct PutAside: Sendable {
         var found: [(key: RepositoryKey, mark: Int64?)] = []
         switch subject {
         case .timeline(let timeline):
-            // The history first: from then on nobody is led onto the timeline.
+            // The history first: after that, no recovery follows it to the timeline.
             let history = archive.incarnation.history(timeline)
             if let entry = try archive.store.list(history.folder).first(where: { $0.name == history.name }) {
                 found.append((history, entry.mark))
@@ -83,21 +84,22 @@ public struct PutAside: Sendable {
         (keys, marks) = (found.map(\.key), found.map(\.mark))
     }
 
-    /// A branch's backup history files begin with the one that lies beside its first segment.
+    /// Backup history files that belong to a branch's first segment count as later.
     private static func isLater(_ other: ArchiveFileName, than segment: SegmentName) -> Bool {
         guard let place = other.place else { return false }
         if case .backupHistory = other { return place >= segment }
         return place > segment
     }
 
-    /// Looks once more, and moves them: somebody may have been asked in between. Killed at any moment, it leaves every object
-    /// under one of its keys, and a second call moves the rest.
+    /// Checks again that the objects are the ones that were found, since a person may have been asked in between, and
+    /// moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the
+    /// rest.
     /// - Parameters:
     ///   - now: names the folder.
     ///   - reason: for the record.
-    ///   - judge: whether it may still be put aside; what it throws prevents that.
-    /// - Returns: the folder they are in now.
-    /// - Throws: `AsideInProgress`; `AsideChanged` when there is something else now; what the store throws.
+    ///   - judge: throws if the objects may not be put aside.
+    /// - Returns: the folder to which they were moved.
+    /// - Throws: `AsideInProgress`; `AsideChanged` when other objects are there now; what the store throws.
     @discardableResult
     public func carryOut(
         now: Moment, reason: String, judge: (PutAside) throws -> Void = { _ in }
@@ -122,7 +124,7 @@ public struct PutAside: Sendable {
             try lock.confirm()
             do { try archive.store.move(key, to: place) } catch is ObjectAbsent { continue }
         }
-        // A folder without objects would still tell of a timeline.
+        // A folder without objects would still make the timeline seem to exist.
         if case .timeline(let timeline) = subject {
             let removal = archive.store.removal()
             for folder in Set(keys.map(\.folder)) where folder != archive.incarnation.walFolder {
@@ -133,7 +135,7 @@ public struct PutAside: Sendable {
         return folder
     }
 
-    /// The labels of the backups that are complete by now.
+    /// The labels of the backups that are complete now.
     private func complete() throws -> [String] {
         try archive.backups().filter {
             try archive.store.exists(archive.incarnation.backup($0, "backup.json"))

@@ -3,19 +3,19 @@ public import Platform
 public import Repository
 public import WAL
 
-/// The server on which the cluster lives: it runs here and takes writes.
+/// The cluster's primary: it runs here and accepts writes.
 public struct LivingServer: Sendable {
     public let timeline: TimelineID
-    /// Up to where it has written.
+    /// Where its WAL ends.
     public let position: LSN
 
     public init(timeline: TimelineID, position: LSN) { (self.timeline, self.position) = (timeline, position) }
 }
 
-/// Looks whether the server at hand, or anything in the repository, still needs what is to be put aside.
+/// Checks whether the local server, or anything in the repository, still needs what is to be put aside.
 ///
-/// What the server is on or descends from is needed. So is a segment of its history, unless its pg_wal has another one of
-/// that name or the server has not come so far.
+/// The server needs its timeline and those it descends from. It needs a segment of its history unless its pg_wal has
+/// another one of that name or its WAL ends before it.
 public struct PutAsideCheck {
     private let dataDirectory: String
     private let archive: ClusterArchive
@@ -26,7 +26,7 @@ public struct PutAsideCheck {
     /// - Parameters:
     ///   - server: nil when the cluster's server doesn't run here as a primary, or can't be asked.
     ///   - problem: why it can't be asked.
-    ///   - isCertain: somebody answers for what no server can tell.
+    ///   - isCertain: the user answers for what no server can tell.
     public init(
         dataDirectory: String, _ archive: ClusterArchive, server: LivingServer?, problem: String? = nil,
         isCertain: Bool = false
@@ -87,12 +87,12 @@ public struct PutAsideCheck {
 
     private enum Local { case same, other, nothing }
 
-    /// What the server's pg_wal has under a segment's name, compared with what is archived.
+    /// Compares the file under a segment's name in the server's pg_wal with the archived one.
     private func local(_ segment: SegmentName) throws -> Local {
         let path = "\(dataDirectory)/pg_wal/\(segment)"
         guard try Files.exists(path) else { return .nothing }
         let local = try LocalFile(path)
-        // A file that was made in advance holds what it held before, or zeros.
+        // A file made in advance holds old WAL, or zeros.
         guard let page = try FirstPage(of: local), (try? page.check(is: segment, length: UInt64(local.size))) != nil
         else { return .nothing }
         var isSame = false
@@ -115,7 +115,7 @@ public struct PutAsideCheck {
         return isSame ? .same : .other
     }
 
-    /// What the data directory tells of the cluster's history.
+    /// What the data directory says of the cluster's history.
     private struct Own {
         let history: TimelineHistory
         let segmentSize: UInt32
@@ -145,8 +145,8 @@ public struct PutAsideCheck {
 }
 
 extension TimelineHistory {
-    /// Whether it is that timeline's or a descendant's. Two servers may have taken one number for timelines of their own:
-    /// then it counts where each of them began.
+    /// Whether it is the history of that timeline or of a descendant. Two servers may have chosen the same number for
+    /// timelines of their own: then their beginnings are compared.
     ///
     /// - Parameter archived: the history of that timeline; nil when it isn't known.
     fileprivate func descends(from timeline: TimelineID, like archived: TimelineHistory?) -> Bool {
@@ -167,10 +167,10 @@ public struct StillNeeded: Explained, Equatable {
     public var detail: String? { reason }
 }
 
-/// There is no server that could tell whether something is needed.
+/// No server can tell whether it is needed.
 public struct NobodyTells: Explained, Equatable {
     public let name: String
-    /// Why the server at hand can't be asked; nil when there is none.
+    /// Why the local server can't be asked; nil when there is none.
     public let problem: String?
     public var message: String { "cannot tell whether \"\(name)\" is needed" }
     public var detail: String? {

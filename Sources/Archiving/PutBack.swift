@@ -3,8 +3,8 @@ public import Platform
 public import Repository
 import WAL
 
-/// Takes back what was put aside: the objects of the newest folder of that name that fits the WAL around it return to where
-/// they were. Nothing is overwritten, and the record stays.
+/// Returns objects that were put aside to their places: those of the newest folder of that name that fits the WAL
+/// around it. Nothing is overwritten, and the record stays.
 public struct PutBack: Sendable {
     public let subject: PutAside.Subject
     /// The folder they are in.
@@ -20,17 +20,16 @@ public struct PutBack: Sendable {
     /// Finds what is to move.
     ///
     /// - Parameters:
-    ///   - dataDirectory: a server's, whose pg_wal tells of several servers' files which are its own.
-    ///   - isCertain: somebody answers for it that what doesn't fit the WAL around it belongs there all the same.
-    /// - Throws: `NothingToPutBack`; `PlaceTaken` when the names have gone to another history, whose segments would stand
-    ///   between those of this one; `OtherHistory`; and what the store throws.
+    ///   - dataDirectory: a server's, whose pg_wal shows which of several servers' files are its own.
+    ///   - isCertain: the user answers for it that the objects belong there although they don't fit the WAL around
+    ///     them.
     public init(
         _ subject: PutAside.Subject, of archive: ClusterArchive, dataDirectory: String? = nil, isCertain: Bool = false
     ) throws {
         let store = archive.store
         (self.subject, self.archive) = (subject, archive)
         (self.dataDirectory, self.isCertain) = (dataDirectory, isCertain)
-        // One that can't be listed stops only who names it.
+        // A folder that can't be listed stops only a call that names it.
         let folders = try archive.asideFolders().map { folder in
             let isNamed = folder.subject == subject.name
             return (folder, try isNamed ? archive.objects(of: folder) : archive.readableObjects(of: folder) ?? [])
@@ -44,8 +43,8 @@ public struct PutBack: Sendable {
         func staying(_ all: [AsideObject]) throws -> [AsideObject] {
             try all.filter { try store.exists($0.place) || store.exists(archive.key(for: $0.file)) }
         }
-        // What stays in the newest doesn't stand in the way of the others. Of several servers' files only those go back
-        // that belong to what is around them.
+        // If all of the newest folder stays, an older one may be brought back. Of several servers' files only those
+        // return that fit the WAL around them.
         let free = try own.filter { try !store.contradicts($0.1) && staying($0.1).count < $0.1.count }
         var other: OtherHistory?
         let belonging = try free.first { folder, objects in
@@ -61,16 +60,18 @@ public struct PutBack: Sendable {
         self.folder = folder.key
         let staying = try staying(all)
         self.staying = staying
-        // Histories last, and a further copy before the first: killed in between, a second call moves the rest.
+        // Histories last, and further copies before the first: if it is killed in between, a second call moves the
+        // rest.
         let moving = all.filter { !staying.contains($0) }
         objects =
             moving.filter { $0.copy > 1 } + moving.filter { $0.copy == 1 && $0.file.place != nil }
             + moving.filter { $0.copy == 1 && $0.file.place == nil }
     }
 
-    /// Looks once more, and moves them: somebody may have been asked in between. Killed at any moment, it leaves every object
-    /// under one of its keys, and a second call moves the rest.
-    /// - Throws: `AsideInProgress`; `AsideChanged` when there is something else now; what the store throws.
+    /// Checks again that the objects are the ones that were found, since a person may have been asked in between, and
+    /// moves them. Killed at any moment, it leaves every object under one of its keys, and a second call moves the
+    /// rest.
+    /// - Throws: `AsideInProgress`; `AsideChanged` when other objects are there now; what the store throws.
     public func carryOut() throws {
         let lock = try AsideLock(archive)
         defer { withExtendedLifetime(lock) {} }
@@ -93,9 +94,8 @@ public struct PutBack: Sendable {
 }
 
 extension ClusterArchive {
-    /// Why what was put aside is of another history than what is archived around it, in a sentence: the WAL doesn't go on
-    /// across a border between the two, or a server has other files under the same names. Nil when nothing that can be read
-    /// says so.
+    /// Why the objects belong to another history than the WAL around them, as a sentence: a segment doesn't continue
+    /// its neighbour, or a server has other files under the same names. Nil when nothing that can be read says so.
     fileprivate func contradiction(
         _ objects: [AsideObject], in folder: AsideFolder, _ dataDirectory: String?
     ) throws -> String? {
@@ -137,7 +137,7 @@ extension ClusterArchive {
         return nil
     }
 
-    /// Nil also for one that isn't there, or can't be read.
+    /// Nil also for a segment that is absent, or can't be read.
     private func neighbour(_ summary: () throws -> SegmentSummary?) throws -> SegmentSummary? {
         do { return try summary() } catch is ObjectAbsent { return nil } catch is ObjectDamaged {
             return nil
@@ -166,7 +166,7 @@ public struct NothingToPutBack: Explained, Equatable {
     }
 }
 
-/// What was put aside has lost its place to another history.
+/// The places of the objects belong to another history now.
 public struct PlaceTaken: Explained, Equatable {
     public let name: String
     public let folder: String
@@ -175,11 +175,11 @@ public struct PlaceTaken: Explained, Equatable {
     public var hint: String? { "If that other WAL doesn't belong to the cluster's history, put it aside first." }
 }
 
-/// What was put aside doesn't fit the WAL around it.
+/// The objects don't fit the WAL around them.
 public struct OtherHistory: Explained, Equatable {
     public let name: String
     public let folder: String
-    /// What contradicts it, as a sentence.
+    /// The contradiction, as a sentence.
     public let reason: String
     public var message: String { "cannot put \"\(name)\" back: it belongs to another history" }
     public var detail: String? { "\(reason) It stays in \(folder)." }

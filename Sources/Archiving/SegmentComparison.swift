@@ -4,8 +4,8 @@ public import WAL
 
 /// How the records of two copies of one segment differ.
 ///
-/// Two copies whose records agree as far as the shorter one goes are no conflict: they come from servers of which one
-/// received or wrote less than the other. Only a difference within the records of both is one.
+/// Copies whose records agree up to the end of the shorter one don't conflict: one server received or wrote less than
+/// the other. Only a difference within the records of both is a conflict.
 struct SegmentComparison {
     enum Verdict: Equatable {
         /// All records of the offered file are in the stored one.
@@ -13,23 +13,22 @@ struct SegmentComparison {
         /// All records of the stored file are in the offered one, which has more.
         case offersMore
         case contradicts
-        /// One of them can't be read, so that nothing is known of its records.
+        /// One of them can't be read, so its records aren't known.
         case unknown
     }
     let verdict: Verdict
     /// A record of the offered file is damaged: pages after the last valid one belong to the segment.
     let isDamaged: Bool
-    /// The offered file was read, and there is no whole record of the segment in it.
+    /// The offered file was read, and has no whole record of the segment.
     let offersNoRecord: Bool
     /// Bytes from the start of the file.
     let firstDifference: UInt64
-    /// That place in the WAL, when it is known.
+    /// Its place in the WAL, if known.
     let position: LSN?
-    /// Why the WAL before the segment could not be read; what is left of a file's earlier content may count as its records
-    /// then.
+    /// Why the WAL before the segment could not be read; then old content of a file may count as its records.
     let obstacle: (any Error)?
 
-    /// - Parameter before: knows the WAL before the segment, without which the first record can't be judged.
+    /// - Parameter before: finds the WAL before the segment, without which the first record can't be judged.
     init(_ stored: StoredSegment, _ local: LocalFile, _ segment: SegmentName, before: Predecessor) throws {
         firstDifference = try offsetOfFirstDifference(stored, local)
         var archived: SegmentSummary?
@@ -48,7 +47,7 @@ struct SegmentComparison {
         position = (archived ?? offered).map { $0.start + difference }
         guard let archived, let offered, archived.segmentSize == offered.segmentSize,
             archived.systemIdentifier == offered.systemIdentifier,
-            // Without one valid record nothing tells that it is the same WAL.
+            // Without one valid record nothing shows that it is the same WAL.
             offered.recordsEnd > offered.start
         else {
             verdict = .unknown
@@ -63,14 +62,15 @@ struct SegmentComparison {
     }
 
     /// Whether the records of both are known to differ.
-    /// - Throws: what kept the WAL before them from being read, where that may be why they seem to: it may pass.
+    /// - Throws: the error that kept the WAL before them from being read, where that may be why they seem to differ: it
+    ///   may be transient.
     func contradicts() throws -> Bool {
         guard verdict == .contradicts else { return false }
         if let obstacle = obstacle as? SystemError { throw obstacle }
         return true
     }
 
-    /// What can be learned of a file, by the rules for files that may end early; nil when it isn't WAL of this segment.
+    /// The summary of a file, by the rules for files that may end early; nil when it isn't WAL of this segment.
     static func scan(
         _ local: LocalFile, _ segment: SegmentName
     ) throws -> (summary: SegmentSummary, endsCleanly: Bool)? {
@@ -83,13 +83,13 @@ struct SegmentComparison {
     }
 }
 
-/// Takes out of the summary of a file that may end early what does not go on from the WAL before it, in the repository
-/// or beside it.
+/// Removes from the summary of a file that may end early the records that don't continue the WAL before them, in the
+/// repository or beside the file.
 public func trim(_ summary: inout SegmentSummary, of segment: SegmentName, at path: String, _ archive: ClusterArchive) {
     Predecessor(archive: archive, directory: Files.parent(path)).trim(&summary, of: segment)
 }
 
-/// Whether every record of a server's segment is in the repository: its content tells, not its name. A damaged copy has none.
+/// Whether every record of a server's segment is in the repository, by content, not by name. A damaged copy has none.
 public func isArchived(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     let local = try LocalFile(path)
     let before = Predecessor(archive: archive, directory: Files.parent(path))
@@ -105,14 +105,15 @@ public func isArchived(_ path: String, _ segment: SegmentName, of archive: Clust
     }
 }
 
-/// Whether the repository has another server's segment under a name, and this one's in no copy. A damaged copy tells nothing.
+/// Whether the repository has another server's segment under a name, and no copy of this one. Damaged copies don't
+/// count.
 public func isContradicted(_ path: String, _ segment: SegmentName, of archive: ClusterArchive) throws -> Bool {
     do {
         return try isContradicted(path, segment, by: archive.copies(of: .segment(segment)), archive)
     } catch is ObjectDamaged { return false }
 }
 
-/// The same for copies that may be elsewhere.
+/// As above, for copies that may be elsewhere.
 func isContradicted(
     _ path: String, _ segment: SegmentName, by copies: [StoredSegment], _ archive: ClusterArchive
 ) throws -> Bool {
@@ -130,8 +131,8 @@ func isContradicted(
     } catch is ObjectDamaged { return false }
 }
 
-/// Whether two finished segments have different records. What is archived of the WAL before them may be another server's
-/// as well, and tells nothing of this one's.
+/// Whether two finished segments have different records. The archived WAL before them may be another server's as well,
+/// so it isn't used.
 private func differs(
     from copy: StoredSegment, _ comparison: SegmentComparison, _ local: LocalFile, _ segment: SegmentName
 ) throws -> Bool {
@@ -145,7 +146,7 @@ private func differs(
     } catch is WALDamage { return false } catch is BadSummary { return false }
 }
 
-/// A file is damaged whose records are all in the repository, in an intact copy.
+/// A server's file is damaged, but all its records are in the repository, in an intact copy.
 struct DamagedHere: Explained {
     let file: String
     let offset: UInt64
@@ -153,7 +154,7 @@ struct DamagedHere: Explained {
     var hint: String? { "Nothing is lost. The disk or the memory of this machine may be failing." }
 }
 
-/// Where a stored file and another one begin to differ; the shorter one's length when they don't as far as that goes.
+/// Where a stored file and another one begin to differ; the length of the shorter one when they don't within it.
 func offsetOfFirstDifference(_ stored: StoredSegment, _ local: LocalFile) throws -> UInt64 {
     struct Found: Error { let offset: UInt64 }
     let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 4096)

@@ -3,17 +3,16 @@ import Platform
 import Repository
 import WAL
 
-/// Segments fetched ahead for one recovering server, whole and verified, in a directory that this server alone uses.
+/// Segments fetched ahead for one recovering server, whole and verified, in a directory that only this server uses.
 ///
-/// The directory's name stands for the repository, the data directory and the machine's current run: nothing that was
-/// fetched for another cluster or timeline history can be taken for what is wanted, and what a crash of the machine may have
-/// left half written is never looked at again.
+/// The directory's name depends on the repository, the data directory and the boot of the machine: nothing fetched for
+/// another cluster or timeline history is ever delivered, nor anything that a crash of the machine left half written.
 struct Spool {
     let directory: String
     private let parent: String
 
     /// - Parameters:
-    ///   - form: of the segments in it.
+    ///   - form: the form of the segments in it.
     ///   - putAside: the timeline that is served although it was put aside.
     init(
         _ prefetch: Prefetch, _ incarnation: Incarnation, location: String, form: SegmentForm, putAside: TimelineID?
@@ -30,8 +29,8 @@ struct Spool {
     private var requestFile: String { directory + "/request" }
     func path(_ segment: SegmentName) -> String { directory + "/\(segment)" }
 
-    /// Moves a segment from the spool to `destination`; false when it isn't there. If the prefetcher is at work on it,
-    /// waits for that.
+    /// Moves a segment from the spool to `destination`; false when it isn't there. Waits while the prefetcher is
+    /// fetching it.
     func deliver(_ segment: SegmentName, _ incarnation: Incarnation, to destination: String) -> Bool {
         let path = path(segment)
         for _ in 0..<5000 {
@@ -70,14 +69,14 @@ struct Spool {
         }
     }
 
-    /// Whether somebody holds the lock of the temporary that will become the segment.
+    /// Whether a process holds the lock of the temporary that will become the segment.
     private func isBeingFetched(_ segment: SegmentName) -> Bool {
         let path = Delivery.temporary(for: path(segment))
         guard let file = try? Descriptor(open: path, O_RDONLY) else { return false }
         return (try? file.tryLock(path: path)) == false
     }
 
-    /// Says what was asked for last; for the prefetcher. False when there can't be a spool.
+    /// Records the last request for the prefetcher. False when there can't be a spool.
     @discardableResult
     func want(_ segment: SegmentName) -> Bool {
         let name = Array(segment.description.utf8)
@@ -95,7 +94,7 @@ struct Spool {
         try name.withUnsafeBytes { try file.write($0, at: 0, path: requestFile) }
     }
 
-    /// What was asked for last, and when (microseconds since 1970).
+    /// The last requested segment, and when it was requested (microseconds since 1970).
     var request: (segment: SegmentName, at: Int64)? {
         guard let file = try? Descriptor(open: requestFile, O_RDONLY),
             let status = try? file.status(path: requestFile),
@@ -104,13 +103,13 @@ struct Spool {
         return (segment, status.modified)
     }
 
-    /// Whether a prefetcher is at work.
+    /// Whether a prefetcher is running.
     var isServed: Bool {
         guard let lock = try? Descriptor(open: lockFile, O_RDONLY) else { return false }
         return (try? lock.tryLock(path: lockFile)) == false
     }
 
-    /// Removes every segment that isn't in `window`, and returns those that are there.
+    /// Removes every segment that isn't in `window`, and returns those that remain.
     func keep(_ window: Set<SegmentName>) throws -> Set<SegmentName> {
         var present: Set<SegmentName> = []
         for name in try Files.list(directory) {
@@ -127,7 +126,7 @@ struct Spool {
         for name in (try? Files.list(directory)) ?? [] where name != "lock" { unlink(directory + "/" + name) }
     }
 
-    /// Removes the spools of recoveries that have no prefetcher any more.
+    /// Removes the spools of recoveries without a prefetcher.
     func removeAbandonedNeighbours() {
         for name in (try? Files.list(parent)) ?? [] {
             let other = parent + "/" + name

@@ -2,7 +2,7 @@ import Platform
 public import Repository
 public import WAL
 
-/// What reading an archive again showed.
+/// The result of verifying an archive.
 public struct ArchiveVerification: Sendable {
     public var segments = 0
     /// Bytes of the segments, and of the objects that hold them.
@@ -16,14 +16,14 @@ public struct ArchiveVerification: Sendable {
     public var problems: [ArchiveProblem] = []
 }
 
-/// Reads stored WAL again: every object's checksums, every page and record, and that each segment goes on where the one
-/// before it ended. All problems are reported; nothing is changed.
+/// Reads stored WAL again: verifies every object's checksums, every page and record, and that each segment continues
+/// the one before it. Reports all problems; changes nothing.
 /// - Parameters:
 ///   - range: only segments with a byte of it; nil reads all of them, and the other files.
 ///   - expired: what of the WAL is not there on purpose; asked only when something isn't there.
 ///   - proven: segments of which something else tells that they were archived.
 ///   - jobs: how many segments are read at once.
-///   - progress: told how many have been read, and of how many. What it throws ends the verification.
+///   - progress: gets how many have been read, and of how many. What it throws ends the verification.
 public func verifyArchive(
     of archive: ClusterArchive, range: ClosedRange<LSN>? = nil,
     expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) },
@@ -71,7 +71,7 @@ public func verifyArchive(
             verification.problems += try chain.add(examination.name, examination.summary)
             try progress(done, names.count)
         })
-    // What went meanwhile is missing only if nobody removed it on purpose.
+    // Segments removed meanwhile are missing only if nobody removed them on purpose.
     let now = gone.isEmpty ? listing : try ArchiveListing(of: archive)
     let gaps = try now.gaps(expired: expired, proven: proven)
     for gap in gaps where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {
@@ -81,7 +81,7 @@ public func verifyArchive(
     return verification
 }
 
-/// Of the segments that went while the others were read, those that nobody removed or put aside on purpose and that are in
+/// The segments that disappeared while others were read, that nobody removed or put aside on purpose, and that are in
 /// none of the gaps.
 private func lost(
     _ gone: [SegmentName], _ gaps: [LineageGap], _ archive: ClusterArchive,
@@ -100,20 +100,20 @@ private func lost(
     }
 }
 
-/// What is wrong with one stored segment when it is read again; nil when nothing is, or when it isn't there.
+/// What is wrong with one stored segment when it is read again; nil when nothing is, or when it is absent.
 public func damage(of name: SegmentName, _ archive: ClusterArchive) throws -> ArchiveProblem? {
     guard try archive.store.size(of: archive.key(for: .segment(name))) != nil else { return nil }
     return Examination(of: name, archive).problems.first
 }
 
-/// One segment, read again.
+/// Reads one segment again.
 private struct Examination: Sendable {
     let name: SegmentName
     var bytes: UInt64 = 0
     var storedBytes: Int64 = 0
     var summary: SegmentSummary?
     var isUnread = false
-    /// It is not there any more.
+    /// The segment has been removed.
     var isAbsent = false
     var problems: [ArchiveProblem] = []
 
@@ -139,7 +139,7 @@ private struct Examination: Sendable {
             systemIdentifier: archive.incarnation.systemIdentifier)
         var damage: WALDamage?
         var decompressor = try Decompressor()
-        // The object is read to its end even when a record is damaged: its checksum tells on which side the fault is.
+        // The object is read to its end even when a record is damaged: its checksum shows whether storage damaged it.
         try stored.extract(with: &decompressor) { piece in
             guard damage == nil else { return }
             do throws(WALDamage) { try scanner?.feed(RawSpan(_unsafeBytes: piece)) } catch { damage = error }
@@ -152,9 +152,9 @@ private struct Examination: Sendable {
         summary = found
         guard !stored.head.summary.isEmpty else { return }
         var told = try SegmentSummary(decoding: stored.head.summary)
-        // The segment before may have come later.
+        // The previous segment may have been archived later.
         if stored.contents == .partial { obstacle = before.trim(&told, of: name) ?? obstacle }
-        // What keeps that from being read is told of it, if it lasts.
+        // An error in reading the previous segment is reported for that segment.
         guard obstacle == nil else { return }
         if told.start != found.start || told.end != found.end || told.facts.records != found.facts.records
             || told.facts.commits != found.facts.commits
@@ -176,7 +176,7 @@ private func verifyOthers(
     if try archive.has(.history(timeline)) { files.append((.history(timeline), 1)) }
     for folder in try archive.walFolders(of: timeline) {
         let all = try archive.files(in: folder)
-        // Of several copies of a segment only the best was read.
+        // Of several copies of a segment only the one with the most records was read.
         let copied = Set(all.filter { $0.copy > 1 }.map(\.file))
         for found in all {
             if case .segment = found.file, found.copy == 1, !copied.contains(found.file) { continue }
@@ -195,7 +195,7 @@ private func verifyOthers(
             case .segment, .partial: break
             }
         } catch {
-            // It went with the segments around it.
+            // It was removed with the segments around it.
             if try error is ObjectAbsent && archive.isConfirmed() { continue }
             verification.problems.append(ArchiveProblem(error))
         }

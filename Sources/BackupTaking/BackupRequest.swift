@@ -6,7 +6,7 @@ public import WAL
 public struct BackupRequest: Sendable {
     /// For libpq.
     public var conninfo: String
-    /// Must be the very directory the server runs on.
+    /// The directory on which the server runs.
     public var dataDirectory: String
     /// Threads that read, compress and write.
     public var jobs: Int
@@ -25,9 +25,9 @@ public struct BackupRequest: Sendable {
     public var rateLimit: Int64?
     /// Use the frames that interrupted backups have already stored, even in packs they didn't finish.
     public var resumes: Bool
-    /// Directories of tidemark's that no backup may hold, even where a link leads to them.
+    /// tidemark's own directories, which no backup may contain, even where a link leads to them.
     public var own: [ClusterPlaces.Spot]
-    /// What somebody wants left out.
+    /// Files that the user excludes.
     public var exclude: NamedExclusions
     /// Archives a file of `pg_wal`, as the server's `archive_command` would.
     public var archive: @Sendable (_ path: String) throws -> Void
@@ -60,11 +60,11 @@ extension BackupRequest {
     }
 }
 
-/// What happens while a backup is taken.
+/// The progress of a backup.
 public enum BackupEvent: Sendable {
     case waitingForCheckpoint
     case copying(CopyProgress)
-    /// The repository still lacks this WAL file; `behind` says in words how the server's archiver is doing.
+    /// The repository still lacks this WAL file; `behind` describes in words how far the server's archiver is behind.
     case waitingForWAL(file: String, behind: String)
     case warning(String)
 }

@@ -5,9 +5,9 @@ import Postgres
 import Repository
 import WAL
 
-/// The copying of one backup: threads that fill packs, and the manifest that this thread keeps meanwhile.
+/// Copies the files of one backup: threads fill packs, and this thread writes the manifest meanwhile.
 final class ClusterCopy {
-    /// What is in the repository when the copy is finished.
+    /// The objects of a finished copy in the repository.
     struct Stored {
         var fileCount = 0
         var size: Int64 = 0
@@ -24,10 +24,10 @@ final class ClusterCopy {
     private let manifest: ManifestWriter
     private var suspects: [SuspectPage] = []
     private var stored = Stored()
-    /// What the backup consists of in the repository, with the bytes of each.
+    /// All objects of the backup in the repository, with their sizes in bytes.
     private var objects: [(key: RepositoryKey, size: Int64)] = []
 
-    /// - Parameter manifest: has the files that are to be copied.
+    /// - Parameter manifest: with the files to copy.
     init(
         _ manifest: ManifestWriter, source: BackupSource, label: String, start: LSN,
         salvage: Salvage
@@ -44,7 +44,7 @@ final class ClusterCopy {
             salvage: salvage, workers: workers)
     }
 
-    /// Copies everything but what comes last; returns when all packs are durable.
+    /// Copies everything except the last files; returns when all packs are durable.
     func run(report: (BackupEvent) throws -> Void) throws {
         let job = job
         let began = Clock.monotonic
@@ -83,13 +83,13 @@ final class ClusterCopy {
         }
     }
 
-    /// Adds what the server handed over, and stores the manifest.
+    /// Adds the files from the server, and stores the manifest.
     ///
     /// - Parameters:
-    ///   - control: pg_control, read when everything else was copied, so that its minimum recovery point covers every page
-    ///     copied from a standby. Any state of it between start and stop will do for a primary, because backup_label
-    ///     overrides its checkpoint.
-    ///   - stop: where the copy is consistent.
+    ///   - control: pg_control, read after everything else was copied, so that its minimum recovery point covers every
+    ///     page copied from a standby. For a primary any of its states between start and stop will do, because
+    ///     backup_label overrides its checkpoint.
+    ///   - stop: where the copy becomes consistent.
     func finish(control: [UInt8], end: BackupModeEnd, stop: LSN, superusers: [String]) throws -> Stored {
         var last: [(String, [UInt8])] = [(ControlFile.path, control), ("backup_label", Array(end.labelFile.utf8))]
         if !end.tablespaceMap.isEmpty { last.append(("tablespace_map", Array(end.tablespaceMap.utf8))) }
@@ -121,7 +121,7 @@ final class ClusterCopy {
         return stored
     }
 
-    /// Looks at everything that the backup consists of by name and size, where its `backup.json` is going to be written.
+    /// Compares the names and sizes of all the backup's objects with the listing, before `backup.json` is written.
     ///
     /// - Throws: `Problem`: a backup must not be complete without its data.
     func confirm() throws {
@@ -140,7 +140,7 @@ final class ClusterCopy {
         }
     }
 
-    /// Small files that come after everything else, in a pack of their own.
+    /// Stores small files that come after everything else, in a pack of their own.
     private func addLast(_ contents: [(path: String, bytes: [UInt8])]) throws {
         let now = Clock.now
         var batch = CopyBatch()
@@ -170,8 +170,8 @@ final class ClusterCopy {
         try manifest.add(batch)
     }
 
-    /// Of the pages with a wrong checksum, those that no later WAL can repair: written before the backup's start, or with
-    /// a header from a future that had not come when it ended.
+    /// Of the pages with a wrong checksum, those that no later WAL can repair: written before the backup's start, or
+    /// with an LSN after its end.
     private func corruptPages(_ stop: LSN) throws -> [CorruptPage] {
         let bad = suspects.filter { $0.lsn < job.start || $0.lsn > stop }.sorted {
             ($0.file, $0.block) < ($1.file, $1.block)

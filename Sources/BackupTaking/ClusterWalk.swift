@@ -3,13 +3,13 @@ import DataDirectory
 import Glibc
 import Platform
 
-/// Finds the files of a cluster that belong to a backup, and puts them into its manifest as they were when the walk came by,
-/// directories before what is in them.
+/// Finds the files of a cluster that belong to a backup, and adds them to its manifest in their present state, each
+/// directory before its contents.
 struct ClusterWalk {
     let tablespaces: [TablespaceLink]
-    /// Links that were followed, tablespaces' left out.
+    /// Links that were followed, except tablespaces.
     private(set) var links: [BackedUpLink] = []
-    /// What was left out although PostgreSQL would not say so.
+    /// Warnings about omitted files, except those that PostgreSQL omits as well.
     private(set) var warnings: [String] = []
 
     private let root: String
@@ -45,9 +45,9 @@ struct ClusterWalk {
             size: kind == .regular ? status.size : 0, target: nil)
     }
 
-    /// Adds what is in the directory `path`, which is relative to the data directory and may have vanished meanwhile.
+    /// Adds the contents of the directory `path`, which is relative to the data directory and may have vanished.
     ///
-    /// - Parameter road: the directory and those that led to it, from the data directory on.
+    /// - Parameter road: the directories from the data directory to this one.
     private mutating func visit(_ path: String, _ road: [FileStatus], _ listing: DirectoryListing) throws {
         let resetsUnlogged = path.hasPrefix("base/") || path.hasPrefix("pg_tblspc/")
         var directories: [(path: String, status: FileStatus)] = []
@@ -68,7 +68,7 @@ struct ClusterWalk {
                     }
                     try manifest.add(entry(child, kind: .regular, status))
                 case .directory:
-                    // Of these nothing but the directory itself is in a copy, and of a tablespace only a folder in it.
+                    // A copy has these only as empty directories, and of a tablespace only one folder.
                     let isEmptied = path.isEmpty && BackupExclusions.emptiedDirectories.contains(child)
                     if !isEmptied, path != "pg_tblspc", let objection = bounds.objection(to: status, on: road) {
                         links.removeAll { $0.path == child }
@@ -91,16 +91,16 @@ struct ClusterWalk {
         }
     }
 
-    /// Nil for what is not there, or can't be reached.
+    /// Nil for a file that is absent, or can't be reached.
     private mutating func status(_ path: String, _ name: String) throws -> FileStatus? {
         let whole = root + "/" + path
         guard let link = try UnreadableFile.explaining(path, { try FileStatus(ofLinkItself: whole) }) else {
-            // PostgreSQL makes no such names; somebody else's file must not be missed in silence.
+            // PostgreSQL creates no such names; a warning says that another program's file is missing from the backup.
             if name.contains("\u{FFFD}") { warnings.append("\"\(path)\", whose name is not UTF-8, is left out") }
             return nil
         }
         guard link.kind == .symbolicLink else { return link }
-        // A link to a file or directory elsewhere is followed, so that the copy is whole.
+        // A link to a file or directory elsewhere is followed, so that the copy is complete.
         let status: FileStatus?
         do { status = try UnreadableFile.explaining(path) { try FileStatus(ifPresent: whole) } } catch let error
             as SystemError where error.code == ELOOP
@@ -115,7 +115,7 @@ struct ClusterWalk {
         return status
     }
 
-    /// A tablespace: of everything in it only this version's folder is this cluster's.
+    /// A tablespace: only this version's folder in it belongs to this cluster.
     private mutating func visitTablespace(_ path: String, _ road: [FileStatus], _ listing: DirectoryListing) throws {
         guard let link = tablespaces.first(where: { "pg_tblspc/\($0.oid)" == path }) else {
             warnings.append("directory \"\(path)\" is not a tablespace and is left out")

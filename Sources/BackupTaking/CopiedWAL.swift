@@ -2,7 +2,7 @@ import Platform
 import Repository
 import WAL
 
-/// WAL that came to a standby with the copy it was made from.
+/// WAL on a standby that was copied with its base backup.
 ///
 /// It is marked as archived there (`close_walfile` in src/bin/pg_basebackup/receivelog.c, `perform_base_backup` in
 /// src/backend/backup/basebackup.c), or has no mark until the first restartpoint, so the standby's archiver doesn't offer it,
@@ -13,9 +13,9 @@ struct CopiedWAL {
     /// The data directory's `pg_wal`.
     let folder: String
 
-    /// What is there to be archived and neither is nor waits for the archiver: timelines' histories, and complete segments
-    /// from the one that has `start`.
-    /// - Parameter replayed: how far the standby has come.
+    /// The files that are neither archived nor waiting for the archiver: timeline histories, and complete segments from
+    /// the one that contains `start`.
+    /// - Parameter replayed: the standby's replay position.
     func missing(from start: LSN, replayed: LSN) throws -> [ArchiveFileName] {
         let first = start.rawValue / UInt64(segmentSize)
         let next = replayed.rawValue / UInt64(segmentSize)

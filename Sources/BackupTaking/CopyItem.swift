@@ -3,9 +3,9 @@ import Repository
 import SQLite
 import WAL
 
-/// A piece of work for one thread of a backup.
+/// A work item for one thread of a backup.
 enum CopyItem: Sendable, Equatable {
-    /// A stretch of a large file, copied in frames of its own.
+    /// A part of a large file, copied in frames of its own.
     case stretch(CopyFile, offset: Int64, length: Int64)
     /// Small files that share one frame.
     case bundle([CopyFile])
@@ -18,7 +18,7 @@ enum CopyItem: Sendable, Equatable {
 }
 
 extension ManifestFile {
-    /// In the place of a digest that whoever copies the file will know, so that the row keeps its length.
+    /// A placeholder for the digest that copying will compute, so that the row keeps its length.
     var expectedDigest: Digest? {
         kind == .regular && size < CopyItem.bundleLimit ? Digest(high: 0, low: 0) : nil
     }
@@ -34,17 +34,17 @@ struct CopyFile: Sendable, Equatable {
     let size: Int64
 }
 
-/// Deals out the manifest's regular files piece by piece: large ones first, so that no thread ends up alone with one.
+/// Divides the manifest's regular files into work items: large files first, so that no thread is left alone with one.
 struct CopyPlan {
     private let largeFiles: Statement
     private let smallFiles: Statement
-    /// The large file that stretches are dealt of, and the next one's offset.
+    /// The large file that is being divided, and the offset of its next part.
     private var large: (file: CopyFile, offset: Int64)?
-    /// The first file that no bundle has.
+    /// The first file that is in no bundle yet.
     private var small: CopyFile?
     private var isExhausted = (large: false, small: false)
 
-    /// No file may be added until the plan is carried out.
+    /// No file may be added until the plan has been carried out.
     init(_ manifest: ManifestWriter) throws {
         func files(_ condition: String) throws -> Statement {
             try manifest.database.prepare(
@@ -57,7 +57,7 @@ struct CopyPlan {
     /// Nil when there is nothing left.
     mutating func next() throws -> CopyItem? { try nextStretch() ?? nextBundle() }
 
-    /// A statement that has come to its end would begin anew.
+    /// A finished statement would start again.
     private static func next(_ files: Statement, _ isExhausted: inout Bool) throws -> CopyFile? {
         guard !isExhausted else { return nil }
         guard try files.step() else {
@@ -90,7 +90,7 @@ struct CopyPlan {
     }
 }
 
-/// What one thread found out while it copied; the manifest's rows.
+/// The result of one thread's copying, as rows for the manifest.
 struct CopyBatch: Sendable {
     struct Frame: Sendable {
         var id: Int64
@@ -98,26 +98,26 @@ struct CopyBatch: Sendable {
         var frame: PackFrame
     }
     var frames: [Frame] = []
-    /// Runs with the frame they lie in.
+    /// Runs, each with its frame.
     var runs: [(frame: Int64, run: ManifestRun)] = []
-    /// Of the content of small files; nil for one that is large by now.
+    /// Digests of small files; nil for one that has become large.
     var digests: [(file: Int, digest: Digest?)] = []
-    /// Files that turned out to be of another size than the walk found, or were gone.
+    /// Files whose size has changed since the walk, or that vanished.
     var resized: [Int] = []
     var vanished: [Int] = []
     var suspects: [SuspectPage] = []
     var verifiedPages: Int64 = 0
-    /// Raw bytes the walk had counted for this work.
+    /// Raw bytes that the walk counted for this work.
     var planned: Int64 = 0
     var read: Int64 = 0
 }
 
 /// A page whose checksum stayed wrong when it was read again.
 struct SuspectPage: Sendable {
-    /// The file's number.
+    /// The file's number in the manifest.
     var file: Int
     var block: UInt32
-    /// What its header claims. A page written since the backup's start may be torn and is repaired by WAL; but no page can
-    /// be newer than the backup's end.
+    /// The LSN in its header. A page written since the backup's start may be torn and is repaired by WAL; but no page
+    /// can be newer than the backup's end.
     var lsn: LSN
 }

@@ -5,23 +5,23 @@ import Repository
 import Synchronization
 import WAL
 
-/// What the threads of one backup share.
+/// The state that the threads of one backup share.
 final class CopyJob: Sendable {
     let root: String
     let archive: ClusterArchive
     let label: String
     let compressLevel: Int
     let packSize: Int64
-    /// Nil when the cluster has no checksums, or pages of a size that they can't be computed for here.
+    /// Nil when the cluster has no checksums, or a page size other than the supported one.
     let pageCheck: PageCheck?
     /// Pages with this or a later LSN may be torn.
     let start: LSN
     let rateLimit: RateLimit?
     let items: Channel<CopyItem>
     let results: Channel<CopyBatch>
-    /// How many items are dealt out at a time: enough for every thread to find one.
+    /// How many items are queued at a time: enough for every thread to find one.
     let itemsAhead: Int
-    /// Frames of a backup that died, by their content.
+    /// Frames of interrupted backups, by their content.
     let salvage: Salvage
     private let lastPack = Atomic<Int>(0)
     /// Every pack that was stored, by its number.
@@ -45,7 +45,7 @@ final class CopyJob: Sendable {
         results = Channel(capacity: 32, senders: workers)
     }
 
-    /// Whoever waits for work or with results learns that there is no point.
+    /// Ends all waiting for work and for results.
     func cancel(_ reason: any Error) {
         items.cancel(reason)
         results.cancel(reason)

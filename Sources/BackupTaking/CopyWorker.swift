@@ -5,7 +5,7 @@ import Platform
 import Repository
 import WAL
 
-/// One thread of a backup: reads files, checks pages, compresses frames, fills packs of its own.
+/// One thread of a backup: reads files, verifies pages, compresses frames, fills its own packs.
 final class CopyWorker {
     private let job: CopyJob
     private var compressor: Compressor
@@ -62,11 +62,11 @@ final class CopyWorker {
         batch.planned = length
         let path = path(found)
         guard let file = try openIfPresent(path) else {
-            // Only its first stretch decides whether it is in the backup at all.
+            // If the first part is missing, the file isn't in the backup at all.
             if offset == 0 { batch.vanished.append(found.index) } else { batch.resized.append(found.index) }
             return
         }
-        // What the server has no use for now must not push out what it has.
+        // Data that the server doesn't use now must not evict what it uses.
         let isForeign = file.cachedBytes(at: offset, count: Int(length)).map { $0 < length / 8 } ?? false
         if isForeign { file.readAhead(at: offset, count: length) }
         var done: Int64 = 0
@@ -103,7 +103,8 @@ final class CopyWorker {
                 batch.vanished.append(found.index)
                 continue
             }
-            // What a relation has grown by since is in the WAL; other files are taken as they are now, if there is room.
+            // The growth of a relation since the walk is in the WAL; other files are copied in their present size, if
+            // it fits.
             let room = content.count - filled
             let isRelation = PageCheck.covers(found.path) != nil
             let now = isRelation ? planned : Int(min(try file.status(path: path).size, Int64(room)))
@@ -150,8 +151,8 @@ final class CopyWorker {
         return id
     }
 
-    /// Checks every whole page in `bytes`. A wrong one is read again a few times: it may have been half written at that
-    /// moment.
+    /// Checks every whole page in `bytes`. One with a wrong checksum is read again a few times: it may have been half
+    /// written.
     private func checkPages(
         of found: CopyFile, in bytes: UnsafeMutableRawBufferPointer, at offset: Int64, from file: borrowing Descriptor,
         _ batch: inout CopyBatch
@@ -187,7 +188,7 @@ final class CopyWorker {
     private func openIfPresent(_ path: String) throws -> Descriptor? {
         do throws(SystemError) {
             let file = try Descriptor(open: path, O_RDONLY)
-            // Since the walk came by, something else may have taken the name.
+            // Another file may have taken the name since the walk.
             if try file.status(path: path).kind != .regular { return nil }
             return file
         } catch {

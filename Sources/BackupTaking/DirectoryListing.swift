@@ -4,7 +4,7 @@ import Glibc
 import Platform
 import SQLite
 
-/// The names in one directory at a time, sorted on disk when there are many, with all files of a relation together.
+/// The names in one directory at a time, sorted, on disk when there are many; all files of a relation come together.
 final class DirectoryListing {
     private let file: NamelessDatabase
     private let insert: Statement
@@ -19,7 +19,7 @@ final class DirectoryListing {
         sorted = try file.database.prepare("SELECT node, name FROM name ORDER BY node, name")
     }
 
-    /// Forgets the directory before. One that isn't there is empty: it may vanish at any moment.
+    /// Reads a directory in place of the previous one. A missing one is empty: it may vanish at any moment.
     func read(_ directory: String) throws {
         sorted.reset()
         ahead = nil

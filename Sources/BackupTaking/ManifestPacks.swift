@@ -2,8 +2,8 @@ import Backups
 import SQLite
 
 extension ManifestWriter {
-    /// What the backup refers to, once packs and frames are in.
-    /// - Parameter first: its own label.
+    /// The packs to which the backup refers; called when packs and frames are in the manifest.
+    /// - Parameter first: the backup's own label.
     func neededPacks(first own: String) throws -> [NeededPacks] {
         let rows = try database.prepare(
             """

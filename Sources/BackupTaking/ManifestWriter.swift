@@ -5,9 +5,9 @@ import Platform
 import Repository
 import SQLite
 
-/// Collects a backup's manifest while it runs and stores it at the end. One thread.
+/// Collects a backup's manifest and stores it at the end. For one thread.
 ///
-/// All that grows with the number of files is in the manifest itself, on disk.
+/// All data whose size grows with the number of files is in the manifest itself, on disk.
 final class ManifestWriter {
     private let file: NamelessDatabase
     var database: Database { file.database }
@@ -31,8 +31,8 @@ final class ManifestWriter {
         try database.execute("BEGIN")
     }
 
-    /// What becomes rows of the manifest when everything is in: frames and runs; and files that did not stay as they were
-    /// found.
+    /// Tables for data from which the manifest's rows are made at the end: frames and runs; and files that changed
+    /// while they were copied.
     private static let collection = """
         CREATE TEMP TABLE copied (id INTEGER PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
             length INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL);
@@ -94,10 +94,10 @@ final class ManifestWriter {
         _ = try insertRun.step()
     }
 
-    /// Gives the files that did not stay as they were found the sizes that were copied, drops those that vanished, counts
-    /// the frames, writes the lists of runs, and makes the indexes.
+    /// Gives files that changed the sizes that were copied, removes those that vanished, numbers the frames, writes the
+    /// lists of runs, and creates the indexes.
     ///
-    /// - Returns: how many regular files there are, and their bytes.
+    /// - Returns: the number of regular files, and their total size in bytes.
     func finishFiles() throws -> (count: Int, size: Int64) {
         try database.execute(Manifest.indexes)
         let changes = try database.prepare("SELECT file, vanished FROM temp.change")
@@ -106,7 +106,7 @@ final class ManifestWriter {
         while try changes.step() {
             let index = Int(changes.integer(0))
             if changes.integer(1) == 1 {
-                // It may vanish between two of its stretches; what was copied of it before belongs to nothing.
+                // A file may vanish between two of its parts; the parts copied before are dropped.
                 try database.run("DELETE FROM temp.run WHERE file = ?", index)
                 hasOrphans = hasOrphans || database.changes > 0
                 try database.run("DELETE FROM file WHERE id = ?", index)
@@ -122,7 +122,7 @@ final class ManifestWriter {
         return try regularFiles()
     }
 
-    /// Frames get their final numbers, from 1.
+    /// Gives frames their final numbers, from 1.
     private func countFrames() throws {
         try database.execute(
             """
@@ -163,7 +163,7 @@ final class ManifestWriter {
         try write()
     }
 
-    /// The packs that are referred to, by their numbers in the manifest, once the files are finished.
+    /// The numbers of the packs to which the manifest refers; called when the files are finished.
     func referredPacks() throws -> [Int] {
         let rows = try database.prepare("SELECT DISTINCT pack FROM main.frame ORDER BY pack")
         var packs: [Int] = []
@@ -173,9 +173,9 @@ final class ManifestWriter {
 
     func regularFiles() throws -> (count: Int, size: Int64) { try Manifest.regularFiles(in: database) }
 
-    /// A file that shrank and grew again while it was copied: what lies between is zeros until WAL fills it.
+    /// Fills the gaps in a file that shrank and grew again while it was copied with zeros, until WAL is replayed.
     ///
-    /// - Returns: how far the file reaches.
+    /// - Returns: the file's size.
     private func fillGaps(of index: Int) throws -> Int64 {
         let rows = try database.prepare("SELECT offset, length FROM temp.run WHERE file = ? ORDER BY offset")
         try rows.bind(1, Int64(index))
@@ -195,9 +195,9 @@ final class ManifestWriter {
     /// Nil for a file that vanished.
     func path(of index: Int) throws -> String? { try database.text("SELECT path FROM file WHERE id = ?", index) }
 
-    /// Bytes of the files in a directory and below it. Quick once the files are finished.
+    /// Total size in bytes of the files in a directory and below it. Fast once the files are finished.
     func size(below directory: String) throws -> Int64 {
-        // "0" is what comes after "/".
+        // "0" is the character after "/".
         try database.integer(
             "SELECT sum(size) FROM file WHERE path > ? AND path < ?", directory + "/", directory + "0") ?? 0
     }
@@ -240,7 +240,7 @@ final class ManifestWriter {
         for row in rows { try libraries.run(row.database, row.relation, row.path) }
     }
 
-    /// `database.schema.relation` of a file; nil when no row knows it. Quick once the files are finished.
+    /// `database.schema.relation` of a file; nil when no relation has it. Fast once the files are finished.
     func relationName(of path: String) throws -> String? {
         guard let name = PageCheck.covers(path) else { return nil }
         let parts = path.split(separator: "/")
@@ -262,7 +262,7 @@ final class ManifestWriter {
         for (name, value) in meta { try database.run("INSERT INTO meta VALUES (?, ?)", name, value) }
     }
 
-    /// Stores the manifest; returns its bytes in the repository.
+    /// Stores the manifest; returns its size in the repository in bytes.
     func store(as key: RepositoryKey, in store: any ObjectStore, compressLevel: Int) throws -> Int64 {
         try database.execute("COMMIT")
         let size = try file.descriptor.status(path: file.path).size

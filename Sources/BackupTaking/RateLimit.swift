@@ -1,9 +1,9 @@
 import Platform
 
-/// Holds all threads together to a number of bytes per second.
+/// Limits all threads together to a number of bytes per second.
 final class RateLimit: Sendable {
     private let bytesPerSecond: Double
-    /// When the bytes granted so far will have been due, in nanoseconds of the monotonic clock.
+    /// When the bytes granted so far are due, in nanoseconds of the monotonic clock.
     private let due: Monitor<Double>
 
     init(bytesPerSecond: Int64) {
@@ -11,7 +11,7 @@ final class RateLimit: Sendable {
         due = Monitor(0)
     }
 
-    /// Waits until `bytes` more may be read. At most a tenth of a second's worth is ever saved up.
+    /// Waits until `bytes` more may be read. Unused bandwidth is saved up for a tenth of a second at most.
     func take(_ bytes: Int) {
         let now = Double(Clock.monotonic)
         let wait = due.update { due in

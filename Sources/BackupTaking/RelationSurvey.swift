@@ -1,15 +1,14 @@
 import Backups
 import Postgres
 
-/// Reads from a server what a backup's manifest says of databases and relations, and writes it there a piece at a time:
-/// there may be millions.
+/// Reads a server's databases and relations, and writes them to a backup's manifest in portions: there may be millions.
 struct RelationSurvey {
     private let server: Connection
     private let conninfo: String
     private let manifest: ManifestWriter
     /// Databases that could not be read, with the reason.
     private(set) var warnings: [String] = []
-    /// Rows in memory at a time.
+    /// Rows kept in memory at a time.
     private static let portion = 2000
 
     private static let query = """
@@ -22,8 +21,9 @@ struct RelationSurvey {
         WHERE c.relpersistence <> 't'
         """
 
-    /// Of its access method, and of those of its indexes, whose definitions can't be told without; and of every type that
-    /// a column's values are made of: an array's elements, a domain's base, a range's bounds, a row's fields.
+    /// Libraries of the table's access method, and of those of its indexes, without which their definitions can't be
+    /// read; and of every type from which a column's values are built: an array's elements, a domain's base, a range's
+    /// bounds, a row's fields.
     private static let libraryQuery = """
         WITH RECURSIVE part (relation, type) AS (
             SELECT a.attrelid, a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -48,7 +48,7 @@ struct RelationSurvey {
         (self.server, self.conninfo, self.manifest) = (server, conninfo, manifest)
     }
 
-    /// Connects to every database that allows it. One that can't be read costs its names, not the backup.
+    /// Connects to every database that allows it. If one can't be read, the backup lacks its names, but doesn't fail.
     ///
     /// - Returns: superusers who may log in, the bootstrap superuser first.
     mutating func run() throws -> [String] {
@@ -66,7 +66,7 @@ struct RelationSurvey {
                 warn(database, error)
             }
         }
-        // Without the right to read pg_authid the list stays empty.
+        // Without the privilege to read pg_authid the list stays empty.
         return (try? server.query("SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid"))?
             .values.compactMap { $0[0] } ?? []
     }

@@ -3,14 +3,14 @@ import Platform
 import Repository
 import SQLite
 
-/// Frames that need not be compressed again because an unfinished backup has already stored them.
+/// Frames that need not be compressed again because an interrupted backup has already stored them.
 ///
-/// Only frames whose content is the same now will be used, so nothing needs to be known of those backups.
+/// A frame is used only if its content is the same, so nothing else needs to be known about those backups.
 final class Salvage: Sendable {
     enum Place {
         /// In a pack that the new manifest may refer to, by its number there.
         case pack(Int, ordinal: Int, PackFrame)
-        /// In a pack that was never finished: to be copied from there.
+        /// In an unfinished pack, from which it must be copied.
         case loose(any StoredObject, PackFrame)
     }
 
@@ -20,17 +20,17 @@ final class Salvage: Sendable {
         let find: Statement
     }
     private let index: Monitor<Index>?
-    /// Packs that may be referred to, by their number in the new manifest.
+    /// Packs to which the manifest may refer, by their number in it.
     private let packs: [Int: SalvagedPack]
     private let loose: [Int: any StoredObject]
 
-    /// Numbers from here on are other backups' packs.
+    /// Numbers from here on are packs of other backups.
     private static let firstPack = 1 << 24
 
-    /// Nothing is known.
+    /// An empty one.
     init() { (index, packs, loose) = (nil, [:], [:]) }
 
-    /// What the packs of unfinished backups hold.
+    /// The frames in the packs of unfinished backups.
     init(_ archive: ClusterArchive) throws {
         let file = try NamelessDatabase(
             schema: """
@@ -59,7 +59,7 @@ final class Salvage: Sendable {
                 try add(frames)
             }
         }
-        // Later, because a frame that can be referred to need not be copied.
+        // Second, because a frame in a finished pack need not be copied.
         for (_, folder) in folders {
             for object in try archive.store.leftovers(in: folder) {
                 guard let frames = try? framesOfUnfinishedPack(object, largest: Manifest.frameSize) else { continue }
@@ -76,7 +76,7 @@ final class Salvage: Sendable {
                     "SELECT pack, ordinal, offset, length, size FROM frame WHERE digest = ?")))
     }
 
-    /// A frame with this very content.
+    /// A frame with exactly this content; nil when there is none.
     func place(of digest: Digest, size: Int) throws -> Place? {
         guard let index else { return nil }
         let found = try index.update { index -> (pack: Int, ordinal: Int, PackFrame)? in
@@ -93,25 +93,25 @@ final class Salvage: Sendable {
         return try pack(id).map { _ in .pack(id, ordinal: ordinal, frame) }
     }
 
-    /// A pack that may be referred to, with the digest of its stored bytes; nil for any other number, and for one that
-    /// turns out to be damaged.
+    /// A pack to which the manifest may refer, with the digest of its stored bytes; nil for any other number, and for a
+    /// damaged pack.
     func pack(_ id: Int) throws -> ManifestPack? { try packs[id]?.read() }
 }
 
-/// A pack of an unfinished backup. It is read as a whole before anything of it is used: the manifest's digest of its stored
-/// bytes must be of good ones.
+/// A pack of an unfinished backup. It is read completely before any of its frames is used, since the manifest's digest
+/// of its stored bytes must be of undamaged ones.
 private final class SalvagedPack: Sendable {
     private let archive: ClusterArchive
     private let label: String
     private let name: PackName
-    /// Nil until it has been read.
+    /// Nil until the pack has been read.
     private let found = Monitor<Result<ManifestPack, ObjectDamaged>?>(nil)
 
     init(_ archive: ClusterArchive, _ label: String, _ name: PackName) {
         (self.archive, self.label, self.name) = (archive, label, name)
     }
 
-    /// Nil when it is damaged.
+    /// Nil when the pack is damaged.
     func read() throws -> ManifestPack? {
         try found.update { found in
             if found == nil {

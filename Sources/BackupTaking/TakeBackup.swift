@@ -8,13 +8,13 @@ import WAL
 
 /// Takes a full base backup of a running server, primary or standby.
 ///
-/// The server is put into backup mode, its data directory and tablespaces are copied into packs on `request.jobs` threads
-/// while pages are verified, and once the WAL that makes the copy consistent is in the repository, `backup.json` completes
-/// the backup. A process that dies before leaves nothing that is listed as complete, and no lock.
+/// Puts the server into backup mode, copies its data directory and tablespaces into packs on `request.jobs` threads
+/// while it verifies pages, and once the WAL that makes the copy consistent is in the repository, completes the backup
+/// with `backup.json`. A process that dies before leaves nothing that is listed as complete, and no lock.
 ///
 /// - Parameters:
-///   - cluster: its name in the repository, which `tidemark init` must have prepared for it.
-///   - report: called from the calling thread. What it throws ends the backup.
+///   - cluster: its name in the repository, in which `tidemark init` must have created it.
+///   - report: called on the calling thread. What it throws ends the backup.
 /// - Returns: the backup; its `corruptPages` may not be empty.
 /// - Throws: `ConnectionFailure`, `QueryFailure`, `BackupInProgress`, `SystemError`, and `Problem`s.
 public func takeBackup(
@@ -26,7 +26,7 @@ public func takeBackup(
     return try source.backUp(under: lock, report: report)
 }
 
-/// A server and the data directory it runs on, found to belong together and fit for a backup.
+/// A server and its data directory, checked to belong together and to be ready for a backup.
 struct BackupSource {
     let request: BackupRequest
     let server: Connection
@@ -52,9 +52,9 @@ struct BackupSource {
         try checkRepository()
     }
 
-    /// Whether the server at the other end runs on this very directory and archives its WAL.
+    /// Checks that the server runs on this directory and archives its WAL.
     private func checkServer() throws {
-        // A copy's backup would wait in vain for this cluster's WAL.
+        // The backup of a copy would wait in vain for this cluster's WAL.
         try server.confirmRuns(on: directory)
         let settings = try server.settings(["wal_level", "archive_mode"])
         if settings["wal_level"] == "minimal" {
@@ -88,7 +88,7 @@ struct BackupSource {
             timeout: request.walTimeout)
     }
 
-    /// The start time, moved on by whole seconds while another backup has that label.
+    /// The label for the start time, advanced by whole seconds while another backup has it.
     func freeLabel(from start: Moment) throws -> String {
         var moment = start
         while true {
@@ -96,7 +96,7 @@ struct BackupSource {
             if try archive.store.list(archive.incarnation.backupFolder(label)).isEmpty,
                 try archive.store.list(archive.incarnation.packFolder(label)).isEmpty
             {
-                // A backup killed in the same second, before its first object, may have left temporaries here.
+                // A backup that was killed in the same second, before its first object, may have left temporaries here.
                 for folder in [archive.incarnation.backupFolder(label), archive.incarnation.packFolder(label)] {
                     _ = try? archive.store.removeLeftovers(in: folder)
                 }
@@ -169,7 +169,7 @@ struct BackupSource {
             tidemarkVersion: request.tidemarkVersion)
         try copy.confirm()
         let document = try description.document()
-        // Without it an expiration may take what is here for a dead backup's.
+        // Without the lock an expiration may take these objects for a dead backup's.
         try lock.confirm()
         try LastStep.run("Backup \(label) is complete.") {
             try archive.store.create(archive.incarnation.backup(label, "backup.json"), document)
@@ -190,8 +190,8 @@ struct BackupSource {
     }
 
     /// A server on the copy must not have lower values of the first five while it recovers
-    /// (<https://www.postgresql.org/docs/current/hot-standby.html>), and needs room for the original's replication origins
-    /// (the next two: the second since PostgreSQL 18, the first before); the others explain the copy.
+    /// (<https://www.postgresql.org/docs/current/hot-standby.html>), and needs room for the original's replication
+    /// origins (the next two: the second since PostgreSQL 18, the first before); the others describe the copy.
     static let recordedSettings = [
         "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
         "max_locks_per_transaction", "max_replication_slots", "max_active_replication_origins", "server_encoding",
@@ -213,18 +213,18 @@ struct BackupSource {
         }
         settings[BackupDescription.host] = hostName()
         settings[BackupDescription.linkedPaths] = LinkedPath.find(settings, dataDirectory: directory)
-        // Nobody but members of pg_read_all_settings sees them.
+        // Only members of pg_read_all_settings can read it.
         settings[BackupDescription.configurationFiles] = try server.query(
             "SELECT string_agg(DISTINCT sourcefile, E'\\n') FROM pg_settings WHERE sourcefile IS NOT NULL"
         ).scalar
         return settings
     }
 
-    /// Where a server on the copy is consistent.
+    /// Where a server on the copy becomes consistent.
     ///
-    /// A primary writes a record that says so. On a standby it is the minimum recovery point of the pg_control in the copy
-    /// (`InitWalRecovery`, src/backend/access/transam/xlogrecovery.c), which covers every page that was copied before it,
-    /// and is the LSN that pg_backup_stop returns or an earlier one.
+    /// A primary writes a record that says so. On a standby it is the minimum recovery point of the pg_control in the
+    /// copy (`InitWalRecovery`, src/backend/access/transam/xlogrecovery.c), which covers every page that was copied
+    /// before it, and is at most the LSN that pg_backup_stop returns.
     ///
     /// pg_control is read before pg_backup_stop, as pg_basebackup reads it: a standby that has been promoted since then makes
     /// pg_backup_stop fail, whereas the pg_control of a primary would make the copy unusable.
@@ -241,7 +241,7 @@ struct BackupSource {
         return max(control.minimumRecoveryPoint, label.start)
     }
 
-    /// All segments from start to stop, then what the archiver gets last.
+    /// All segments from start to stop, then the file that is archived last.
     private func neededWAL(_ label: BackupLabelFile, _ stop: SegmentName) -> [ArchiveFileName] {
         var files: [ArchiveFileName] = []
         var segment = label.startSegment

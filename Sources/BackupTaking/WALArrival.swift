@@ -5,7 +5,7 @@ import Postgres
 import Repository
 import WAL
 
-/// Waiting for the WAL that makes a backup complete.
+/// Waits for the WAL that makes a backup complete.
 struct WALArrival {
     let archive: ClusterArchive
     let segmentSize: UInt32
@@ -15,8 +15,8 @@ struct WALArrival {
 
     /// Waits until every file is in the repository.
     ///
-    /// - Parameter stop: where the copy is consistent.
-    /// - Throws: `WALMissing` when the time is over; `TimelineAside` when they won't come; `ForeignWAL`.
+    /// - Parameter stop: where the copy becomes consistent.
+    /// - Throws: `WALMissing` after the timeout; `TimelineAside` when they won't come; `ForeignWAL`.
     func wait(
         for files: [ArchiveFileName], through stop: LSN, server: Connection, isStandby: Bool,
         report: (BackupEvent) throws -> Void
@@ -45,7 +45,7 @@ struct WALArrival {
         }
     }
 
-    /// What a server archives of a timeline that was put aside goes there, too: a backup would wait for it in vain.
+    /// WAL that a server archives on a timeline that was put aside goes there, too: a backup would wait for it in vain.
     ///
     /// - Parameter timeline: the server's.
     /// - Throws: `TimelineAside`.
@@ -73,8 +73,8 @@ struct WALArrival {
         return text
     }
 
-    /// A clone or a former primary may have archived another file of that name before this server. As long as the server has
-    /// its own, the two must have the same content, as far as the server had come by the end of the backup.
+    /// A clone or a former primary may have archived another file of that name before this server. While the server
+    /// still has its own, both must have the same content up to the end of the backup.
     private func checkIsOwn(_ segment: SegmentName, through stop: LSN) throws {
         let path = dataDirectory + "/pg_wal/\(segment)"
         guard try Files.exists(path) else { return }
@@ -125,7 +125,7 @@ private final class OwnFile {
     }
 }
 
-/// What is archived under the name of a segment that a backup needs is another server's.
+/// A segment that a backup needs is archived from another server.
 struct ForeignWAL: Explained {
     let segment: SegmentName
     let location: String
@@ -139,7 +139,7 @@ struct ForeignWAL: Explained {
     }
 }
 
-/// The WAL that a backup needs did not arrive in time. The copy is there, but the backup isn't complete.
+/// The WAL that a backup needs was not archived in time. The files are copied, but the backup isn't complete.
 struct WALMissing: Explained {
     let file: String
     let seconds: Int64

@@ -2,9 +2,9 @@ import DataDirectory
 import Glibc
 import Platform
 
-/// Where the walk through a data directory does not go, whatever leads there: a link, or a mount.
+/// Directories that the walk through a data directory does not enter, even through a link or a mount.
 struct WalkBounds {
-    /// Directories of tidemark's, with a word for each.
+    /// tidemark's own directories, with a word for each.
     private let own: [(word: String, status: FileStatus)]
     /// The directories above the data directory.
     private let above: [FileStatus]
@@ -22,7 +22,7 @@ struct WalkBounds {
 
     /// Why a directory is not entered; nil for one that is.
     ///
-    /// - Parameter road: those that led to it.
+    /// - Parameter road: the directories that lead to it.
     func objection(to directory: FileStatus, on road: [FileStatus]) -> String? {
         if let found = own.first(where: { $0.status.isSame(as: directory) }) {
             return "leads to tidemark's \(found.word)"
@@ -47,7 +47,7 @@ struct UnreadableFile: Explained {
             + "the configuration."
     }
 
-    /// Does `body`, and says of a foreign file what to do about it.
+    /// Runs `body`, and adds advice to the error about a foreign file.
     static func explaining<Value>(_ path: String, _ body: () throws -> Value) throws -> Value {
         do { return try body() } catch let error as SystemError { throw explained(error, path) }
     }

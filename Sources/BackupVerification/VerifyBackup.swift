@@ -5,12 +5,12 @@ public import Repository
 import SQLite
 import WAL
 
-/// How to verify.
+/// The options of a verification.
 public struct VerifyRequest: Sendable {
     public var jobs: Int
     /// Read the WAL that the backup needs, too.
     public var includesWAL: Bool
-    /// Where to remember what was found good, for the case that the verification is interrupted; nil: nowhere.
+    /// Where to record packs found good, in case the verification is interrupted; nil for nowhere.
     public var progressDirectory: String?
 
     public init(jobs: Int = 2, includesWAL: Bool = true, progressDirectory: String? = nil) {
@@ -20,10 +20,12 @@ public struct VerifyRequest: Sendable {
     }
 }
 
-/// Reads a whole backup in the repository, without a server: the manifest is sound and complete, every pack is there and
-/// fits it, every frame has the content it had, every page its checksum, and the WAL is there and continuous.
+/// Verifies a whole backup in the repository, without a server: the manifest is sound and complete, every pack exists
+/// and matches it, every frame has its original content, every page its checksum, and the WAL is complete and
+/// continuous.
 ///
-/// Goes on after a problem; all are in the report. An object that can't be read is one. What `progress` throws ends it.
+/// Continues after a problem; the report has all of them. An object that can't be read is one. What `progress` throws
+/// ends it.
 /// - Throws: only what makes verifying impossible, such as a repository that can't be reached; `NoSuchBackup` and
 ///   `BackupInProgress` as a lease does; `LeaseLost`: what is missing then may have been removed meanwhile.
 public func verifyBackup(
@@ -135,7 +137,7 @@ private struct ManifestVerification {
         if let failure = job.items.failure { throw failure }
         (report.packs, report.skippedPacks) = (feed.packs, feed.skipped)
         report.problems += feed.problems
-        // A frame that is damaged tells more.
+        // The report of a damaged frame says more.
         let told = Set(job.findings.update { $0.problems.map(\.message) })
         report.problems += feed.unproven.filter { !told.contains($0.message) }
     }

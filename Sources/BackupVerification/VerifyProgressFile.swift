@@ -1,14 +1,14 @@
 import Glibc
 import Platform
 
-/// Remembers which packs of a backup were found good, so that an interrupted verification goes on where it was.
-/// A local file that may be deleted at any moment. After a day a pack counts no more: what was good then may be damaged now.
+/// Records which packs of a backup were found good, so that an interrupted verification can be continued. A local file
+/// that may be deleted at any moment. A pack counts for a day: later it may be damaged.
 final class VerifyProgressFile: Sendable {
     private let path: String?
     private let state: Monitor<[Int: Int]>
     let good: Set<Int>
 
-    /// - Parameter directory: nil remembers nothing.
+    /// - Parameter directory: nil records nothing.
     init(directory: String?, label: String, incarnation: String) {
         state = Monitor([:])
         guard let directory, (try? Files.makeDirectories(directory)) != nil else {
@@ -26,8 +26,8 @@ final class VerifyProgressFile: Sendable {
     private static let lifetime: Int64 = 86_400_000_000
 
     /// - Parameters:
-    ///   - text: in each line a pack's number and when it was found good, in microseconds since 1970; a last line without its
-    ///     end is cut off, and might be another's number.
+    ///   - text: in each line a pack's number and when it was found good, in microseconds since 1970; a last line
+    ///     without its end may be truncated to another number, and is ignored.
     ///   - now: in microseconds since 1970.
     static func packs(_ text: String, now: Int64) -> Set<Int> {
         let whole = text.lastIndex(of: "\n").map { text[..<$0] } ?? ""
@@ -40,10 +40,10 @@ final class VerifyProgressFile: Sendable {
             })
     }
 
-    /// So many pieces of work belong to the pack; the last to finish writes it down.
+    /// Announces the number of a pack's work items; the last one that finishes records the pack.
     func begin(_ pack: Int, pieces: Int) { state.update { $0[pack, default: 0] += pieces } }
 
-    /// - Parameter isGood: a pack with one bad piece is never written down.
+    /// - Parameter isGood: a pack with one bad item is never recorded.
     func finish(_ pack: Int, isGood: Bool) {
         let isDone = state.update { counts in
             counts[pack, default: 0] += isGood ? -1 : 1 << 30
@@ -54,11 +54,11 @@ final class VerifyProgressFile: Sendable {
 
     private func append(_ pack: Int, to path: String) {
         guard let file = try? Descriptor(open: path, O_WRONLY | O_CREAT | O_APPEND) else { return }
-        // Begins a line of its own, whatever a writer that died has left.
+        // Begins a new line, since a writer that died may have left a partial one.
         let line = Array("\n\(pack) \(Clock.now)\n".utf8)
         line.withUnsafeBytes { _ = try? file.write($0, path: path) }
     }
 
-    /// The verification has ended.
+    /// Called when the verification has ended.
     func remove() { if let path { try? Files.removeIfPresent(path) } }
 }

@@ -4,7 +4,7 @@ import Platform
 import Repository
 import WAL
 
-/// What the threads of one verification share.
+/// The state that the threads of one verification share.
 final class VerifyJob: Sendable {
     struct Findings {
         var problems: [BackupProblem] = []
@@ -100,7 +100,7 @@ final class VerifyWorker {
         }
     }
 
-    /// Of a small file, which lies in a frame as a whole.
+    /// For a small file, which lies in a single frame.
     private func checkDigest(_ part: FileRun, _ frame: PackFrame) {
         let run = part.run
         guard let file = part.file, let digest = file.digest, run.length == file.size,
@@ -128,7 +128,7 @@ final class VerifyWorker {
             case .new: break
             case .good: findings.pages += 1
             case .bad(let lsn):
-                // Torn while it was copied: WAL has the whole page.
+                // The page was torn while it was copied: the WAL has the whole page.
                 let isTorn = lsn >= job.backup.startLSN && lsn <= job.backup.stopLSN
                 if !isTorn && !job.knownCorrupt.contains(VerifyJob.key(file.path, block)) {
                     findings.problems.append(

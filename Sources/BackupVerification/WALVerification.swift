@@ -3,7 +3,7 @@ import Platform
 import Repository
 import WAL
 
-/// Reads the WAL that a backup needs to become consistent. What was archived after it is no part of the backup.
+/// Reads the WAL that a backup needs to become consistent. Later WAL isn't part of the backup.
 struct WALVerification {
     private let backup: BackupDescription
     private let archive: ClusterArchive

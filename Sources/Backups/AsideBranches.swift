@@ -3,14 +3,13 @@ public import Platform
 public import Repository
 public import WAL
 
-/// The WAL that is put aside at this moment, and which backups were complete before that. What has been put back isn't
-/// among it.
+/// The WAL that is put aside now, and which backups were complete before that. WAL that was put back is not included.
 struct AsideWAL {
     private struct Object {
         let file: ArchiveFileName
         let key: RepositoryKey
         let folder: AsideFolder
-        /// The labels of the backups before; nil when the record can't be read.
+        /// The labels of the backups complete before; nil when the record can't be read.
         let backups: Set<String>?
     }
     private var objects: [Object] = []
@@ -26,7 +25,7 @@ struct AsideWAL {
         self.archive = archive
         let aside = archive.incarnation.asideFolder
         for folder in try list(aside, { try archive.asideFolders() }) {
-            // What a server hands over of it later is told by the same record.
+            // The record covers WAL that a server archives to the folder later.
             let backups = try AsideWAL.record(of: folder, in: archive.store).map { Set($0.backups) }
             objects += try list(folder.key, { try archive.objects(of: folder) }).map {
                 Object(file: $0.file, key: $0.key, folder: folder, backups: backups)
@@ -34,7 +33,7 @@ struct AsideWAL {
         }
     }
 
-    /// What is in a folder; nothing of one that can't be listed, which stops nobody from using the rest.
+    /// The items in a folder; none if it can't be listed, so that the other folders are still used.
     private mutating func list<Item>(_ folder: RepositoryKey, _ items: () throws -> [Item]) throws -> [Item] {
         do { return try items() } catch let failure as any Explained where failure.concernsOneObject {
             unlisted.append(UnlistedAside(folder: folder, reason: failure.message))
@@ -42,9 +41,9 @@ struct AsideWAL {
         }
     }
 
-    /// What of the WAL that makes a backup consistent, its timeline's history included, was put aside after the backup had
-    /// been taken: the first of it. Whatever is archived under these names since is another server's, and the backup is of
-    /// the branch that was put aside. One that was still waiting for its WAL then got it from the right server.
+    /// The first file that was put aside after the backup had been taken, of the WAL that makes it consistent and the
+    /// timeline's history. An archived file of that name is another server's now, and the backup belongs to the branch
+    /// that was put aside. A backup that was still waiting for its WAL at that time has got it from the right server.
     func taken(from backup: BackupDescription) throws -> (file: ArchiveFileName, subject: String)? {
         try objects.filter { object in
             guard isOlder(backup, than: object) else { return false }
@@ -58,8 +57,8 @@ struct AsideWAL {
             .map { ($0.file, $0.folder.subject) }
     }
 
-    /// Whether the backup was complete when an object was put aside. The record tells, for the clock may have been set;
-    /// only when it can't be read must the times do.
+    /// Whether the backup was complete when an object was put aside, according to the record, since the clock may have
+    /// been set; only if the record can't be read are the times compared.
     private func isOlder(_ backup: BackupDescription, than object: Object) -> Bool {
         if let backups = object.backups { return backups.contains(backup.label) }
         let whole = Int64(max(0, backup.timings.total) * 1_000_000)
@@ -67,7 +66,7 @@ struct AsideWAL {
             > max(backup.stopTime.microseconds, backup.startTime.microseconds + whole)
     }
 
-    /// Whether the archive has the same content under that name: its server archived it once more.
+    /// Whether the archive has the same content under that name: the server archived it again.
     private func isThereAgain(_ object: Object) throws -> Bool {
         func digest(_ key: RepositoryKey) throws -> Digest? {
             do {
@@ -80,7 +79,7 @@ struct AsideWAL {
         } catch let failure as any Explained where failure.concernsOneObject { return false }
     }
 
-    /// Nil when there is none that can be read.
+    /// Nil when there is no readable one.
     private static func record(of folder: AsideFolder, in store: any ObjectStore) throws -> Record? {
         do {
             return try store.document(.aside, at: folder.key.appending("record.json"))?.value(Record.self)
@@ -90,11 +89,11 @@ struct AsideWAL {
     }
 }
 
-/// A backup of a branch of the WAL that was put aside, and with which file.
+/// A backup on a branch of the WAL that was put aside, and the file that shows it.
 public struct AsideBackup: Sendable {
     public let backup: BackupDescription
     public let file: ArchiveFileName
-    /// The name under which that was put aside.
+    /// The name under which that file was put aside.
     public let subject: String
 
     /// What is wrong with it, as the rest of a sentence.
@@ -111,20 +110,20 @@ public struct AsideBackup: Sendable {
     }
 }
 
-/// A folder of WAL that was put aside and can't be listed: whether a backup's own WAL is among it is not known.
+/// A folder of WAL that was put aside and can't be listed: it may have some of a backup's own WAL.
 public struct UnlistedAside: Explained, Equatable {
     public let folder: RepositoryKey
     public let reason: String
     public var message: String { "cannot tell which WAL was put aside in \"\(folder)\"" }
     public var detail: String? { "\(reason)." }
-    /// Both in one, without a full stop.
+    /// Both in one sentence, without a full stop.
     public var sentence: String { "It is not known which WAL was put aside in \"\(folder)\": \(reason)" }
     public var hint: String? {
         "Make it readable. Until then every backup counts as one whose branch was not put aside, and nothing is removed."
     }
 }
 
-/// The backups of an incarnation, told apart by whether their branch was put aside since, as far as that can be read.
+/// The usable backups of an incarnation, and those whose branch was put aside since, as far as that can be read.
 public func withoutAside(
     _ backups: [BackupDescription], of archive: ClusterArchive
 ) throws -> (usable: [BackupDescription], aside: [AsideBackup], unlisted: [UnlistedAside]) {

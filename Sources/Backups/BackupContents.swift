@@ -2,7 +2,7 @@ import DataDirectory
 public import Repository
 import SQLite
 
-/// What is in a backup, by size.
+/// The contents of a backup, by size.
 public struct BackupContents: Sendable, Equatable {
     public struct Part: Sendable, Equatable {
         public var name: String
@@ -10,13 +10,13 @@ public struct BackupContents: Sendable, Equatable {
         public var size: Int64
         public var files: Int
     }
-    /// Largest first; what belongs to no database is `shared` and `other`.
+    /// Largest first; files that belong to no database are `shared` and `other`.
     public var databases: [Part] = []
     /// Tables with their indexes and TOAST, largest first: `database.schema.table`.
     public var tables: [Part] = []
     public var packs: Int
     public var frames: Int
-    /// Bytes of zeros that are stored nowhere.
+    /// Bytes of zeros, which are not stored.
     public var zeros: Int64
 }
 
@@ -29,7 +29,8 @@ public func backupContents(_ label: String, of archive: ClusterArchive, limit: I
     try ContentsSummary(ManifestReader(label, of: archive)).summary(limit: limit)
 }
 
-/// Assigns files to databases and tables. There may be millions of both, so the sums are kept beside the manifest.
+/// Assigns files to databases and tables. There may be millions of both, so the sums are kept in the manifest's
+/// database.
 private struct ContentsSummary {
     private let manifest: ManifestReader
     private var database: Database { manifest.database }
@@ -39,7 +40,7 @@ private struct ContentsSummary {
 
     init(_ manifest: ManifestReader) throws {
         self.manifest = manifest
-        // Index and TOAST relations, and a TOAST relation's index, lead to the table they serve.
+        // Index and TOAST relations, and a TOAST relation's index, count for their table.
         try manifest.database.execute(
             """
             PRAGMA temp_store = FILE;
@@ -88,7 +89,7 @@ private struct ContentsSummary {
             packs: manifest.packs.count, frames: Int(count), zeros: try manifest.zeros())
     }
 
-    /// The largest.
+    /// The largest tables.
     private func tables(_ limit: Int) throws -> [BackupContents.Part] {
         let rows = try database.prepare(
             """

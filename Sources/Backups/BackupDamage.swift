@@ -12,7 +12,7 @@ public func damage(of backup: BackupDescription, from archive: ClusterArchive) t
         + (verified.problems == 1 ? "" : "s")
 }
 
-/// What a look at its objects' sizes tells: the rest of a sentence, nil when nothing is missing.
+/// What is wrong according to its objects' sizes: the rest of a sentence; nil when nothing is missing.
 public func visibleDamage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
     let manifest = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
     var missing = max(0, backup.storedSize - manifest - (try archive.size(ofPacks: backup.label) { _ in true }))
@@ -23,12 +23,12 @@ public func visibleDamage(of backup: BackupDescription, from archive: ClusterArc
 }
 
 extension ClusterArchive {
-    /// Bytes of the packs under a label whose numbers are wanted.
+    /// Total size in bytes of the wanted packs under a label.
     fileprivate func size(ofPacks label: String, where isWanted: (Int) -> Bool) throws -> Int64 {
         let folder = incarnation.packFolder(label)
         return try store.list(folder).reduce(0) { sum, entry in
             guard !entry.isFolder, let name = PackName(entry.name), isWanted(name.number) else { return sum }
-            // It lies behind a link that leads nowhere.
+            // The pack lies behind a link that leads nowhere.
             guard let size = entry.size else {
                 throw Problem("could not look at object \"\(folder.appending(entry.name))\"")
             }

@@ -1,6 +1,6 @@
 public import WAL
 
-/// What `backup.json` says about a complete base backup. Its presence is the backup's completion.
+/// The content of `backup.json`, which describes a complete base backup. Its existence makes the backup complete.
 public struct BackupDescription: Sendable, Equatable {
     public enum Kind: String, Sendable, Codable {
         case full
@@ -16,10 +16,10 @@ public struct BackupDescription: Sendable, Equatable {
     public var stopTime: Moment
     /// Where replay begins.
     public var startLSN: LSN
-    /// The checkpoint record that replay starts from lies here; in or after the segment of `startLSN`.
+    /// The checkpoint record from which replay starts; in or after the segment of `startLSN`.
     public var checkpointLSN: LSN
-    /// Replay must reach this before the copy is consistent: where backup mode ended, or on a standby the minimum recovery
-    /// point of the copied pg_control.
+    /// Where the copy becomes consistent: where backup mode ended, or on a standby the minimum recovery point of the
+    /// copied pg_control.
     public var stopLSN: LSN
     public var timeline: TimelineID
     /// The segments that replay needs before the copy is consistent, first and last, on `timeline`.
@@ -43,27 +43,27 @@ public struct BackupDescription: Sendable, Equatable {
     /// The packs that this one refers to, its own first.
     public var packs: [NeededPacks]
     public var tablespaces: [BackedUpTablespace]
-    /// Symbolic links in the data directory whose targets are in the backup in their place.
+    /// Symbolic links in the data directory whose targets the backup contains in their place.
     public var links: [BackedUpLink] = []
     /// Whether the cluster's pages carry checksums.
     public var hasChecksums: Bool
     /// Pages whose checksum was verified while copying.
     public var verifiedPages: Int64
     public var corruptPages: [CorruptPage]
-    /// Server settings that a server on the copy must not fall below, or that explain it (`max_connections`, …); beside them
+    /// Server settings that a server on the copy must not fall below, or that describe it (`max_connections`, …); also
     /// `resolvedDirectory`, `linkedPaths` and `configurationFiles`.
     public var settings: [String: String]
     /// Where the data directory lay, without symbolic links.
     public static let resolvedDirectory = "tidemark.resolved_data_directory"
     /// Paths that led into the data directory through symbolic links; see `LinkedPath`.
     public static let linkedPaths = "tidemark.linked_paths"
-    /// The files that the server's settings came from, one a line.
+    /// The files that set the server's settings, one a line.
     public static let configurationFiles = "tidemark.configuration_files"
     /// The host on which it was taken.
     public static let host = "tidemark.host"
     public var note: String?
     public var isPinned: Bool
-    /// Nil: pinned for good, if pinned.
+    /// Nil when the pin doesn't expire.
     public var pinnedUntil: Moment?
     public var timings: BackupTimings
     /// The version of tidemark that took it.
@@ -91,7 +91,7 @@ public struct BackupDescription: Sendable, Equatable {
         self.tidemarkVersion = tidemarkVersion
     }
 
-    /// Whether it is pinned, and its pin has not ended.
+    /// Whether it is pinned, and its pin has not expired.
     public func isPinned(at moment: Moment) -> Bool { isPinned && pinnedUntil.map { moment <= $0 } ?? true }
 
     /// Where it was taken, as `host:directory`; the data directory alone when the host isn't recorded, nil when neither is.
@@ -119,7 +119,7 @@ public struct BackedUpTablespace: Sendable, Equatable, Codable {
 public struct BackedUpLink: Sendable, Equatable, Codable {
     /// Relative to the data directory.
     public var path: String
-    /// As the link says.
+    /// The link's text.
     public var target: String
 
     public init(path: String, target: String) { (self.path, self.target) = (path, target) }
@@ -139,7 +139,7 @@ public struct CorruptPage: Sendable, Equatable, Codable {
     }
 }
 
-/// How long the phases took, in seconds.
+/// The durations of the phases, in seconds.
 public struct BackupTimings: Sendable, Equatable, Codable {
     /// Until the server's checkpoint was done.
     public var checkpoint: Double

@@ -27,7 +27,7 @@ private struct Wire: Codable {
     var storedSize: Int64
     var packs: [NeededPacks]
     var tablespaces: [BackedUpTablespace]
-    /// Missing without any.
+    /// Absent when there are none.
     var links: [BackedUpLink]?
     var checksums: Bool
     var verifiedPages: Int64
@@ -41,7 +41,7 @@ private struct Wire: Codable {
     var tidemarkVersion: String?
 }
 
-/// `backup.json` that can't be read or understood.
+/// `backup.json` that can't be read or parsed.
 public struct DamagedDescription: Explained, Equatable {
     public let label: String
     public let fault: DocumentFault
@@ -56,12 +56,12 @@ public struct DamagedDescription: Explained, Equatable {
 }
 
 extension BackupDescription {
-    /// As it is stored.
+    /// The stored form.
     public func document() throws -> SealedDocument {
         try SealedDocument(.backup, of: wire, version: tidemarkVersion)
     }
 
-    /// As it is printed.
+    /// The printed form.
     public func json() throws -> [UInt8] { try encodeJSON(PrintedDocument(wire, version: tidemarkVersion)) }
 
     private var wire: Wire {

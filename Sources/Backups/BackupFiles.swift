@@ -5,7 +5,7 @@ public import WAL
 
 /// Whether a backup holds a file or directory.
 ///
-/// - Parameter path: from the data directory, such as `postgresql.conf`.
+/// - Parameter path: relative to the data directory, such as `postgresql.conf`.
 /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
 public func backupHolds(_ path: String, backup: String, of archive: ClusterArchive) throws -> Bool {
     let manifest = try ManifestReader(backup, of: archive)

@@ -2,8 +2,8 @@ public import Platform
 public import Repository
 import Synchronization
 
-/// Somebody reads a backup or the WAL behind it: until the object goes, or its process, `expire` leaves both alone
-/// (a shared lock in the backup's folder).
+/// The right to read a backup and the WAL after it: until it is released, or its process ends, `expire` leaves both
+/// alone (a shared lock in the backup's folder).
 public final class BackupLease: Sendable {
     fileprivate static let name = "lease"
     private let label: String
@@ -16,10 +16,11 @@ public final class BackupLease: Sendable {
         var loss: LockLost?
     }
 
-    /// Waits for an expiration that is just deciding or removing. In a repository that can only be read, expiration can't
-    /// run from here either, and the lease is an empty promise.
+    /// Waits for an expiration that is deciding or removing. In a repository that is read-only from here, expiration
+    /// can't run from here either, and no lock is taken.
     ///
-    /// - Throws: `NoSuchBackup` when it has been removed; `BackupInProgress` when expiration takes longer than `patience`.
+    /// - Throws: `NoSuchBackup` when it has been removed; `BackupInProgress` when expiration takes longer than
+    ///   `patience`.
     public init(_ label: String, of archive: ClusterArchive, patience milliseconds: Int = 60_000) throws {
         (self.label, self.archive) = (label, archive)
         let lock = try take(patience: milliseconds)
@@ -80,7 +81,7 @@ public final class BackupLease: Sendable {
         }
     }
 
-    /// Whether somebody holds one.
+    /// Whether any process holds one.
     public static func isHeld(_ label: String, of archive: ClusterArchive) throws -> Bool {
         try archive.store.isLocked(name, in: archive.incarnation.backupFolder(label))
     }
@@ -123,7 +124,7 @@ public struct LeaseLost: Explained, Equatable {
 public final class ExclusiveLease: Sendable {
     private let lock: any StoreLock
 
-    /// Nil when somebody holds a lease.
+    /// Nil when another process holds a lease.
     public init?(_ label: String, of archive: ClusterArchive) throws {
         switch try archive.store.lock(
             BackupLease.name, in: archive.incarnation.backupFolder(label), isShared: false, patience: 0,
@@ -135,7 +136,7 @@ public final class ExclusiveLease: Sendable {
         }
     }
 
-    /// To be asked before the backup, or what it needs, is removed.
+    /// Called before the backup, or an object it needs, is removed.
     /// - Throws: `LockLost`.
     public func confirm() throws { try lock.confirm() }
 }

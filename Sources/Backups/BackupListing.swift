@@ -6,13 +6,13 @@ public import WAL
 public struct BackupListing: Sendable {
     /// In order of their start position, then of their start time.
     public var complete: [BackupDescription]
-    /// Complete ones in the same order whose branch of the WAL was put aside since: nothing can be recovered from them.
+    /// Complete ones in the same order whose branch of the WAL was put aside since: they can't be recovered.
     public var aside: [AsideBackup]
-    /// Why more of them may be of such a branch.
+    /// Why more of them may be on such a branch.
     public var unlistedAside: [UnlistedAside] = []
     /// Labels without `backup.json`: still running, or died.
     public var incomplete: [String]
-    /// Complete ones that can't be understood, with the reason.
+    /// Complete ones that can't be parsed, with the reason.
     public var unreadable: [Unreadable]
 
     public struct Unreadable: Sendable {
@@ -26,14 +26,15 @@ public struct BackupListing: Sendable {
         (self.complete, self.aside, self.incomplete, self.unreadable) = (complete, aside, incomplete, unreadable)
     }
 
-    /// For whoever removes something because other backups can be used.
+    /// Called before something is removed because other backups are usable.
     /// - Throws: `UnlistedAside` when that isn't known of each.
     public func confirmUsable() throws { if let first = unlistedAside.first { throw first } }
 
-    /// Those that can be used and those that can't, in order.
+    /// The usable ones and those put aside, in order.
     public var all: [BackupDescription] { BackupListing.sorted(complete + aside.map(\.backup)) }
 
-    /// Of those that can be used, the last in the WAL: a timeline comes after all that it can have left. No clock decides.
+    /// The last usable one in the order of the WAL: a timeline comes after all its possible ancestors. Clocks don't
+    /// matter.
     public var newest: BackupDescription? {
         complete.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
     }
@@ -42,7 +43,7 @@ public struct BackupListing: Sendable {
         backups.sorted { ($0.startLSN, $0.startTime) < ($1.startLSN, $1.startTime) }
     }
 
-    /// Counts the backups of a timeline that was put aside as complete again, for a reader of the WAL that was put aside.
+    /// Counts the backups of a timeline that was put aside as complete again, for a reader of that WAL.
     public mutating func restore(_ timeline: TimelineID) {
         complete = BackupListing.sorted(complete + aside.map(\.backup).filter { $0.timeline == timeline })
         aside.removeAll { $0.backup.timeline == timeline }
@@ -52,7 +53,7 @@ public struct BackupListing: Sendable {
 }
 
 extension ClusterArchive {
-    /// Reads every `backup.json` of an incarnation; touches neither manifests nor packs.
+    /// Reads every `backup.json` of an incarnation, but neither manifests nor packs.
     public func listBackups() throws -> BackupListing {
         var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
         for label in try backups() {
@@ -68,7 +69,7 @@ extension ClusterArchive {
                 where failure is SystemError || failure is UnreachableObject || failure is NotAnObject
                 || failure is ObjectDamaged
             {
-                // One that can't be read never stops the others.
+                // One that can't be read doesn't hide the others.
                 let isUnread = failure is SystemError || failure is UnreachableObject
                 let fault: DocumentFault =
                     isUnread ? .unread("\(failure.message).") : .impossible("\(failure.message).")
@@ -78,7 +79,7 @@ extension ClusterArchive {
             }
             if let described { listing.complete.append(described) } else { listing.incomplete.append(label) }
         }
-        // A backup that died before its manifest has packs only; and so has one that expired while others need its packs.
+        // A backup that died before its manifest has only packs, and so has an expired one whose packs others need.
         let known = Set(
             listing.complete.flatMap { [$0.label] + $0.packs.map(\.label) } + listing.incomplete
                 + listing.unreadable.map(\.label))

@@ -1,10 +1,10 @@
 public import Platform
 public import Repository
 
-/// Another process takes a backup of this cluster, or expires its backups, at this moment.
+/// Another process is taking a backup of this cluster, or expiring its backups.
 public struct BackupInProgress: Explained, Equatable {
     public let cluster: String
-    /// Who that is, where the store can tell.
+    /// The other process, where the store can tell.
     public let owner: LockOwner?
     public init(cluster: String, owner: LockOwner? = nil) { (self.cluster, self.owner) = (cluster, owner) }
     public var message: String { "another backup or expiration of cluster \"\(cluster)\" is running" }
@@ -22,7 +22,7 @@ public final class BackupLock: Sendable {
 
     /// Waits up to a second: `isHeld`, in another process, takes the lock for a moment.
     ///
-    /// - Throws: `BackupInProgress` when somebody else holds it.
+    /// - Throws: `BackupInProgress` when another process holds it.
     public init(_ archive: ClusterArchive) throws {
         switch try archive.store.lock(
             BackupLock.name, in: archive.incarnation.backupFolder, isShared: false, patience: 1000, makesFolder: true)
@@ -33,11 +33,11 @@ public final class BackupLock: Sendable {
         }
     }
 
-    /// To be asked before something is added or removed.
+    /// Called before something is added or removed.
     /// - Throws: `LockLost`.
     public func confirm() throws { try lock.confirm() }
 
-    /// Whether somebody holds it. Takes and makes nothing.
+    /// Whether any process holds it. Takes and creates nothing.
     public static func isHeld(_ archive: ClusterArchive) throws -> Bool {
         try archive.store.isLocked(name, in: archive.incarnation.backupFolder)
     }

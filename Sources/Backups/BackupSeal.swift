@@ -1,8 +1,8 @@
 import Platform
 import Repository
 
-/// The object beside a backup's `backup.json` that says which one was written: so one that is gone is noticed, and another in
-/// its place. A backup that died has neither; one that is removed loses the seal first.
+/// The object beside `backup.json` that has its digest: so a `backup.json` that is missing or replaced is noticed. A
+/// backup that died has neither; one that is being removed loses the seal first.
 public enum BackupSeal {
     public static let objectName = "backup.json.xxh128"
 
@@ -11,8 +11,8 @@ public enum BackupSeal {
         Array("\(Digest(of: description))  backup.json\n".utf8)
     }
 
-    /// What is in a backup's `backup.json`, nil when there is none; and why that isn't what was written, nil when it is, or when
-    /// there is no seal: the backup died between the two, or is being removed.
+    /// The bytes of a backup's `backup.json`, nil when there is none; and why they aren't what was written, nil when
+    /// they are, or when there is no seal: the backup died between the two, or is being removed.
     static func read(
         _ label: String, of archive: ClusterArchive
     ) throws -> (description: [UInt8]?, objection: DamagedDescription?) {
@@ -21,7 +21,7 @@ public enum BackupSeal {
         }
         var description = try bytes("backup.json")
         guard let seal = try bytes(objectName) else { return (description, nil) }
-        // The seal comes last and goes first: a backup may have been completed, or removed, between two looks.
+        // The seal is written last and removed first: a backup may have been completed, or removed, between two reads.
         if description == nil { description = try bytes("backup.json") }
         guard let description else {
             let isGone = try bytes(objectName) != nil

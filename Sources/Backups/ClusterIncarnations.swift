@@ -2,8 +2,8 @@ import DataDirectory
 public import Repository
 
 extension ClusterIncarnations {
-    /// The incarnations of a configured cluster. What can't be read of its data directory tells nothing: it may be
-    /// damaged, or half restored, when somebody asks.
+    /// The incarnations of a configured cluster. A part of its data directory that can't be read is ignored: the
+    /// directory may be damaged, or half restored.
     ///
     /// - Returns: nil when the repository holds none of this cluster.
     /// - Parameter dataDirectory: the configured one; it may be gone.

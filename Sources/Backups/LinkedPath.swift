@@ -2,12 +2,11 @@ public import DataDirectory
 import Glibc
 import Platform
 
-/// A path, outside of the data directory by its name, that leads into it through a symbolic link, and where to. The
-/// backup records those that the configuration uses: on another machine, or once the original is gone, nobody can follow
-/// them.
+/// A path outside the data directory that leads into it through a symbolic link, and its target. The backup records
+/// those in the configuration: on another machine, or once the original is gone, they can't be resolved.
 public struct LinkedPath: Hashable, Sendable {
     public let path: String
-    /// From the data directory; empty when it leads to the directory itself.
+    /// Relative to the data directory; empty for the directory itself.
     public let place: String
 
     /// One a line, with a tab between the two.
@@ -22,7 +21,7 @@ public struct LinkedPath: Hashable, Sendable {
         }
     }
 
-    /// Looks through the configuration files, and the files of rules.
+    /// Searches the configuration files, and the files of rules.
     public static func find(_ settings: [String: String], dataDirectory: DataDirectory) -> String? {
         guard let real = resolved(dataDirectory.path) else { return nil }
         var words: Set<String> = []
@@ -44,7 +43,7 @@ public struct LinkedPath: Hashable, Sendable {
         return text(Set(links).sorted { $0.path < $1.path })
     }
 
-    /// The shortest beginning of a path that leads into a directory.
+    /// The shortest prefix of a path that leads into a directory.
     private static func link(in path: String, to directory: String) -> LinkedPath? {
         var begin = ""
         for name in normal(path).split(separator: "/") {
@@ -58,7 +57,7 @@ public struct LinkedPath: Hashable, Sendable {
         return nil
     }
 
-    /// The words of a file of rules, and of those that it names (`tokenize_auth_file`, src/backend/libpq/hba.c).
+    /// The words in a file of rules, and in those that it includes (`tokenize_auth_file`, src/backend/libpq/hba.c).
     private static func rules(_ top: String) -> Set<String> {
         var words: Set<String> = []
         var waiting = [top]
@@ -84,7 +83,7 @@ public struct LinkedPath: Hashable, Sendable {
         return String(cString: place)
     }
 
-    /// As PostgreSQL takes it before anything is resolved (`canonicalize_path`, src/port/path.c).
+    /// The path as PostgreSQL canonicalizes it, without resolving links (`canonicalize_path`, src/port/path.c).
     private static func normal(_ path: String) -> String {
         "/"
             + path.split(separator: "/").reduce(into: [Substring]()) { names, name in

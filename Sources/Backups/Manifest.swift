@@ -44,22 +44,22 @@ public enum Manifest {
         "library": "database, relation, path",
     ]
 
-    /// Made when everything is in: filling an index row by row costs several times as much.
+    /// Created at the end: updating an index row by row takes several times as long.
     public static let indexes = """
         CREATE UNIQUE INDEX file_by_path ON file (path);
         CREATE INDEX relation_by_filenode ON relation (database, filenode);
         """
 
-    /// The most content that one frame holds; a multiple of the page size.
+    /// The most content of one frame; a multiple of the page size.
     public static let frameSize = 1 << 20
-    /// The `frame` of runs that are zeros and stored nowhere.
+    /// The `frame` of runs of zeros, which are not stored.
     public static let zeros: Int64 = 0
 
-    /// A frame's number while the manifest is being collected: its pack's in the manifest, and its place in that pack from 0.
-    /// In the end they are counted in this order, in which a restore reads each pack from front to back.
+    /// A frame's number while the manifest is being collected: its pack's in the manifest, and its index in that pack
+    /// from 0. At the end they are numbered in this order, in which a restore reads each pack from front to back.
     public static func frameID(pack: Int, ordinal: Int) -> Int64 { Int64(pack) << 24 | Int64(ordinal) }
 
-    /// How many regular files there are, and their bytes.
+    /// The number of regular files, and their total size in bytes.
     public static func regularFiles(in manifest: Database) throws -> (count: Int, size: Int64) {
         let sums = try manifest.prepare("SELECT count(*), sum(size) FROM file WHERE kind = 'f'")
         guard try sums.step() else { return (0, 0) }
@@ -86,7 +86,7 @@ public struct ManifestFile: Sendable, Equatable {
     public enum Kind: String, Sendable {
         case regular = "f"
         case directory = "d"
-        /// A link in `pg_tblspc` to a directory outside; `target` says where to.
+        /// A link in `pg_tblspc` to a directory outside, which is in `target`.
         case tablespace = "t"
     }
     /// Relative to the data directory.
@@ -97,7 +97,7 @@ public struct ManifestFile: Sendable, Equatable {
     public var modified: Int64
     public var size: Int64
     public var target: String?
-    /// Of the content; nil for a large file, and for one that shrank to less while it was copied.
+    /// The content's digest; nil for a large file, and for one that became small while it was copied.
     public var digest: Digest?
 
     public init(
@@ -108,7 +108,7 @@ public struct ManifestFile: Sendable, Equatable {
     }
 }
 
-/// These bytes of a file are those bytes of a frame.
+/// Maps bytes of a file to bytes of a frame.
 public struct ManifestRun: Sendable, Equatable {
     /// The file's number in the manifest.
     public var file: Int
@@ -121,7 +121,7 @@ public struct ManifestRun: Sendable, Equatable {
     }
 }
 
-/// A run with the file it is of; nil when the manifest has no such file.
+/// A run with its file; nil when the manifest has no such file.
 public struct FileRun: Sendable {
     public var run: ManifestRun
     public var file: ManifestFile?

@@ -3,10 +3,10 @@ public import Glibc
 import Platform
 import Repository
 
-/// Where the files of a manifest may lie, and what modes they may have. A manifest comes from a repository that others may be
-/// able to write to; what it says must not lead a restore out of its own directories.
+/// Limits for the paths and modes of a manifest's files. A manifest comes from a repository that others may be able to
+/// write to; it must not lead a restore out of its own directories.
 extension ManifestFile {
-    /// Why no backup has such a file; nil for one that may be.
+    /// Why no backup can have such a file; nil when one can.
     var objection: String? {
         if !(0...BackupDescription.largest).contains(size) { return "file \"\(path)\" has the impossible size \(size)" }
         if path.isEmpty { return kind == .directory ? nil : "a path is empty" }
@@ -22,27 +22,27 @@ extension ManifestFile {
         return nil
     }
 
-    /// Names only: nothing that leads upwards, to the root, or to nowhere.
+    /// Whether a path has only plain names: it leads neither upwards nor to the root, and isn't empty.
     private static func isConfined(_ path: String) -> Bool {
         path.utf8.count < Int(PATH_MAX) && !path.utf8.contains(0)
             && Files.names(in: path).allSatisfy { !["", ".", ".."].contains($0) && $0.utf8.count <= Int(NAME_MAX) }
     }
 
-    /// An absolute path as PostgreSQL writes it down: `canonicalize_path` has gone over it.
+    /// Whether it is an absolute path as `canonicalize_path` leaves it.
     static func isPlain(_ path: String) -> Bool { path.hasPrefix("/") && isConfined(String(path.dropFirst())) }
 
-    /// What PostgreSQL lets its files have: all for the owner, reading for the group (initdb --allow-group-access), nothing
-    /// for others.
+    /// The permissions that PostgreSQL allows for its files: all for the owner, reading for the group (initdb
+    /// --allow-group-access), none for others.
     public var restoredMode: mode_t {
         kind == .regular ? mode_t(mode) & 0o750 : 0o700 | mode_t(mode) & 0o050
     }
 }
 
 extension ManifestReader {
-    /// Goes through all files before any is written.
+    /// Checks all files before any is written.
     ///
-    /// - Throws: `ObjectDamaged` for a file in a tablespace that would not lie in this version's folder there: everything
-    ///   else in that directory is somebody else's.
+    /// - Throws: `ObjectDamaged` for a file in a tablespace outside this version's folder: everything else in that
+    ///   directory belongs to others.
     public func checkBounds(_ backup: BackupDescription) throws {
         let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
         let linked = Set(backup.tablespaces.map { "\($0.oid)" })

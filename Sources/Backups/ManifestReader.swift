@@ -71,7 +71,7 @@ public final class ManifestReader {
         }
     }
 
-    /// Which files to go through.
+    /// The files to visit.
     public enum FileKinds: String {
         case all = ""
         case regular = "WHERE kind = 'f'"
@@ -79,7 +79,7 @@ public final class ManifestReader {
         case directories = "WHERE kind <> 'f'"
     }
 
-    /// Hands every file with its number to `body`, in the order of their numbers.
+    /// Calls `body` with every file and its number, in the order of their numbers.
     public func forEachFile(_ kinds: FileKinds = .all, _ body: (_ index: Int, ManifestFile) throws -> Void) throws {
         let rows = try database.prepare(
             "SELECT id, \(ManifestReader.fileColumns) FROM file \(kinds.rawValue) ORDER BY id")
@@ -95,7 +95,7 @@ public final class ManifestReader {
         return try row.step() ? try file(row, from: 0) : nil
     }
 
-    /// From these columns on: `fileColumns`.
+    /// - Parameter column: where `fileColumns` begin.
     func file(_ row: Statement, from column: Int32) throws -> ManifestFile {
         guard let kind = ManifestFile.Kind(rawValue: row.text(column + 1)) else {
             throw Problem(
@@ -115,7 +115,7 @@ public final class ManifestReader {
 
     public func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: key, "In it, \(reason).") }
 
-    /// That files and packs may have.
+    /// The numbers that files and packs may have.
     static let numbers: Range<Int64> = 0..<1 << 32
 
     func number(_ id: Int64) throws -> Int {
@@ -125,7 +125,7 @@ public final class ManifestReader {
         return Int(id)
     }
 
-    /// Of `file`, as the reader takes them.
+    /// The columns of `file`, in the order in which the reader takes them.
     static let fileColumns =
         "file.path, file.kind, file.mode, file.modified, file.size, file.target, file.digest"
 }

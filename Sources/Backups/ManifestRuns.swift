@@ -2,7 +2,7 @@ import Platform
 public import Repository
 import SQLite
 
-/// What the manifest says of the files' content. Nothing but `decode` reads a list of runs.
+/// The lists of runs, which describe the files' content. Only `decode` reads a list.
 extension ManifestReader {
     private func decode(_ list: [UInt8], of path: String, _ body: (StoredRun) throws -> Void) throws {
         do {
@@ -13,8 +13,8 @@ extension ManifestReader {
         }
     }
 
-    /// Hands every file's list to `body`; empty for a file without content, and nil in place of the file for a list of no
-    /// file at all.
+    /// Calls `body` with every file's list; the list is empty for a file without content, and the file nil for a list
+    /// without one.
     private func forEachList(_ body: (_ index: Int64, ManifestFile?, _ list: [UInt8]) throws -> Void) throws {
         let list = "CASE WHEN length(list) > \(RunList.largest) THEN x'00' ELSE list END"
         let rows = try database.prepare(
@@ -31,10 +31,10 @@ extension ManifestReader {
         while try others.step() { try body(others.integer(0), nil, others.blob(1)) }
     }
 
-    /// Puts the runs of files into the order of the packs. They lie in a temporary table beside the manifest, because there
-    /// may be hundreds of millions.
+    /// Sorts the runs of files in the order of the packs. They are kept in a temporary table in the manifest's
+    /// database, because there may be hundreds of millions.
     ///
-    /// - Parameter isWanted: whose runs to take; nil stands for a file that isn't in the manifest.
+    /// - Parameter isWanted: the files whose runs to take; nil stands for a file that isn't in the manifest.
     public func sortedRuns(where isWanted: (ManifestFile?) throws -> Bool = { _ in true }) throws -> SortedRuns {
         try database.execute(
             """
@@ -57,7 +57,7 @@ extension ManifestReader {
                     _ = try insert.step()
                 }
             }
-            // All columns, so that the table itself isn't needed; it is made by sorting, which takes no memory.
+            // With all columns, so that the table itself isn't read; it is created by sorting, which takes no memory.
             try database.execute(
                 "CREATE INDEX temp.run_in_order ON run (frame, place, file, offset, length); COMMIT")
         } catch {
@@ -67,7 +67,7 @@ extension ManifestReader {
         return SortedRuns(manifest: self)
     }
 
-    /// Files whose runs do not make up their content, and runs of no file at all.
+    /// Calls `body` with files whose runs do not make up their content, and with nil for runs without a file.
     public func forEachIncompleteFile(_ body: (_ path: String?) throws -> Void) throws {
         try forEachList { _, file, list in
             guard let file else { return try body(nil) }
@@ -78,7 +78,7 @@ extension ManifestReader {
         }
     }
 
-    /// Bytes of zeros that are stored nowhere.
+    /// Bytes of zeros, which are not stored.
     public func zeros() throws -> Int64 {
         var sum: Int64 = 0
         try forEachList { _, file, list in
@@ -136,7 +136,7 @@ extension ManifestReader {
         return Array(content[Int(run.frameOffset)..<Int(run.frameOffset + run.length)])
     }
 
-    /// A frame, from these columns on: `offset, length, size, digest`.
+    /// - Parameter column: where the columns `offset, length, size, digest` begin.
     fileprivate func frame(_ row: Statement, from column: Int32) throws -> PackFrame {
         let (offset, length, size) = (row.integer(column), row.integer(column + 1), row.integer(column + 2))
         let digest = row.blob(column + 3)
@@ -153,7 +153,7 @@ extension ManifestReader {
 public struct SortedRuns {
     fileprivate let manifest: ManifestReader
 
-    /// Hands every frame with its runs to `body`, pack by pack and front to back.
+    /// Calls `body` with every frame and its runs, pack by pack and front to back.
     public func forEachFrame(_ body: (_ pack: Int, PackFrame, [FileRun]) throws -> Void) throws {
         let rows = try manifest.database.prepare(
             """
@@ -182,7 +182,7 @@ public struct SortedRuns {
         if let current { try body(current.pack, current.frame, runs) }
     }
 
-    /// Hands every stretch of zeros, which has no frame, to `body`.
+    /// Calls `body` with every range of zeros, which has no frame.
     public func forEachZeroRun(_ body: (FileRun) throws -> Void) throws {
         let rows = try manifest.database.prepare(
             """
@@ -198,12 +198,12 @@ public struct SortedRuns {
         }
     }
 
-    /// From these columns on: `r.file, r.offset, r.length, r.place`, and the file's.
+    /// - Parameter column: where the columns `r.file, r.offset, r.length, r.place` begin; the file's follow.
     private func run(_ row: Statement, from column: Int32, after last: FileRun?) throws -> FileRun {
         let run = ManifestRun(
             file: Int(row.integer(column)), offset: row.integer(column + 1), length: row.integer(column + 2),
             frameOffset: row.integer(column + 3))
-        // A large file's runs mostly follow each other.
+        // Consecutive runs are mostly of the same large file.
         if let last, last.run.file == run.file { return FileRun(run: run, file: last.file) }
         let isKnown = ManifestReader.numbers.contains(row.integer(column)) && !row.isNull(column + 4)
         return FileRun(run: run, file: isKnown ? try manifest.file(row, from: column + 4) : nil)

@@ -2,7 +2,7 @@ import Glibc
 public import Platform
 public import SQLite
 
-/// An SQLite file that has no name any more and vanishes with its last descriptor, so that a killed process leaves
+/// An SQLite file that is unlinked at once and vanishes with its last descriptor, so that a killed process leaves
 /// nothing behind.
 public final class NamelessDatabase {
     public let database: Database
@@ -10,9 +10,9 @@ public final class NamelessDatabase {
     /// The name it had, for messages.
     public let path: String
 
-    /// A new database that starts with `schema`. Nothing in it would survive a crash of the machine, or need to.
+    /// A new database with `schema`. It needs no durability.
     ///
-    /// - Parameter cacheSize: of its pages in memory, in KiB; also what is sorted at a time.
+    /// - Parameter cacheSize: of its page cache, in KiB; also how much is sorted at a time.
     public init(schema: String, cacheSize: Int = 16384) throws {
         let path = try NamelessDatabase.temporary()
         defer { NamelessDatabase.forget(path) }
@@ -28,14 +28,14 @@ public final class NamelessDatabase {
         descriptor = try Descriptor(open: path, O_RDONLY)
     }
 
-    /// Opens what `fill` writes.
+    /// Opens a file that `fill` writes.
     init(fill: (borrowing Descriptor, _ path: String) throws -> Void) throws {
         let path = try NamelessDatabase.temporary()
         defer { NamelessDatabase.forget(path) }
         let descriptor = try Descriptor(open: path, O_RDWR)
         try fill(descriptor, path)
         let database = try Database(path, .immutable)
-        // SQLite opens the file with the first statement, which must come before the name goes.
+        // SQLite opens the file with the first statement, which must precede the unlinking.
         _ = try database.integer("SELECT count(*) FROM sqlite_master")
         self.path = path
         self.database = database
@@ -67,11 +67,11 @@ public func removeStaleManifests(dryRun: Bool = false) throws -> [String] {
     try removeStaleTemporaries(in: temporaryDirectory(), of: NamelessDatabase.name, dryRun: dryRun)
 }
 
-/// For what is large and thrown away: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.
+/// For large temporary files: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.
 public func temporaryDirectory() -> String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
 
-/// Makes a file there.
-/// - Throws: `Problem` where there is no such directory, or none that may be written to.
+/// Creates a file there.
+/// - Throws: `Problem` when the directory doesn't exist or isn't writable.
 public func inTemporaryDirectory(_ body: () throws(SystemError) -> Void) throws {
     do throws(SystemError) { try body() } catch {
         guard [ENOENT, ENOTDIR, EACCES, EROFS].contains(error.code) else { throw error }

@@ -1,12 +1,12 @@
 import Repository
 
-/// Which of one backup's packs a backup refers to, its own or another's; an element of `packs` in `backup.json`.
+/// The packs of one backup, its own or another's, to which a backup refers; an element of `packs` in `backup.json`.
 public struct NeededPacks: Sendable, Equatable, Codable {
     /// The backup that stored them.
     public var label: String
-    /// Of their numbers, ascending, without overlap.
+    /// Ranges of their numbers, ascending, without overlap.
     public var ranges: [ClosedRange<Int>]
-    /// How many packs these are.
+    /// The number of these packs.
     public var count: Int
     /// Bytes of these packs in the repository.
     public var size: Int64
@@ -34,7 +34,7 @@ public struct NeededPacks: Sendable, Equatable, Codable {
         let numbers = ranges.allSatisfy {
             PackName.numbers.contains(Int64($0.lowerBound)) && PackName.numbers.contains(Int64($0.upperBound))
         }
-        // Each has less than 2^33 numbers: no sum of so many ranges as a document has room for overflows.
+        // Each has less than 2^33 numbers: the sum over all ranges that fit into a document can't overflow.
         return RepositoryKey.isPart(label) && numbers
             && zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound }
             && ranges.reduce(0) { $0 + $1.count } == count

@@ -1,11 +1,11 @@
 public import Repository
 
-/// Frames of one pack that one thread reads: a piece of work of a restore or a verification.
+/// Frames of one pack for one thread: a work item of a restore or a verification.
 public struct PackPortion: Sendable {
     public var pack: StoredPack?
-    /// With the file runs that lie in each.
+    /// Frames with their file runs.
     public private(set) var frames: [(frame: PackFrame, runs: [FileRun])] = []
-    /// Stretches of zeros, which matter only where something is already there.
+    /// Ranges of zeros, which matter only where a file already exists.
     public private(set) var zeros: [FileRun] = []
     public private(set) var bytes: Int64 = 0
     private var runCount = 0
@@ -23,6 +23,6 @@ public struct PackPortion: Sendable {
         bytes += run.run.length
     }
 
-    /// Enough for one piece of work, and for the memory of those that wait.
+    /// Whether it is large enough for a work item, and for the memory that queued items take.
     public var isFull: Bool { bytes >= 4 << 20 && zeros.isEmpty || runCount >= 2048 || zeros.count >= 64 }
 }

@@ -1,14 +1,14 @@
 public import Repository
 import SQLite
 
-/// Names of databases and relations and where their files are, so that they can be found when the server is gone.
+/// Names and files of databases and relations, for finding them without the server.
 public struct RelationMap: Sendable {
     public struct DatabaseRow: Sendable {
         public var oid: UInt32
         public var name: String
         public var tablespace: UInt32
         public var isConnectable: Bool
-        /// What the operating system must know for anybody to connect; nil where nobody has noted it.
+        /// The locale that the operating system must have for connections; nil when not recorded.
         public var locale: Locale?
 
         public struct Locale: Sendable, Equatable {
@@ -65,11 +65,11 @@ public struct RelationMap: Sendable {
             (self.database, self.oid, self.name) = (database, oid, name)
         }
     }
-    /// A library without which a table's rows can't be read: of an extension's type, or of a table access method.
+    /// A library that is needed to read a table's rows: of an extension's type, or of a table access method.
     public struct LibraryRow: Sendable {
         public var database: UInt32
         public var relation: UInt32
-        /// `pg_proc.probin`: mostly `$libdir/name`.
+        /// `pg_proc.probin`: usually `$libdir/name`.
         public var path: String
 
         public init(database: UInt32, relation: UInt32, path: String) {
@@ -79,16 +79,16 @@ public struct RelationMap: Sendable {
     public var databases: [DatabaseRow] = []
     public var relations: [RelationRow] = []
     public var schemas: [SchemaRow] = []
-    /// Only of tables that need one.
+    /// Only for tables that need one.
     public var libraries: [LibraryRow] = []
-    /// Superusers who may log in, the bootstrap superuser first: who can read a recovered copy.
+    /// Superusers who may log in, the bootstrap superuser first: roles that can read a recovered copy.
     public var superusers: [String] = []
 
     public init(databases: [DatabaseRow] = [], relations: [RelationRow] = []) {
         (self.databases, self.relations) = (databases, relations)
     }
 
-    /// Reads what a backup's manifest has kept.
+    /// Reads the map from a backup's manifest.
     ///
     /// - Parameter isWanted: which relations to keep in memory; there may be millions.
     /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
@@ -125,7 +125,7 @@ public struct RelationMap: Sendable {
         superusers = try RelationMap.superusers(manifest)
     }
 
-    /// Superusers who may log in, as a backup's manifest has them.
+    /// Superusers who may log in, according to a backup's manifest.
     ///
     /// - Throws: `ObjectDamaged`, `ObjectAbsent`, and what the store throws.
     public static func superusers(of backup: String, of archive: ClusterArchive) throws -> [String] {
@@ -137,7 +137,7 @@ public struct RelationMap: Sendable {
         return names.split(separator: "\n").map(String.init)
     }
 
-    /// Schemas, and what a host must have for the databases and tables to be read.
+    /// Reads schemas, and what a host needs for reading the databases and tables.
     private mutating func readDemands(_ database: Database) throws {
         let locales = try database.prepare("SELECT database, collation, ctype, provider FROM locale")
         while try locales.step() {

@@ -1,9 +1,9 @@
-/// A stretch of a file's content, and where it is stored.
+/// A range of a file's content, and where it is stored.
 public struct StoredRun: Sendable, Equatable {
     /// Bytes from the start of the file.
     public var offset: Int64
     public var length: Int64
-    /// The frame's number in the manifest; `Manifest.zeros` for zeros that are stored nowhere.
+    /// The frame's number in the manifest; `Manifest.zeros` for zeros, which are not stored.
     public var frame: Int64
     /// Bytes from the start of the frame's content; 0 for zeros.
     public var frameOffset: Int64
@@ -13,22 +13,23 @@ public struct StoredRun: Sendable, Equatable {
     }
 }
 
-/// All runs of one file, as a manifest stores them (docs/repository.md): they make up the file from its start on, without
+/// All runs of one file, as a manifest stores them (docs/repository.md): they make up the file from its start, without
 /// gap or overlap.
 ///
-/// The list is made of varints: the number of runs and the unit (1 or 8192 bytes); then for every run its length, its frame
-/// as the difference from the one before, and its place in the frame unless it goes on where that frame's last run ended.
+/// The list consists of varints: the number of runs and the unit (1 or 8192 bytes); then for every run its length, its
+/// frame as the difference from the previous one, and its offset in the frame unless it continues that frame's last
+/// run.
 public enum RunList {
     static let pageUnit: Int64 = 8192
 
-    /// No file is larger, and no number in a list.
+    /// The largest file, and the largest number in a list.
     static let largestFile = BackupDescription.largest
-    /// No frame is larger: more would not fit a worker's memory.
+    /// The largest frame: more would not fit a worker's memory.
     static let largestFrame: Int64 = 64 << 20
-    /// A list of more bytes is taken for damage.
+    /// The largest list in bytes; a larger one is damage.
     static let largest = 256 << 20
 
-    /// - Precondition: the runs begin at the start of the file and follow each other.
+    /// - Precondition: the runs begin at the start of the file and are consecutive.
     public static func encode(_ runs: [StoredRun]) -> [UInt8] {
         let isOfPages = runs.allSatisfy { ($0.length | $0.frameOffset) % pageUnit == 0 }
         let unit = isOfPages ? pageUnit : 1
@@ -60,7 +61,7 @@ public enum RunList {
         bytes.append(UInt8(rest))
     }
 
-    /// Reads a list, whoever wrote it, run by run.
+    /// Reads an untrusted list, run by run.
     struct Decoder {
         private let bytes: [UInt8]
         private var place = 0
@@ -68,7 +69,7 @@ public enum RunList {
         private let unit: Int64
         private var ends = FrameEnds()
         private var last: Int64 = 0
-        /// How far the runs reach so far.
+        /// Where the runs read so far end.
         private(set) var reach: Int64 = 0
 
         init(_ bytes: [UInt8]) throws(BadRunList) {
@@ -135,13 +136,13 @@ struct BadRunList: Error, Equatable {
     static let impossible = BadRunList(reason: "has a run in an impossible place")
 }
 
-/// Where the last run in each frame ended, of the newest 65,536 runs of a list: more would not be bounded.
+/// The ends of the last run in each frame, for the newest 65,536 runs of a list, which bounds the memory.
 private struct FrameEnds {
     private static let reach = 65_536
     private var ends: [Int64: (end: Int64, number: Int)] = [:]
     private var count = 0
 
-    /// The start of the frame where none of these runs is in it.
+    /// 0, the start of the frame, when none of these runs is in it.
     func end(of frame: Int64) -> Int64 {
         guard let found = ends[frame], count - found.number <= FrameEnds.reach else { return 0 }
         return found.end

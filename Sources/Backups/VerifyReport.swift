@@ -3,7 +3,7 @@ public import Platform
 public import Repository
 public import WAL
 
-/// Something that is wrong with a backup in the repository.
+/// A problem of a backup in the repository.
 public struct BackupProblem: Explained, Equatable, Hashable {
     /// How to see later whether it is still there, without reading the whole backup.
     public enum Trace: Hashable, Sendable {
@@ -21,10 +21,10 @@ public struct BackupProblem: Explained, Equatable, Hashable {
     }
 }
 
-/// What a verification of one backup found.
+/// The result of verifying one backup.
 public struct VerifyReport: Sendable, Equatable {
     public var label: String
-    /// Empty: the backup is good.
+    /// Empty when the backup is good.
     public var problems: [BackupProblem] = []
     public var packs = 0
     /// Packs that an interrupted verification had already found good.
@@ -96,7 +96,7 @@ public func recordVerification(_ report: VerifyReport, of archive: ClusterArchiv
     try archive.store.create(archive.incarnation.backup(report.label, name), SealedDocument(.verification, of: record))
 }
 
-/// The newest result; nil when the backup was never verified. One whose record can't be read tells no result, and hides the
+/// The newest result; nil when the backup was never verified. A record that can't be read has no result, and hides the
 /// older ones.
 public func lastVerification(of label: String, of archive: ClusterArchive) throws
     -> RecordedVerification?
@@ -133,8 +133,8 @@ private func verificationNames(of label: String, _ archive: ClusterArchive) thro
         .filter { $0.hasPrefix("verified-") && $0.hasSuffix(".json") }
 }
 
-/// As a verification's record is named; the earliest moment for any other name. A name without a fraction comes after those of the
-/// same second that have one.
+/// The time in a record's name; the earliest time for any other name. A name without a fraction sorts after those of
+/// the same second that have one.
 private func moment(named name: String) -> Moment {
     let text = name.dropFirst("verified-".utf8.count)
     guard let second = Moment(compact: text.prefix(15) + "Z") else { return Moment(microseconds: 0) }

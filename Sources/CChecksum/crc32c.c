@@ -73,7 +73,7 @@ __attribute__((target("sse4.2"))) static inline uint32_t hardware_short(uint64_t
         memcpy(&word, p, 8);
         a = _mm_crc32_u64(a, word);
     }
-    // In three steps at most: what most records leave over takes as long as their eights.
+    // At most three steps: byte by byte, the rest of most records would take as long as the whole words.
     uint32_t r = (uint32_t) a;
     if (count & 4) {
         uint32_t word;
@@ -160,7 +160,7 @@ static uint32_t portable_record(const unsigned char *record, size_t count)
     return ~tidemark_crc32c_portable(tidemark_crc32c_portable(0xFFFFFFFFu, record + 24, count - 24), record, 20);
 }
 
-// What this CPU can do, found out once.
+// Whether the CPU has the instruction; determined once.
 static _Atomic int present;   // 0 not known yet, 1 no, 2 yes
 
 static int use_hardware(void)

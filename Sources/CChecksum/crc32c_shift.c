@@ -1,6 +1,6 @@
 #include "CChecksum.h"
 
-// A CRC is the remainder of a polynomial over GF(2); behind a message, n zero bytes multiply it by x^(8n). Bits are
+// A CRC is the remainder of a polynomial over GF(2); n zero bytes after a message multiply it by x^(8n). Bits are
 // reflected: the highest bit of a word is the coefficient of x^0.
 #define POLYNOMIAL 0x82F63B78u
 

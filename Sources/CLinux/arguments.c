@@ -6,12 +6,12 @@ static int given;
 static char **words;
 static int hides_backtraces;
 
-// glibc calls the functions of .init_array with main()'s own arguments (csu/init-first.c, elf/dl-init.c), in static and in
-// dynamic executables. Swift's CommandLine looks for them through /proc/self/maps and the environment's address instead: it
-// finds none when /proc can't be read, or when a preloaded library has moved the environment.
+// glibc calls the functions of .init_array with main()'s own arguments (csu/init-first.c, elf/dl-init.c), in static and
+// in dynamic executables. Swift's CommandLine looks for them through /proc/self/maps and the environment's address
+// instead: it finds none when /proc can't be read, or when a preloaded library has moved the environment.
 //
-// 101 is the first priority that the C library leaves to programs: before Swift's runtime looks for its backtrace program
-// through /proc/self/exe, and aborts when it can't read that (stdlib/public/runtime/Backtrace.cpp).
+// 101 is the first priority that the C library leaves to programs: before Swift's runtime looks for its backtrace
+// program through /proc/self/exe, and aborts when it can't read that (stdlib/public/runtime/Backtrace.cpp).
 __attribute__((constructor(101))) static void keep(int count, char **arguments)
 {
     given = count;
@@ -22,7 +22,7 @@ __attribute__((constructor(101))) static void keep(int count, char **arguments)
 
 char **clinux_arguments(int *count)
 {
-    // Not for the programs that this one starts.
+    // Programs started from here must not inherit it.
     if (hides_backtraces) unsetenv("SWIFT_BACKTRACE");
     *count = given;
     return words;

@@ -27,7 +27,7 @@ struct how {
 
 int clinux_openat2(int directory, const char *path, int flags, unsigned mode)
 {
-    // Unlike open(2) it refuses a mode where nothing is made.
+    // Unlike open(2), openat2(2) refuses a mode without O_CREAT.
     struct how how = {(unsigned) flags, flags & O_CREAT ? mode & 07777 : 0, BENEATH | NO_SYMLINKS | NO_MAGICLINKS};
     return (int) syscall(SYS_openat2, directory, path, &how, sizeof(how));
 }
@@ -39,8 +39,8 @@ int clinux_open_on_same_mount(int directory, const char *name)
     return (int) syscall(SYS_openat2, directory, name, &how, sizeof(how));
 }
 
-/// The mount that a descriptor was opened on, as proc(5) tells since Linux 3.15; -1 when nobody can tell. The device does not
-/// tell it: a directory that is bound to another place of the same file system has the same.
+/// The mount ID of a descriptor, from /proc (proc(5), since Linux 3.15); -1 when it can't be read. The device number
+/// isn't enough: a bind mount of a directory of the same file system has the same one.
 static int mount_id(int descriptor)
 {
     char text[512];
@@ -71,7 +71,7 @@ int clinux_open_on_same_mount_by_components(int directory, const char *name)
     return -1;
 }
 
-/// O_DIRECTORY says ENOTDIR of a link, too.
+/// With O_DIRECTORY a link gives ENOTDIR, too.
 static void tell_link(int directory, const char *name)
 {
     struct stat status;

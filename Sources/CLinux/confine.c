@@ -57,7 +57,7 @@ static int allow(int ruleset, const char *path, uint64_t handled)
     int result = fstat(place, &status);
     if (result == 0) {
         struct path_beneath rule = {handled, place};
-        // Of a file the kernel takes no rights of directories.
+        // The kernel rejects rights of directories for a file.
         if (!S_ISDIR(status.st_mode))
             rule.allowed &= WRITE_FILE | TRUNCATE;
         result = (int) syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0);
@@ -71,7 +71,7 @@ static int allow(int ruleset, const char *path, uint64_t handled)
 int clinux_confine(const char *const *paths, unsigned long count)
 {
     int abi = clinux_confinement();
-    // Before the second version every rename from one directory into another is refused.
+    // The first version refuses every rename from one directory into another.
     if (abi < 2) {
         errno = ENOTSUP;
         return -1;
@@ -102,7 +102,7 @@ int clinux_confine(const char *const *paths, unsigned long count)
 
 #if defined(__x86_64__)
 #define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
-// Above are the calls of x32, which have numbers of their own.
+// Higher numbers are the calls of x32.
 #define LAST_CALL 0x3FFFFFFF
 #elif defined(__aarch64__)
 #define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
@@ -128,14 +128,14 @@ int clinux_isolate(void)
 #define REFUSE_CALL(name) REFUSE_IF(BPF_JEQ, SYS_##name)
     struct sock_filter filter[] = {
         FIELD(arch),
-        // A program of another architecture would have other numbers.
+        // A program of another architecture uses other numbers.
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCHITECTURE, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
         FIELD(nr),
         REFUSE_IF(BPF_JGT, LAST_CALL),
         REFUSE_CALL(connect),
-        // Neither may it send without a connection, nor have one made by what it sends first (MSG_FASTOPEN): no socket but a
-        // stream of this host.
+        // No sending without a connection, and no connection made by the first send (MSG_FASTOPEN): only stream sockets
+        // of this host.
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6),
         FIELD(args[0]),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 3),
@@ -144,12 +144,12 @@ int clinux_isolate(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
         FIELD(nr),
-        // Another process of the same user is not to be made to act for it.
+        // Another process of the same user must not act for it.
         REFUSE_CALL(ptrace),
         REFUSE_CALL(process_vm_readv),
         REFUSE_CALL(process_vm_writev),
         REFUSE_IF(BPF_JEQ, 438 /* pidfd_getfd */),
-        // It connects without the call.
+        // io_uring connects without the call.
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 425 /* io_uring_setup */, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

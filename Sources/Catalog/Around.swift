@@ -3,24 +3,24 @@ import Repository
 import SQLite
 public import WAL
 
-/// A transaction near a moment.
+/// A transaction that ended near a time.
 public struct NearbyTransaction: Hashable, Sendable {
     public let mark: TransactionMark
     public let isCommit: Bool
-    /// Files whose blocks it changed, as far as the segments that were read tell.
+    /// Files whose blocks it changed, as far as the segments that were read show.
     public let files: [RelationFile]
 }
 
-/// The transactions around a moment, in the order of the WAL.
+/// The transactions that ended around a time, in the order of the WAL.
 public struct Surroundings: Hashable, Sendable {
     public let timeline: TimelineID
-    /// Those that a recovery to the moment includes, the last ones.
+    /// The last ones that a recovery to that time includes.
     public let before: [NearbyTransaction]
     /// The first ones it doesn't include.
     public let after: [NearbyTransaction]
-    /// WAL that is missing among them, and not on purpose: which transactions ended there is not known.
+    /// WAL among them that is missing, and not on purpose: the transactions that ended there are not known.
     public let gaps: [LineageGap]
-    /// What is missing among them on purpose.
+    /// WAL among them that was removed on purpose.
     public let removed: [LineageGap]
     /// Segments among them that can't be read, with the reason: which transactions ended there is not known, either.
     public let unreadable: [UnreadableWAL]
@@ -36,10 +36,11 @@ public struct UnreadableWAL: Hashable, Sendable {
 }
 
 extension Catalog {
-    /// What ended around a moment on a timeline: the last `count` transactions that a recovery to the moment replays, and
-    /// the first `count` it doesn't. Recovery stops before the first commit or abort that is later than its target.
+    /// The transactions that ended around a time on a timeline: the last `count` that a recovery to that time replays,
+    /// and the first `count` that it doesn't. Recovery stops before the first commit or abort that is later than its
+    /// target.
     ///
-    /// - Parameter expired: what is not there on purpose.
+    /// - Parameter expired: the segments that were removed on purpose.
     public func surroundings(
         of moment: Moment, on wanted: TimelineID?, count: Int, expired: SegmentSet? = nil
     ) throws -> Surroundings? {
@@ -59,14 +60,14 @@ extension Catalog {
         return try read(around: stop, moment, path, wal, count)
     }
 
-    /// The archived segment next to one on a path, also on the other side of a gap.
+    /// The archived segment next to a given one on a path, also across a gap.
     private func next(to number: UInt64, isLater: Bool, on path: Lineage, _ archived: SegmentSet) -> UInt64? {
         guard isLater || number > 0 else { return nil }
         let pieces = path.archived(isLater ? number + 1...UInt64.max : 0...number - 1, in: archived)
         return isLater ? pieces.first?.numbers.lowerBound : pieces.last?.numbers.upperBound
     }
 
-    /// Reads from a few segments before `stop`, as far as there are enough commits, to where enough follow.
+    /// Reads backwards from `stop` until there are enough commits, and forwards until enough follow.
     private func read(
         around stop: UInt64, _ moment: Moment, _ path: Lineage, _ wal: ArchivedWAL, _ count: Int
     ) throws -> Surroundings {
@@ -129,7 +130,7 @@ extension Catalog {
             else {
                 break
             }
-            // Nothing hangs together over a gap.
+            // Across a gap segments aren't connected.
             if later > number + 1 {
                 walk = RecordWalk(includingBlocks: true)
                 touched = [:]
@@ -137,7 +138,7 @@ extension Catalog {
             number = later
         }
         let shown = before.suffix(count)
-        // One before the transactions that are shown plays no part.
+        // A gap before the transactions that are shown doesn't matter.
         func isAmong(_ gap: LineageGap) -> Bool {
             shown.count < count || shown.first.map { $0.mark.lsn < gap.to } ?? true
         }

@@ -4,11 +4,11 @@ public import Repository
 import SQLite
 public import WAL
 
-/// A local index over one incarnation's part of the repository: its segments, what they hold, how they hang together.
+/// A local index over one incarnation's part of the repository: its segments, their contents, and their links.
 ///
-/// Nothing is true only here: the file can be deleted at any moment, a damaged one is rebuilt, and whoever opens a catalog
-/// brings it up to date with the repository first (`synchronize`). Several processes may use one at once. Not for two
-/// threads at once.
+/// It holds nothing that isn't in the repository: the file can be deleted at any time, a damaged one is rebuilt, and
+/// every process that opens a catalog synchronizes it with the repository first (`synchronize`). Several processes may
+/// use one at once, but a `Catalog` object serves one thread.
 public final class Catalog {
     public let archive: ClusterArchive
     /// The SQLite file.
@@ -16,14 +16,14 @@ public final class Catalog {
     private(set) var file: CatalogFile
     private(set) var database: Database
     private let note: (String) -> Void
-    /// Segments that are read before their rows are written.
+    /// How many segments are read before their rows are written.
     var batchSize = 2000
 
-    /// Opens the catalog of an incarnation, made if need be.
+    /// Opens the catalog of an incarnation; creates it if necessary.
     /// - Parameters:
-    ///   - path: of its file; made if it isn't there.
+    ///   - path: of its file; created if missing.
     ///   - mayBeInMemory: whether to build the catalog in memory, for this object only, when its file can't be written.
-    ///   - note: told why the catalog had to be rebuilt, or what is waited for, as a message for the log.
+    ///   - note: gets messages for the log: why the catalog had to be rebuilt, or what it waits for.
     public init(
         at path: String, archive: ClusterArchive, mayBeInMemory: Bool = true,
         note: @escaping (String) -> Void
@@ -43,11 +43,11 @@ public final class Catalog {
         try belong()
     }
 
-    /// Notes which repository the catalog is of; one of another repository is emptied first.
+    /// Records the repository in the catalog; a catalog of another repository is emptied first.
     private func belong() throws {
         let location = archive.store.location
         guard try about("location") != location else { return }
-        // Whoever fills it keeps the others from writing.
+        // The process that fills it locks out other writers.
         try file.locked {
             let known = try about("location")
             guard known != location else { return }
@@ -66,7 +66,7 @@ public final class Catalog {
     private func empty() throws {
         do {
             try Catalog.patiently(path, note) {
-                // All or nothing: what is left of the one would be believed without the other.
+                // All or nothing: half of it would be taken for the whole.
                 try database.transaction {
                     for table in ["segment", "object", "chunk", "run", "event", "open", "folder", "history", "about"] {
                         try database.execute("DELETE FROM \(table)")
@@ -75,16 +75,17 @@ public final class Catalog {
                 }
             }
         } catch is DatabaseError {
-            // Too damaged even for that.
+            // The file is too damaged to be emptied.
             database = try file.makeAnew()
             try setAbout("location", archive.store.location)
         }
     }
 
-    /// Brings the catalog up to date, then runs `body`; both again with an empty catalog when it turns out to be damaged.
+    /// Synchronizes the catalog, then runs `body`; if the catalog turns out to be damaged, empties it and does both
+    /// again.
     /// - Parameters:
     ///   - jobs: how many heads are read at once.
-    ///   - progress: told how many segments have been read, and of how many.
+    ///   - progress: gets how many segments have been read, and of how many.
     public func current<Value>(
         jobs: Int, progress: (Int, Int) -> Void = { _, _ in }, _ body: (Catalog) throws -> Value
     ) throws -> Value {
@@ -102,7 +103,7 @@ public final class Catalog {
         }
     }
 
-    /// Waits for a process that has the file for itself, and says so.
+    /// Waits for a process that has locked the file, and says so.
     private static func patiently<Value>(
         _ path: String, _ note: (String) -> Void, _ body: () throws -> Value
     ) throws -> Value {
@@ -122,7 +123,8 @@ public final class Catalog {
         }
     }
 
-    /// Runs `body` with a catalog that was brought up to date before; when it turns out to be damaged, both again.
+    /// Runs `body` with a catalog that was synchronized before; if it turns out to be damaged, synchronizes an empty
+    /// one first.
     public func stillCurrent<Value>(jobs: Int, _ body: (Catalog) throws -> Value) throws -> Value {
         var isFirst = true
         return try intact { catalog in
@@ -132,7 +134,7 @@ public final class Catalog {
         }
     }
 
-    /// Runs `body`. Damage that shows on the way leads to an empty catalog and a second try.
+    /// Runs `body`; if the catalog turns out to be damaged, empties it and runs `body` again.
     public func intact<Value>(_ body: (Catalog) throws -> Value) throws -> Value {
         do {
             return try Catalog.patiently(path, note) { try body(self) }
@@ -145,7 +147,7 @@ public final class Catalog {
         }
     }
 
-    /// What SQLite finds wrong with the file, or what its tables can't say; empty when it is sound.
+    /// What SQLite finds wrong with the file, and impossible values in its tables; empty when it is sound.
     public func problems() throws -> [String] {
         let found = try database.problems()
         guard found.isEmpty else { return found }
@@ -171,7 +173,7 @@ public final class Catalog {
         return size
     }
 
-    /// When the catalog was last brought up to date.
+    /// When the catalog was last synchronized.
     public func synchronized() throws -> Moment? {
         try about("synchronized").flatMap { Int64($0) }.map { Moment(microseconds: $0) }
     }
@@ -189,16 +191,16 @@ public final class Catalog {
         return found
     }
 
-    /// The histories, to be asked which file holds what.
+    /// The histories, as a genealogy.
     public func genealogy() throws -> Genealogy {
         Genealogy(try histories(), segmentSize: try segmentSize() ?? 16 << 20)
     }
 
-    /// Which segments the repository holds.
+    /// The segments in the repository.
     public func segments() throws -> SegmentSet {
         let size = try segmentSize() ?? 16 << 20
         var set = SegmentSet(segmentSize: size)
-        // Each segment is counted a second time beside the runs; in one statement, so that both are of the same moment.
+        // Each segment is counted a second time in the runs; one statement reads both from the same snapshot.
         let statement = try database.prepare(
             """
             SELECT timeline, first, last, (SELECT sum(segments) FROM chunk WHERE chunk.timeline = run.timeline) FROM run

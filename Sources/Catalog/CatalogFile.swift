@@ -2,16 +2,16 @@ import Glibc
 import Platform
 import SQLite
 
-/// The SQLite file behind a catalog: made when it isn't there, made anew when it is damaged or of another format.
+/// The SQLite file of a catalog: created when it is missing, replaced when it is damaged or of another format.
 struct CatalogFile {
-    /// Raised with every change of the tables or of what may be believed of them; a file with another number is made anew.
+    /// Raised with every change of the tables or of their meaning; a file with another number is replaced.
     static let format: Int64 = 7
 
     let path: String
-    /// False for one that lives in memory, and no longer than its process.
+    /// False for a catalog in memory, which ends with its process.
     var isKept = true
 
-    /// Opens the file; says through `note` why it had to be made anew, if it had to.
+    /// Opens the file; reports to `note` why it had to be replaced.
     func open(note: (String) -> Void) throws -> Database {
         guard isKept else { return try fill(Database(":memory:", .create)) }
         try setStrangerAside(note)
@@ -23,7 +23,7 @@ struct CatalogFile {
         return try create()
     }
 
-    /// What lies in the catalog's place and is no file was made by somebody else.
+    /// Renames what lies in the catalog's place and isn't a file: tidemark didn't make it.
     private func setStrangerAside(_ note: (String) -> Void) throws {
         guard let status = try FileStatus(ifPresent: path), status.kind != .regular else { return }
         let aside = "\(path).aside-\(Clock.now)"
@@ -31,7 +31,7 @@ struct CatalogFile {
         note("\"\(path)\" is not a file; it is renamed to \"\(aside)\", and the catalog is rebuilt from the repository")
     }
 
-    /// Removes the file and what SQLite keeps beside it.
+    /// Removes the file and SQLite's files beside it.
     func remove() throws {
         for suffix in ["", "-wal", "-shm", "-journal"] { try Files.removeIfPresent(path + suffix) }
     }
@@ -49,7 +49,7 @@ struct CatalogFile {
             note("catalog \"\(path)\" has another format and is rebuilt from the repository")
             return nil
         }
-        // A cheap look at every table; damage elsewhere shows when it is read.
+        // A quick read of every table; damage elsewhere is found when it is read.
         _ = try database.integer("SELECT count(*) FROM (SELECT 1 FROM segment LIMIT 1)")
         _ = try database.integer("SELECT count(*) FROM folder")
         _ = try database.integer("SELECT count(*) FROM run")
@@ -62,11 +62,11 @@ struct CatalogFile {
 
     private func create() throws -> Database {
         try Files.makeDirectories(Files.parent(path), mode: 0o750)
-        // Another process may be making it at this moment: whoever comes second finds it made.
+        // Another process may be creating it: the second one finds it created.
         return try locked { try createLocked() }
     }
 
-    /// Runs `body` while no other process makes or fills the catalog.
+    /// Runs `body` while no other process creates or fills the catalog.
     func locked<Value>(_ body: () throws -> Value) throws -> Value {
         guard isKept else { return try body() }
         let name = path + ".lock"
@@ -94,7 +94,7 @@ struct CatalogFile {
         return try fill(Database(path, .create, busyTimeout: CatalogFile.shortWait))
     }
 
-    /// How long it waits for another process before it says so, and after that, in milliseconds.
+    /// How long to wait for another process before saying so, and in total, in milliseconds.
     static let shortWait: Int32 = 1000
     static let longWait: Int32 = 30_000
 
@@ -108,7 +108,7 @@ struct CatalogFile {
         return database
     }
 
-    /// The catalog can always be rebuilt, so a crash of the machine may cost the last changes.
+    /// The catalog can always be rebuilt, so a crash of the machine may lose the last changes.
     private func prepare(_ database: Database) throws {
         try database.disableTriggers()
         try database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000")

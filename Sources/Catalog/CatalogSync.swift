@@ -3,25 +3,25 @@ import Repository
 import SQLite
 import WAL
 
-/// What bringing a catalog up to date did.
+/// What a synchronization changed.
 public struct CatalogChanges: Hashable, Sendable {
     /// Segments whose heads were read.
     public var read = 0
-    /// Segments that are no longer in the repository.
+    /// Segments that were removed from the repository.
     public var gone = 0
 
     public init() {}
 }
 
 extension Catalog {
-    /// Makes the catalog say what the repository holds now. Reads the head of each new segment, folders that
-    /// changed, and the histories.
+    /// Synchronizes the catalog with the repository. Reads the head of each new segment, folders that changed, and the
+    /// histories.
     public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
         if try !historiesDiffer(), try changedFolders().isEmpty { return CatalogChanges() }
-        // One process at a time; whoever waited finds most of it done.
+        // One process at a time; one that had to wait finds most of it done.
         return try file.locked {
-            // Rows are known, and not read again, as soon as they are committed: whatever follows from them is committed with
-            // them, so that a process that ends on the way leaves a catalog of less, and never a wrong one.
+            // A row that is committed isn't read again; so everything derived from it is committed with it. A process
+            // that dies on the way leaves an incomplete catalog, never a wrong one.
             try database.transaction { try synchronizeInTransaction(jobs: jobs, progress: progress) }
         }
     }
@@ -40,7 +40,7 @@ extension Catalog {
         for folder in listing {
             let known = try knownSegments(in: folder, size)
             added += folder.names.filter { name in
-                // One that was put aside may have been archived anew, with other content.
+                // A segment that was put aside may have been archived again, with other content.
                 let isKnown = known[name].map { $0.isSettled && $0.mark == folder.marks[name] } ?? false
                 return (!isKnown || folder.copied.contains(name)) && name.isPossible(segmentSize: size)
             }
@@ -52,8 +52,8 @@ extension Catalog {
         for name in added { set.insert(name) }
         try remove(removed, size)
         changes.gone = removed.count
-        // What is on a segment's left is looked at again when its predecessor has come, or is another one now, and when its
-        // timeline's history has.
+        // A segment's link is checked again when its predecessor is new or replaced, and when its timeline's history
+        // is.
         let genealogy = try genealogy()
         let fresh = Set(added)
         let reopened = try openLeft(set, size).filter {
@@ -73,16 +73,16 @@ extension Catalog {
     private struct Folder {
         let timeline: TimelineID
         let name: String
-        /// Of the folder before it was listed.
+        /// The folder's change mark, before it was listed.
         let mark: Int64?
         let names: [SegmentName]
-        /// What the listing says of their objects, where it says anything.
+        /// The marks of their objects, where the listing has them.
         let marks: [SegmentName: Int64]
-        /// Segments of which another copy, or a `.partial`, lies here: the one with the most records may be new.
+        /// Segments with a further copy or a `.partial` in this folder: the one with the most records may be new.
         let copied: Set<SegmentName>
     }
 
-    /// The folders whose listing may have changed; one that is gone has no names.
+    /// The folders whose listing may have changed; a removed one has no names.
     private func changedFolders() throws -> [Folder] {
         var marks: [String: Int64] = [:]
         var missing: Set<String> = []
@@ -122,7 +122,7 @@ extension Catalog {
         return folders
     }
 
-    /// A segment's size is the length of its file; all of an incarnation have the same.
+    /// A segment's size is the length of its file, the same for all of an incarnation.
     private func learnSegmentSize(_ listing: [Folder]) throws -> UInt32? {
         if let known = try segmentSize() { return known }
         for name in listing.lazy.flatMap(\.names) {
@@ -137,11 +137,11 @@ extension Catalog {
 
     private struct Known {
         let isSettled: Bool
-        /// What the listing said of its object.
+        /// The mark of its object in the listing.
         let mark: Int64?
     }
 
-    /// The segments of a folder's 4 GiB that the catalog has.
+    /// The catalog's segments in a folder's 4 GiB.
     private func knownSegments(in folder: Folder, _ size: UInt32) throws -> [SegmentName: Known] {
         guard let first = SegmentName(folder.name + "00000000") else { return [:] }
         let begin = first.number(segmentSize: size)
@@ -185,12 +185,12 @@ extension Catalog {
         return names.filter { set.contains($0) }
     }
 
-    /// The segment whose records `name` continues, if it is there.
+    /// The segment whose records `name` continues, if it is archived.
     func predecessor(of name: SegmentName, in set: SegmentSet, _ genealogy: Genealogy) -> SegmentName? {
         genealogy.predecessor(of: name).flatMap { set.contains($0) ? $0 : nil }
     }
 
-    /// Whether one of `fresh` is the predecessor of a segment, or goes before predecessors in which no record starts.
+    /// Whether one of `fresh` is the predecessor of a segment, or comes before predecessors in which no record starts.
     private func follows(
         _ name: SegmentName, _ fresh: Set<SegmentName>, in set: SegmentSet, _ genealogy: Genealogy
     ) throws -> Bool {
@@ -203,8 +203,9 @@ extension Catalog {
         return false
     }
 
-    /// The segments that go on where one of `fresh` ends, or where no record starts in between, and of timelines whose
-    /// history is another one now the first ones and those in which it begins: what is before these may be another's.
+    /// The segments that follow one of `fresh`, also after segments in which no record starts; and of timelines whose
+    /// history changed, the first segments and those in which the timeline begins: their predecessors may be others
+    /// now.
     private func successors(
         of fresh: Set<SegmentName>, _ told: [TimelineID: Set<LSN>], in set: SegmentSet, _ genealogy: Genealogy
     ) throws -> Set<SegmentName> {
@@ -239,7 +240,7 @@ extension Catalog {
         return found
     }
 
-    /// Notes the folders as read. Until then they are listed again, as are those of `again`.
+    /// Records the folders as read. Until then they are listed again, and so are those of `again`.
     private func write(_ listing: [Folder], again: Set<SegmentName>) throws {
         for folder in listing {
             let isRead = again.isDisjoint(with: folder.names)

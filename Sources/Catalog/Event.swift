@@ -1,6 +1,6 @@
 public import WAL
 
-/// Something worth knowing that happened, told for people.
+/// Something notable that happened in the cluster.
 public struct Event: Hashable, Sendable {
     public enum Kind: String, Sendable, CaseIterable {
         case drop
@@ -28,7 +28,7 @@ public struct Event: Hashable, Sendable {
         }
     }
 
-    /// What a recovery that undoes the event, or stops at it, aims at.
+    /// The target of a recovery that undoes the event, or stops at it.
     public enum Target: Hashable, Sendable {
         /// Everything before the record at this position.
         case before(LSN)
@@ -45,7 +45,7 @@ public struct Event: Hashable, Sendable {
     public var objects: [String]
     /// Files that no backup's relation map has a name for.
     public var unnamed: [RelationFile]
-    /// What else is to be said: the restore point's name, the new timeline, …
+    /// Further details: the restore point's name, the new timeline, …
     public var detail: String?
     public var target: Target?
 }

@@ -1,12 +1,12 @@
 import SQLite
 public import WAL
 
-/// Something that happened, as one segment's facts tell it.
+/// Something that happened, according to one segment's facts.
 public struct EventRow: Hashable, Sendable {
     public enum Kind: Int64, Sendable, CaseIterable {
         /// A transaction removed relation files on commit.
         case removal = 1
-        /// SQL TRUNCATE, told at wal_level = logical only.
+        /// SQL TRUNCATE, logged at wal_level = logical only.
         case heapTruncation = 2
         case databaseDrop = 3
         case tablespaceDrop = 4
@@ -15,7 +15,7 @@ public struct EventRow: Hashable, Sendable {
         case parameterChange = 7
         case backupEnd = 8
         case databaseCreation = 9
-        /// A row of pg_database was changed in place or deleted; needed to find the way back before a DROP DATABASE.
+        /// A row of pg_database was changed in place or deleted; used to find the target before a DROP DATABASE.
         case databaseRow = 10
         case tablespaceCreation = 11
         /// Transactions were prepared in the segment, wherever in it.
@@ -30,7 +30,7 @@ public struct EventRow: Hashable, Sendable {
     /// Nil when the record has no time.
     public let time: Moment?
     public let xid: UInt32?
-    /// Holds this one fact.
+    /// Contains only this fact.
     public let facts: SegmentFacts
 }
 
@@ -45,7 +45,7 @@ extension EventRow {
                 EventRow(
                     timeline: timeline, segment: segment, lsn: lsn, kind: kind, time: time, xid: xid, facts: one))
         }
-        // Files that a rolled-back transaction had made are nobody's loss.
+        // A rolled-back transaction removes only files that it had created.
         for removal in facts.removals where removal.isCommit {
             let mark = removal.transaction
             add(.removal, mark.lsn, mark.time, mark.xid) { $0.removals = [removal] }

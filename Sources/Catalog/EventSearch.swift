@@ -6,7 +6,7 @@ public import WAL
 /// Finds events in a catalog and gives the relations their names.
 public struct EventSearch {
     private let catalog: Catalog
-    /// The relation maps that may know what existed at a position, the best first.
+    /// The relation maps that may know the relations at a position, the best first.
     private let names: (LSN) throws -> [RelationNames]
     private let histories: [TimelineID: TimelineHistory]
 
@@ -16,7 +16,7 @@ public struct EventSearch {
         histories = try catalog.histories()
     }
 
-    /// The events that `filter` wants, newest first.
+    /// The events that match `filter`, newest first.
     public func events(_ filter: EventFilter) throws -> [Event] {
         let kinds = EventRow.Kind.allCases.filter { kind in
             switch kind {
@@ -41,7 +41,7 @@ public struct EventSearch {
         let size = try catalog.segmentSize() ?? 16 << 20
         while found.count < filter.limit, try statement.step() {
             let row = try EventRow(statement, segmentSize: size)
-            // Another server had taken the same number for a timeline of its own, on which nobody is.
+            // Another server had taken the same number for a timeline of its own, which was abandoned.
             let begin = histories[row.timeline]?.begin(of: row.timeline)
             if let begin, row.segment < begin.rawValue / UInt64(size) { continue }
             // The first segment of a timeline repeats the end of its parent.
@@ -54,8 +54,8 @@ public struct EventSearch {
         return newestFirst(found)
     }
 
-    /// Drops and truncations that `events` doesn't tell of because a table is wanted, and nobody knows the names of the
-    /// relations that they concern; newest first.
+    /// Drops and truncations that `events` omits because a table was named and the names of their relations aren't
+    /// known; newest first.
     public func nameless(_ filter: EventFilter) throws -> [Event] {
         guard filter.table != nil else { return [] }
         var all = filter
@@ -71,11 +71,11 @@ public struct EventSearch {
         }
     }
 
-    /// The events that `filter` wants, and among them the gaps of the stretch that they show, whatever kind is wanted: what is
-    /// looked for may have happened there.
+    /// The events that match `filter`, and among them the gaps in the range they cover, of whatever kind is wanted: the
+    /// event looked for may have happened there.
     public func events(_ filter: EventFilter, among gaps: [WALGap]) throws -> [Event] {
         let events = try events(filter)
-        // As many as were wanted go back no further than to the last one.
+        // If the limit was reached, the range ends at the last event.
         let oldest = events.count == filter.limit ? events.last : nil
         let shown = gaps.filter { gap in
             if gap.isExpired { return false }
@@ -157,7 +157,7 @@ public struct EventSearch {
     private func tell(_ removal: FileRemoval, _ timeline: TimelineID) throws -> Event {
         let mark = removal.transaction
         let maps = try names(mark.lsn)
-        // A relation that the transaction itself made, as a rewrite does, is nobody's loss.
+        // A relation that the transaction itself created, as a rewrite does, isn't lost.
         let dropped = removal.droppedRelations.filter { !removal.createdFiles.contains($0.oid) }
         let truncated = try truncatedRelations(mark)
         var kind: Event.Kind
@@ -193,7 +193,7 @@ public struct EventSearch {
         }
         if !objects.isEmpty, objects.allSatisfy(\.isSystem) { kind = .rewrite }
         if kind == .drop, !objects.isEmpty, objects.allSatisfy({ $0.kind == "i" }) { kind = .rewrite }
-        // Tables speak for their indexes and TOAST tables.
+        // A table stands for its indexes and TOAST table.
         let tables = zip(objects, texts).filter { $0.0.isTable }.map(\.1)
         let known = tables.isEmpty ? texts : tables
         return Event(
@@ -210,7 +210,7 @@ public struct EventSearch {
             + " that are in no backup's relation map: created after the last backup before it."
     }
 
-    /// What a TRUNCATE of the transaction names; only known at wal_level = logical.
+    /// The relations that a TRUNCATE of the transaction names; known only at wal_level = logical.
     private func truncatedRelations(_ mark: TransactionMark) throws -> [UInt32] {
         try catalog.events(
             "kind = \(EventRow.Kind.heapTruncation.rawValue) AND xid = ? AND lsn < ? ORDER BY lsn DESC LIMIT 50",
@@ -227,8 +227,8 @@ public struct EventSearch {
         return "database with OID \(oid)"
     }
 
-    /// Where the server marked a database as being dropped, before it removed it: recovery must stop before that to have
-    /// the database back (since 13.12, 14.9 and 15.4; older servers made no mark).
+    /// Where the server marked a database as being dropped, before it removed it: recovery must stop before that to
+    /// bring back the database (since 13.12, 14.9 and 15.4; older servers made no mark).
     private func markOfDrop(_ row: EventRow, _ drop: DatabaseDrop) throws -> LSN? {
         let rows = try catalog.events(
             "kind = \(EventRow.Kind.databaseRow.rawValue) AND lsn < ? ORDER BY lsn DESC LIMIT 2000",
@@ -242,7 +242,7 @@ public struct EventSearch {
 
     // MARK: Times
 
-    /// When the event's transaction committed, read from the segment or the one after it; else about when it happened.
+    /// When the event's transaction committed, read from the segment or the one after it; else an approximate time.
     private func timeOfCommit(_ row: EventRow) throws -> Moment? {
         let size = try catalog.segmentSize() ?? 16 << 20
         var time: Moment?
@@ -263,7 +263,7 @@ public struct EventSearch {
         return try time ?? about(row)
     }
 
-    /// The last time the WAL told before the event's segment ended.
+    /// The last time in the WAL before the event's segment ended.
     private func about(_ row: EventRow) throws -> Moment? {
         let size = try catalog.segmentSize() ?? 16 << 20
         let name = SegmentName(timeline: row.timeline, number: row.segment, segmentSize: size)

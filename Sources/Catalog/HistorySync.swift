@@ -3,8 +3,8 @@ import SQLite
 import WAL
 
 extension Catalog {
-    /// - Returns: the timelines whose histories are new, others than they were, or gone, and where these say or said that
-    ///   the timeline begins.
+    /// - Returns: the timelines whose histories are new, changed, or gone, and where the timelines begin according to
+    ///   the old and the new ones.
     func synchronizeHistories() throws -> [TimelineID: Set<LSN>] {
         let (known, present) = (try knownHistories(), try readableHistories())
         var told: [TimelineID: Set<LSN>] = [:]
@@ -23,7 +23,7 @@ extension Catalog {
         return told
     }
 
-    /// Whether the histories in the repository are others than those that are known.
+    /// Whether the histories in the repository differ from those in the catalog.
     func historiesDiffer() throws -> Bool { try knownHistories() != readableHistories() }
 
     private func knownHistories() throws -> [TimelineID: String] {

@@ -1,14 +1,14 @@
 import SQLite
 
-/// Notices when somebody else has changed a catalog's rows, by hand or with another program: a catalog without some of its
-/// rows would answer as if the repository held no more. Triggers write it down; in tidemark's own sessions they are off, so
-/// that they cost nothing.
+/// Detects changes that another program made to a catalog's rows: a catalog without some of its rows would answer as if
+/// the repository lacked the segments. Triggers record such changes; in tidemark's own sessions they are off, and cost
+/// nothing.
 enum OutsideChange {
     private static let tables = [
         "about", "history", "folder", "segment", "object", "chunk", "run", "event", "open",
     ]
 
-    /// For a catalog that is being made, beside its tables.
+    /// Created with the catalog's tables.
     static let definitions =
         "CREATE TABLE outside_change (name TEXT PRIMARY KEY) WITHOUT ROWID;\n"
         + tables.flatMap { table in
@@ -21,7 +21,7 @@ enum OutsideChange {
             }
         }.joined(separator: "\n")
 
-    /// A table that somebody else has changed.
+    /// A table that another program has changed.
     static func table(in database: Database) throws -> String? {
         try database.text("SELECT name FROM outside_change LIMIT 1")
     }

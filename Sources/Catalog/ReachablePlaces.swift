@@ -1,10 +1,10 @@
 public import WAL
 
-/// Why a place in the WAL can't be recovered to.
+/// Why a position in the WAL can't be recovered to.
 public enum PlaceObstacle: Hashable, Sendable {
     /// Every backup of its history ended later.
     case noBackupBefore
-    /// What comes after the last backup before it isn't all there.
+    /// WAL after the last backup before it is missing.
     case missing(LineageGap)
     case unusable(WALBreak)
 
@@ -18,11 +18,11 @@ public enum PlaceObstacle: Hashable, Sendable {
     }
 }
 
-/// Tells whether a recovery can reach a place in the WAL.
+/// Finds out whether a recovery can reach a position in the WAL.
 public struct ReachablePlaces {
     private let wal: ArchivedWAL
     private let backups: [BackupSpan]
-    /// The timelines that no other one descends from.
+    /// The timelines without descendants.
     private let tips: [TimelineID]
 
     public init(_ catalog: Catalog, backups: [BackupSpan]) throws {
@@ -34,7 +34,7 @@ public struct ReachablePlaces {
         (self.wal, self.backups) = (wal, backups)
     }
 
-    /// The timeline to follow to a place that was written on `timeline`; nil when all lead there.
+    /// The timeline to follow to a position that was written on `timeline`; nil when all lead there.
     ///
     /// - Throws: `Unreached`.
     public func timeline(to position: LSN, on timeline: TimelineID) throws(Unreached) -> TimelineID? {

@@ -1,7 +1,7 @@
 import SQLite
 import WAL
 
-/// Values as the catalog's rows hold them. One that tidemark can't have written is damage, whatever SQLite says.
+/// Values in the catalog's rows. One that tidemark can't have written counts as damage, even if SQLite finds none.
 extension Statement {
     func timeline(_ column: Int32) throws(DatabaseError) -> TimelineID {
         guard let value = UInt32(exactly: integer(column)), value > 0 else {
@@ -10,9 +10,9 @@ extension Statement {
         return TimelineID(value)
     }
 
-    /// Of a segment.
+    /// The number of a segment.
     func number(_ column: Int32, _ segmentSize: UInt32) throws(DatabaseError) -> UInt64 {
-        // Behind the last one there is room for none.
+        // The end of the last possible segment would overflow.
         guard let value = UInt64(exactly: integer(column)), value < UInt64.max / UInt64(segmentSize) else {
             throw damage("\(integer(column)) is no segment's number")
         }
@@ -23,7 +23,7 @@ extension Statement {
         SegmentName(timeline: try self.timeline(timeline), number: try self.number(number, size), segmentSize: size)
     }
 
-    /// How many, or how much, of something.
+    /// A count or an amount.
     func count(_ column: Int32) throws(DatabaseError) -> Int64 {
         guard integer(column) >= 0 else { throw damage("\(integer(column)) is no count") }
         return integer(column)

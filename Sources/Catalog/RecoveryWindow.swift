@@ -1,24 +1,24 @@
 public import WAL
 
-/// The moments one backup can be taken to along one timeline.
+/// The times to which one backup can be recovered along one timeline.
 public struct RecoveryWindow: Hashable, Sendable {
     public enum Ending: Hashable, Sendable {
-        /// Nothing newer is archived.
+        /// The archive has no newer WAL.
         case archiveEnd
-        /// The segments are missing, and newer ones are there.
+        /// The segments are missing, and newer ones exist.
         case missing(LineageGap)
-        /// The segment is damaged, unread, or doesn't follow.
+        /// The segment is damaged, unread, or doesn't continue the one before.
         case unusable(WALBreak)
     }
     public let backup: BackupSpan
     public let timeline: TimelineID
-    /// Whether the WAL reaches the backup's end; without that the backup is worth nothing.
+    /// Whether the WAL reaches the backup's end; without that the backup can't be recovered.
     public let isConsistent: Bool
     /// From the backup's end…
     public let from: Moment
     /// …to the last transaction; nil when none has ended since.
     public let last: TransactionMark?
-    /// Behind the last record that can be replayed.
+    /// The end of the last record that can be replayed.
     public let end: LSN?
     public let segments: Int64
     public internal(set) var ending: Ending
@@ -27,7 +27,7 @@ public struct RecoveryWindow: Hashable, Sendable {
 }
 
 extension Catalog {
-    /// Every backup's windows, along each timeline it lies on the history of.
+    /// The windows of every backup, along each timeline whose history it lies on.
     public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
         let wal = try archivedWAL(breaks: try breaks(), provenBy: backups)
         var windows: [RecoveryWindow] = []
@@ -40,10 +40,10 @@ extension Catalog {
                 if timeline == backup.timeline || reaches {
                     its.append(window)
                 } else if case .missing = window.ending, let same = its.lastIndex(where: { $0.goes(asFarAs: window) }) {
-                    // A descendant that can't be reached says only why its ancestor's window ends…
+                    // A descendant that can't be reached only explains why its ancestor's window ends…
                     if its[same].ending == .archiveEnd { its[same].ending = window.ending }
                 } else if case .missing = window.ending, !its.contains(where: { $0.ending == window.ending }) {
-                    // …unless that one has a future of its own.
+                    // …unless the ancestor itself continues.
                     its.append(window)
                 }
             }

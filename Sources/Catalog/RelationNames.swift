@@ -1,11 +1,11 @@
 import Platform
 public import WAL
 
-/// Names of databases and relations, as a backup's relation map knew them.
+/// Names of databases and relations, from a backup's relation map.
 public struct RelationNames: Sendable {
     public struct Relation: Hashable, Sendable {
         public let oid: UInt32
-        /// Of the database; 0 for what all databases share.
+        /// Of the database; 0 for shared relations.
         public let database: UInt32
         public let schema: String
         public let name: String
@@ -16,7 +16,7 @@ public struct RelationNames: Sendable {
             (self.oid, self.database, self.schema, self.name, self.kind) = (oid, database, schema, name, kind)
         }
 
-        /// Whether it holds what users put there, and isn't a server's catalog.
+        /// Whether it holds user data, rather than a system catalog.
         public var isTable: Bool { ["r", "m", "p", "S"].contains(kind) }
         public var isSystem: Bool { schema == "pg_catalog" || schema == "information_schema" }
     }
@@ -45,7 +45,7 @@ public struct RelationNames: Sendable {
         byFile[Key(database: file.database, number: file.number)]
     }
 
-    /// `database.schema.table`, each part quoted where SQL needs it, so that it can be pasted.
+    /// `database.schema.table`, each part quoted where SQL requires it.
     public func fullName(_ relation: Relation) -> String {
         let name = plainIdentifier(relation.schema) + "." + plainIdentifier(relation.name)
         return databases[relation.database].map { plainIdentifier($0) + "." + name } ?? name

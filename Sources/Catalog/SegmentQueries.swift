@@ -2,7 +2,7 @@ import Repository
 import SQLite
 public import WAL
 
-/// What the catalog is asked about segments. All of it is cheap, however many there are.
+/// Queries about segments. All of them are cheap, however many segments there are.
 extension Catalog {
     /// One segment; nil when the catalog doesn't have it.
     public func segment(_ name: SegmentName) throws -> SegmentRow? {
@@ -11,7 +11,7 @@ extension Catalog {
         return try rows(of: name.timeline, number...number, size: size).first
     }
 
-    /// Neighbours on one timeline, in order.
+    /// Consecutive segments of one timeline, in order.
     public func segments(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [SegmentRow] {
         guard let size = try segmentSize() else { return [] }
         return try rows(of: timeline, numbers, size: size)
@@ -32,21 +32,21 @@ extension Catalog {
 
     private func number(_ value: UInt64) -> Int64 { Int64(clamping: value) }
 
-    /// Segments that are damaged, unread, not joined to the one before, or at the start of a run.
+    /// Segments that are damaged, unread, not linked to the one before, or at the start of a run.
     public func notable(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [SegmentRow] {
         guard let size = try segmentSize() else { return [] }
         return try rows(
             of: timeline, numbers, "AND (link <> 1 OR state <> 0) ORDER BY timeline, number",
-            // Left to itself SQLite would go through all of them by the primary key.
+            // Without the hint SQLite would scan all of them by the primary key.
             by: "INDEXED BY segment_notable", size: size)
     }
 
-    /// Timelines whose history file is damaged, or isn't there though they have a parent.
+    /// Timelines whose history file is damaged, or missing although they have a parent.
     public func lostHistories() throws -> [LostHistory] {
         try archive.lostHistories(among: try segments(), known: Set(try histories().keys))
     }
 
-    /// Every segment that can't be read, or doesn't go on where the one before it ends.
+    /// Every segment that can't be read, or doesn't continue the one before it.
     public func breaks() throws -> [WALBreak] {
         let set = try segments()
         return try set.timelines.flatMap { timeline in
@@ -60,7 +60,7 @@ extension Catalog {
         }
     }
 
-    /// The first segment of a stretch in which a transaction ends later than `moment` (or at it).
+    /// The first segment of a range in which a transaction ends later than `moment` (or at it).
     public func firstEnding(
         after moment: Moment, orAt: Bool, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
     ) throws -> SegmentName? {
@@ -69,7 +69,7 @@ extension Catalog {
             of: timeline, numbers, "latest_stop \(compare) ?", [moment.microseconds])
     }
 
-    /// The first segment of a stretch in which a transaction ends earlier than `moment` (or at it).
+    /// The first segment of a range in which a transaction ends earlier than `moment` (or at it).
     public func firstEnding(
         before moment: Moment, orAt: Bool, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
     ) throws -> SegmentName? {
@@ -77,14 +77,15 @@ extension Catalog {
         return try first(of: timeline, numbers, "earliest_stop \(compare) ?", [moment.microseconds])
     }
 
-    /// The first segment of a stretch in which the transaction may have ended.
+    /// The first segment of a range in which the transaction may have ended.
     public func firstEnding(
         xid: UInt32, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
     ) throws -> SegmentName? {
         try first(of: timeline, numbers, "lowest_xid <= ? AND highest_xid >= ?", [Int64(xid), Int64(xid)])
     }
 
-    /// The first segment whose row satisfies `condition`, found by way of the chunks, whose aggregates satisfy it as well.
+    /// The first segment whose row satisfies `condition`, found through the chunks, whose aggregates satisfy it as
+    /// well.
     private func first(
         of timeline: TimelineID, _ numbers: ClosedRange<UInt64>, _ condition: String, _ values: [Int64]
     ) throws -> SegmentName? {
@@ -113,7 +114,7 @@ extension Catalog {
         return nil
     }
 
-    /// The nearest segment of a stretch with commits, from its end backwards or from its start forwards.
+    /// The nearest segment of a range with commits, from its end backwards or from its start forwards.
     public func nearestWithCommits(
         of timeline: TimelineID, _ numbers: ClosedRange<UInt64>, fromEnd: Bool
     ) throws -> SegmentRow? {
@@ -137,7 +138,7 @@ extension Catalog {
         return nil
     }
 
-    /// Sums over a stretch.
+    /// Sums over a range.
     public struct Totals: Hashable, Sendable {
         public var segments: Int64 = 0
         /// Bytes in the repository.
@@ -149,7 +150,7 @@ extension Catalog {
     public func totals(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> Totals {
         var totals = Totals()
         let (low, high) = (number(numbers.lowerBound), number(numbers.upperBound))
-        // Whole chunks from their sums, the ends from the segments.
+        // Whole chunks by their sums, the ends by their segments.
         let firstWhole = (low + (1 << Catalog.chunkBits) - 1) >> Catalog.chunkBits
         let behindWhole = (high + 1) >> Catalog.chunkBits
         func sum(_ value: Int64, _ statement: Statement, _ column: Int32) throws -> Int64 {
@@ -181,7 +182,7 @@ extension Catalog {
         return totals
     }
 
-    /// Restore points whose records lie in a stretch, in order.
+    /// Restore points whose records lie in a range, in order.
     public func restorePoints(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [RestorePoint] {
         try events(
             "kind = \(EventRow.Kind.restorePoint.rawValue) AND timeline = ? AND number BETWEEN ? AND ? ORDER BY lsn",
@@ -189,7 +190,7 @@ extension Catalog {
         ).flatMap(\.facts.restorePoints)
     }
 
-    /// Tablespaces that were made, and settings that were changed, in a stretch.
+    /// Tablespaces created, and settings changed, in a range.
     public func serverChanges(
         of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
     ) throws -> (tablespaces: [SegmentFacts.TablespaceCreation], parameters: [ParameterChange]) {
@@ -201,7 +202,7 @@ extension Catalog {
         return (facts.flatMap(\.tablespaceCreations), facts.flatMap(\.parameterChanges))
     }
 
-    /// Those segments in which transactions were prepared.
+    /// The segments in which transactions were prepared.
     public func segmentsWithPreparations(
         of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
     ) throws -> [SegmentName] {
@@ -218,7 +219,7 @@ extension Catalog {
         return try restorePoints(of: name.timeline, number...number)
     }
 
-    /// The first segment of a stretch with a restore point of this name.
+    /// The first segment of a range with a restore point of this name.
     public func firstRestorePoint(
         named name: String, of timeline: TimelineID, _ numbers: ClosedRange<UInt64>
     ) throws -> SegmentName? {

@@ -3,9 +3,9 @@ import Repository
 import SQLite
 import WAL
 
-/// Reading heads into the catalog, each joined to the segment before it.
+/// Reads heads into the catalog, and links each segment to the one before.
 extension Catalog {
-    /// What a segment's head says.
+    /// The contents of a segment's head.
     private struct Head: Sendable {
         let name: SegmentName
         var storedBytes: Int64 = 0
@@ -16,21 +16,21 @@ extension Catalog {
         var isGone = false
     }
 
-    /// What reading left to be done.
+    /// What a reading leaves to be done.
     struct Reading {
-        /// Segments of which the next synchronization is to learn what this one couldn't.
+        /// Segments that the next synchronization must read again.
         var again: Set<SegmentName> = []
         /// Segments that were removed before they could be read.
         var gone: Set<SegmentName> = []
     }
 
-    /// Reads segments in a transaction, and commits it on the way wherever the catalog is right as it stands then: where only
-    /// segments are left to read that the next synchronization reads as well.
+    /// Reads segments in a transaction, and commits whenever the catalog is correct as it stands: when the segments
+    /// that are left will be read by the next synchronization in any case.
     ///
     /// - Parameters:
-    ///   - fresh: those that are new or other than they were; the others are joined to their predecessors again.
-    ///   - known: what the catalog holds already.
-    ///   - set: what it will hold.
+    ///   - fresh: the new and the changed ones; the others are only linked to their predecessors again.
+    ///   - known: the segments in the catalog.
+    ///   - set: the segments that will be in it.
     func read(
         _ names: [SegmentName], _ fresh: Set<SegmentName>, beside known: SegmentSet, in set: SegmentSet,
         _ genealogy: Genealogy, _ marks: [SegmentName: Int64], jobs: Int, progress: (Int, Int) -> Void
@@ -50,7 +50,7 @@ extension Catalog {
             consume: { head in
                 if head.isGone || !head.state.isSettled {
                     reading.again.insert(head.name)
-                    // Where what is open before it is needed, once it can be read.
+                    // Its open transactions are needed when the segment can be read later.
                     if let last = chain.last { try save(chain, after: last, size) }
                 }
                 if head.isGone {
@@ -70,7 +70,7 @@ extension Catalog {
                 }
                 done += 1
                 let isFull = batch.count == batchSize || done == names.count
-                // What is still open at the end of a run is kept for the segment that will follow.
+                // The open transactions at the end of a run are kept for the segment that will follow.
                 if !head.isGone, isFull || names[done] != head.name.next(segmentSize: size) {
                     try save(chain, after: head.name, size)
                 }
@@ -113,17 +113,17 @@ extension Catalog {
         return head
     }
 
-    /// Where the reading of neighbours has got to.
+    /// The state carried from one consecutive segment to the next.
     struct Chain {
         var last: SegmentName?
         var continuity = Continuity()
         /// Whether the last segment could be read.
         var isKnown = false
-        /// Transactions that are open, by xid.
+        /// Open transactions, by XID.
         var open: [UInt32: OpenTransaction] = [:]
     }
 
-    /// The chain as it is after a segment that is in the catalog already.
+    /// The chain after a segment that is in the catalog already.
     private func resume(
         after name: SegmentName, in set: SegmentSet, _ genealogy: Genealogy
     ) throws -> Chain {
@@ -131,7 +131,7 @@ extension Catalog {
         chain.last = name
         var summaries: [SegmentSummary] = []
         var next: SegmentName? = name
-        // A record may have begun several segments before.
+        // The record may have begun several segments earlier.
         while let name = next, let summary = try Catalog.head(of: name, archive).summary {
             summaries.append(summary)
             if summary.firstRecord != nil { break }
@@ -203,7 +203,7 @@ extension Catalog {
         return (row, events)
     }
 
-    /// What a boundary record says that was too long for its bytes to be kept in the summaries.
+    /// The content of a boundary record that was too long for the summaries.
     private func longBoundary(
         _ boundary: BoundaryRecord, into name: SegmentName, size: UInt32
     ) throws -> SegmentFacts? {
@@ -246,7 +246,7 @@ extension Catalog {
             let timeline = Int64(entry.row.name.timeline.rawValue)
             let number = Int64(bitPattern: entry.row.name.number(segmentSize: size))
             try entry.row.insert(with: rows, segmentSize: size)
-            // One without its mark counts as another object.
+            // Without its mark it counts as another object.
             if again.contains(entry.row.name) {
                 try forget.run(timeline, number)
             } else if let mark = marks[entry.row.name] {
@@ -260,10 +260,11 @@ extension Catalog {
 }
 
 extension Catalog.Chain {
-    /// Transactions without an end in sight are forgotten when there are more.
+    /// The most open transactions that are kept.
     private static let mostOpen = 1000
 
-    /// The facts with what earlier segments told of the transactions in them; notes those that stay open.
+    /// The facts, completed with those of the same transactions in earlier segments; keeps the transactions that stay
+    /// open.
     mutating func completed(_ facts: SegmentFacts) -> SegmentFacts {
         var facts = facts
         facts.removals = facts.removals.map { removal in
@@ -284,6 +285,6 @@ extension Catalog.Chain {
 }
 
 extension Array where Element: Equatable {
-    /// `earlier`, and whatever of this isn't in it.
+    /// `earlier`, followed by the elements that aren't in it.
     fileprivate func added(to earlier: [Element]) -> [Element] { earlier + filter { !earlier.contains($0) } }
 }

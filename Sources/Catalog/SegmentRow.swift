@@ -1,28 +1,28 @@
 import SQLite
 public import WAL
 
-/// What the catalog knows of one stored segment. The record that straddles into it is counted with it.
+/// The catalog's row of one segment. A record that crosses its left boundary is counted with it.
 public struct SegmentRow: Hashable, Sendable {
     /// Whether the segment could be read.
     public enum State: Int64, Sendable {
         case read = 0
-        /// Stored without a summary: of a PostgreSQL version tidemark didn't know.
+        /// Stored without a summary: of a PostgreSQL version that tidemark didn't know.
         case unread = 1
         /// The object's head is damaged.
         case damaged = 2
         /// The object could not be opened or read.
         case unavailable = 3
 
-        /// Whether the same object will be found in it again. Damage may be undone, and permission be given, in its place.
+        /// Whether the state stays with the object. Damage may be repaired, and permission be granted, in place.
         var isSettled: Bool { self == .read || self == .unread }
     }
-    /// How the segment hangs together with the one before it.
+    /// The segment's link to the one before it.
     public enum Link: Int64, Sendable {
-        /// The segment before isn't there, or not the one in which the record began that straddles into this one.
+        /// The previous segment is missing, or the one in which the record began that crosses the left boundary.
         case open = 0
         case joined = 1
         case broken = 2
-        /// It is there, but can't be read.
+        /// The previous segment exists, but can't be read.
         case unknowable = 3
     }
 
@@ -43,7 +43,7 @@ public struct SegmentRow: Hashable, Sendable {
     public var lastCommit: TransactionMark?
     public var earliestCommit: Moment?
     public var latestCommit: Moment?
-    /// Over commits and aborts.
+    /// Of commits and aborts.
     public var earliestStop: Moment?
     public var latestStop: Moment?
     public var lowestXID: UInt32?
@@ -60,7 +60,7 @@ public struct SegmentRow: Hashable, Sendable {
         add(summary.facts)
     }
 
-    /// Adds the record that straddles into the segment.
+    /// Adds the record that crosses the left boundary.
     mutating func prepend(_ boundary: BoundaryRecord, _ facts: SegmentFacts?) {
         firstRecord = boundary.header.lsn
         lastRecord = lastRecord ?? boundary.header.lsn

@@ -1,7 +1,7 @@
 import SQLite
 import WAL
 
-/// What is kept of many segments in one row. It follows from the rows of the segments and is committed with them.
+/// Rows that sum up many segments. They are derived from the segments' rows and committed with them.
 extension Catalog {
     /// Segments in a row of the table `chunk`.
     static let chunkBits: Int64 = 10

@@ -1,7 +1,7 @@
 import Repository
 public import WAL
 
-/// A base backup, as far as the WAL around it matters.
+/// A base backup, with what matters about its WAL.
 public struct BackupSpan: Hashable, Sendable {
     public let label: String
     public let timeline: TimelineID
@@ -26,7 +26,7 @@ public struct BackupSpan: Hashable, Sendable {
     }
 }
 
-/// Neighbouring segments of one timeline that are proven to hang together.
+/// Consecutive segments of one timeline whose links were verified.
 public struct WALStretch: Hashable, Sendable {
     public let timeline: TimelineID
     public let first: SegmentName
@@ -35,7 +35,7 @@ public struct WALStretch: Hashable, Sendable {
     public let totals: Catalog.Totals
     public let firstCommit: TransactionMark?
     public let lastCommit: TransactionMark?
-    /// The timeline whose segment the stretch continues, when that is another one.
+    /// The timeline whose segment this stretch continues, if it is another one.
     public let goesOnFrom: TimelineID?
 
     public var rawBytes: Int64 { Int64(clamping: last.end(segmentSize: segmentSize).rawValue &- begin.rawValue) }
@@ -46,12 +46,12 @@ public struct WALStretch: Hashable, Sendable {
 /// A place where the WAL can't be followed.
 public struct WALGap: Hashable, Sendable {
     public enum Cause: Hashable, Sendable {
-        /// The segments aren't in the repository, and nothing there tells why.
+        /// The segments aren't in the repository, for no known reason.
         case missing
-        /// The segments aren't in the repository; what is before them ends with the segment that makes this backup
+        /// The segments aren't in the repository; the WAL before them ends with the segment that makes this backup
         /// consistent, as `expire` leaves it.
         case expired(backup: String)
-        /// Of the first of them a `.partial` is there, or of its beginning: its server never filled it.
+        /// A `.partial` of the first one, or of its beginning, exists: its server never filled it.
         case unfinished(SegmentName)
         /// Some of them were put aside, under this name.
         case putAside(String)
@@ -59,15 +59,15 @@ public struct WALGap: Hashable, Sendable {
         case elsewhere(TimelineID)
         /// The segment is there, but damaged or unread.
         case unreadable(String)
-        /// Both segments are there, but the later one doesn't go on where the earlier one ends.
+        /// Both segments exist, but the later one doesn't continue the earlier one.
         case broken(String)
     }
-    /// The one whose history has the gap.
+    /// The timeline whose history has the gap.
     public let timeline: TimelineID
     /// The WAL between these can't be replayed; the same for a broken link.
     public let from: LSN
     public let to: LSN
-    /// What isn't there, or can't be read; nil for a broken link.
+    /// The segments that are absent or unreadable; nil for a broken link.
     public let missing: LineageGap?
     /// The segment that exists but that no recovery can replay; nil when segments are missing.
     public let obstacle: WALBreak?
@@ -76,13 +76,13 @@ public struct WALGap: Hashable, Sendable {
     public var isExpired = false
     public let lastBefore: TransactionMark?
     public let firstAfter: TransactionMark?
-    /// The first backup from which the WAL after the gap can be used again.
+    /// The first backup with which the WAL after the gap can be used.
     public let nextBackup: BackupSpan?
 
     public var firstMissing: SegmentName? { missing?.first }
     public var lastMissing: SegmentName? { missing?.last }
 
-    /// `segments "…" to "…" are missing`, or what is wrong with the one that is there; as every command says it.
+    /// `segments "…" to "…" are missing`, or what is wrong with the existing one; used by every command.
     public var sentence: String {
         if let obstacle { return obstacle.sentence }
         return missing?.sentence ?? "the WAL does not continue at LSN \(from)"
@@ -90,9 +90,9 @@ public struct WALGap: Hashable, Sendable {
 }
 
 extension Catalog {
-    /// The WAL as it is: stretches and gaps, by timeline and place.
+    /// The WAL in the archive: stretches and gaps, by timeline and position.
     ///
-    /// - Parameter expired: what is not there on purpose.
+    /// - Parameter expired: the segments that were removed on purpose.
     public func report(
         backups: [BackupSpan], expired: SegmentSet? = nil
     ) throws -> (stretches: [WALStretch], gaps: [WALGap]) {
@@ -115,9 +115,9 @@ extension Catalog {
         return (stretches, gaps.sorted { ($0.timeline, $0.from, $0.to) < ($1.timeline, $1.from, $1.to) })
     }
 
-    /// The gaps that a recovery from some of the backups meets.
+    /// The gaps that affect a recovery from one of the backups.
     ///
-    /// - Parameter expired: what is not there on purpose.
+    /// - Parameter expired: the segments that were removed on purpose.
     public func gaps(behind backups: [BackupSpan], expired: SegmentSet) throws -> [WALGap] {
         let genealogy = try genealogy()
         return try report(backups: backups, expired: expired).gaps.filter { gap in
@@ -163,7 +163,7 @@ extension Catalog {
         return .missing
     }
 
-    /// A run cut where it isn't continuous.
+    /// Splits a run where it isn't continuous.
     private func pieces(
         of timeline: TimelineID, _ run: ClosedRange<UInt64>, _ wal: ArchivedWAL, _ gaps: inout [WALGap],
         _ backups: [BackupSpan]
@@ -177,7 +177,7 @@ extension Catalog {
             guard isUnreadable || row.link == .broken else { continue }
             if number > begin { pieces.append(begin...number - 1) }
             let problem = row.problem ?? "It cannot be read."
-            // Whatever a segment's own history is, this is about the file.
+            // This concerns the file only, whatever the timeline's history.
             let alone = Lineage(TimelineHistory(timeline), segmentSize: size)
             let without = SegmentSet([], segmentSize: size)
             if isUnreadable, let one = alone.gaps(number...number, in: without).first {

@@ -1,5 +1,5 @@
 extension Grammar {
-    /// The commands PostgreSQL starts itself.
+    /// The commands that PostgreSQL runs itself.
     public static let archivePush = Grammar(
         "archive-push", "archive one WAL file; PostgreSQL's archive_command",
         description: [

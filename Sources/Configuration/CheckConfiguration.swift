@@ -22,7 +22,7 @@ public struct CheckConfiguration: Sendable, Equatable {
         return (number("\(check.id)_warning"), number("\(check.id)_critical"))
     }
 
-    /// Why the check is silenced, and up to which day (`YYYY-MM-DD`, included); nil when it isn't.
+    /// Why the check is silenced, and until which day (`YYYY-MM-DD`, inclusive); nil when it isn't.
     public func silence(_ check: CheckDefinition) -> (reason: String, until: String?)? {
         guard let text = value("\(check.id)_silenced"), !text.isEmpty else { return nil }
         guard text.hasPrefix("until "), let colon = text.firstIndex(of: ":") else { return (text, nil) }
@@ -30,7 +30,7 @@ public struct CheckConfiguration: Sendable, Equatable {
         return (String(reason), String(text.dropFirst("until ".count).prefix { $0 != ":" }))
     }
 
-    /// What is wrong with a silence; a date that never comes or a missing reason would hide trouble for good.
+    /// What is wrong with a silence; a date that doesn't exist or a missing reason would hide trouble for good.
     static func objection(toSilence text: String) -> String? {
         guard !text.isEmpty else { return "a silenced check needs a reason" }
         guard text.hasPrefix("until ") else { return nil }

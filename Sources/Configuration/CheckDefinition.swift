@@ -1,20 +1,20 @@
-/// One thing `tidemark check` looks at: its id, what it means, and which limits it has.
+/// One check of `tidemark check`: its name, its meaning, and its limits.
 ///
-/// Each may be given `<id>_warning` and `<id>_critical` where it measures something, and `<id>_silenced` with a reason, in
-/// the section `[check]` or, for one cluster, `[check NAME]`.
+/// Its settings are `<id>_warning` and `<id>_critical` where it measures something, and `<id>_silenced` with a reason,
+/// in the section `[check]` or, for one cluster, `[check NAME]`.
 public struct CheckDefinition: Sendable, Equatable {
     public enum Measure: Sendable, Equatable {
         case duration
         case percent
         case count
-        /// Right or wrong, nothing in between.
+        /// Good or bad, without limits.
         case none
     }
     public let check: Check
-    /// What is looked at, for tables and documentation.
+    /// What is checked, for tables and documentation.
     public let subject: String
     public let measure: Measure
-    /// Whether less is worse.
+    /// Whether lower values are worse.
     public let lowIsBad: Bool
     let warning: String?
     let critical: String?
@@ -103,7 +103,7 @@ public struct CheckDefinition: Sendable, Equatable {
 
     public static func named(_ id: String) -> CheckDefinition? { all.first { $0.id == id } }
 
-    /// As the configuration and reports call it.
+    /// Its name in the configuration and in reports.
     public var id: String { check.rawValue }
 
     /// The settings that tune it.
@@ -130,7 +130,7 @@ public struct CheckDefinition: Sendable, Equatable {
     }
 }
 
-/// What `tidemark check` looks at. The names stand in configurations, reports, metrics and the memory of what was told.
+/// The checks of `tidemark check`. The names are used in configurations, reports, metrics and stored states.
 public enum Check: String, Sendable, CaseIterable {
     case server
     case serverSettings = "server_settings"

@@ -1,7 +1,7 @@
 import Glibc
 import Platform
 
-/// The settings of one cluster, with where each came from.
+/// The settings of one cluster, each with its origin.
 public struct ClusterConfiguration: Sendable, Equatable {
     public enum Source: Sendable, Equatable, CustomStringConvertible {
         case flag
@@ -34,12 +34,12 @@ public struct ClusterConfiguration: Sendable, Equatable {
         return name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-" || $0 == "_") }
     }
 
-    /// The effective value as text; nil when neither set nor given a default.
+    /// The effective value as text; nil when it is neither set nor has a default.
     public func value(_ setting: String) -> String? { values[setting]?.text ?? Setting.named(setting)?.standard }
 
     public func source(_ setting: String) -> Source { values[setting]?.source ?? .standard }
 
-    // What `Setting.objection` let through is readable, so the fallbacks below are never taken.
+    // Values that `Setting.objection` accepted can be parsed, so the fallbacks below are never used.
     private func integer(_ setting: String) -> Int? { value(setting).flatMap { Int($0) } }
     private func milliseconds(_ setting: String) -> Int64 { value(setting).flatMap(Quantity.milliseconds) ?? 0 }
 
@@ -71,10 +71,10 @@ public struct ClusterConfiguration: Sendable, Equatable {
     /// `text` or `json`.
     public var logFormat: String { value("log_format") ?? "text" }
 
-    /// Where `postgres` and `pg_ctl` of this major version are.
+    /// The directory of `postgres` and `pg_ctl` of this major version.
     ///
-    /// A `bin_directory` without `%v` is that of the data directory's version. What the cluster was before an upgrade needs
-    /// the programs of its own.
+    /// A `bin_directory` without `%v` is that of the data directory's version. An incarnation from before an upgrade
+    /// needs the programs of its own version.
     public func binDirectory(major: Int) -> String {
         let usual = "/usr/lib/postgresql/\(major)/bin"
         guard let configured = value("bin_directory") else { return usual }

@@ -7,7 +7,7 @@ public enum CompletionShell: String, Sendable, CaseIterable {
     case fish
 }
 
-/// Completions for a shell, from the grammars that parse the command lines: what they offer is what is accepted.
+/// Completions for a shell, from the grammars that parse the command lines, so that they offer what is accepted.
 ///
 public func completions(for shell: CompletionShell, grammars: [Grammar]) -> String {
     switch shell {
@@ -17,7 +17,7 @@ public func completions(for shell: CompletionShell, grammars: [Grammar]) -> Stri
     }
 }
 
-/// What may follow an option that takes a value.
+/// The kind of value that an option takes.
 private enum Operand {
     case file
     case directory
@@ -45,7 +45,7 @@ extension Grammar.Option {
     }
 }
 
-/// Lists the clusters of the configuration that the command line names, or of the usual one.
+/// Lists the clusters in the configuration that the command line names, or in the default one.
 private let clusterNames =
     "tidemark settings 2>/dev/null | awk -F'|' 'NR > 2 { gsub(/ /, \"\", $1); if ($1 !~ /^\\[/) print $1 }' | sort -u"
 

@@ -1,14 +1,14 @@
 import Glibc
 public import Platform
 
-/// What the configuration file and the flags say, checked.
+/// The settings from the configuration file and the flags, checked.
 public struct Configuration: Sendable, Equatable {
     public static let standardPath = "/etc/tidemark/tidemark.conf"
 
     public let path: String
     /// In the file's order; at least one.
     public let clusters: [ClusterConfiguration]
-    /// Whom to tell of what; empty when nobody is.
+    /// The `[notify]` sections; empty when there is none.
     public let notifiers: [NotifierConfiguration]
     /// The values of `[check]` and of every `[check NAME]`, by name; the former's is empty.
     private let checks: [String: [String: ClusterConfiguration.Value]]
@@ -21,9 +21,9 @@ public struct Configuration: Sendable, Equatable {
         flag ?? getenv("TIDEMARK_CONFIG").map { String(cString: $0) } ?? standardPath
     }
 
-    /// Reads the file at `path`; `flags` (setting name to value) win over it.
+    /// Reads the file at `path`; `flags` (setting name to value) override it.
     ///
-    /// - Parameter forArchiving: leave out what archiving doesn't need: a slip in `[notify]` must not stop the archiver.
+    /// - Parameter forArchiving: omits what archiving doesn't need: a mistake in `[notify]` must not stop the archiver.
     public init(reading path: String, flags: [String: String] = [:], forArchiving: Bool = false) throws {
         let text: String
         do { text = try Files.readText(path, limit: 1 << 20) } catch let error as SystemError {
@@ -133,12 +133,12 @@ public struct Configuration: Sendable, Equatable {
             .mapValues { .init(text: $0, source: .flag) }
     }
 
-    /// How the cluster's checks are tuned.
+    /// The settings of the cluster's checks.
     public func checks(for cluster: ClusterConfiguration) -> CheckConfiguration {
         CheckConfiguration(values: (checks[""] ?? [:]).merging(checks[cluster.name] ?? [:]) { $1 })
     }
 
-    /// What is to be kept of the cluster's backups and WAL.
+    /// The retention settings of the cluster's backups and WAL.
     public func retention(for cluster: ClusterConfiguration) -> RetentionConfiguration {
         RetentionConfiguration(
             values: (retentions[""] ?? [:]).merging(retentions[cluster.name] ?? [:]) { $1 }
@@ -155,7 +155,7 @@ public struct Configuration: Sendable, Equatable {
             file: file, line: line ?? section.line, problem: objection.problem, hint: objection.hint)
     }
 
-    /// What may stand in a section whose title starts with `word`.
+    /// The settings allowed in a section whose title starts with `word`.
     private static func settings(ofSection word: String) -> [Setting] {
         switch word {
         case "notify": NotifierConfiguration.settings

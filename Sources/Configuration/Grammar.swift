@@ -1,4 +1,4 @@
-/// What may follow a command on the command line, and the words that explain it.
+/// The options and words of a command, and their descriptions.
 ///
 /// One value per command drives parsing, `--help`, the manual page and the shell completions, so that none of them can
 /// drift from the others.
@@ -7,11 +7,11 @@ public struct Grammar: Sendable {
         /// Without the dashes.
         public let name: String
         public let letter: Character?
-        /// What the value is called in help, such as `LSN`; nil for a switch.
+        /// The name of the value in help, such as `LSN`; nil for a switch.
         public let value: String?
         public let help: String
         public let repeats: Bool
-        /// The value may be missing; then it is given as `--name=value` only, and is empty otherwise.
+        /// Whether the value may be omitted; a value is then given as `--name=value` only, and is otherwise empty.
         public let valueIsOptional: Bool
 
         public init(
@@ -52,14 +52,14 @@ public struct Grammar: Sendable {
     }
 
     public let command: String
-    /// One line, a verb first, without a full stop.
+    /// One line that begins with a verb, without a full stop.
     public let summary: String
     /// Paragraphs for help and manual page.
     public let description: [String]
     public let words: [Word]
     public let options: [Option]
     public let examples: [Example]
-    /// Exit statuses beyond 0, 1 and 2, or where those mean something special.
+    /// Exit statuses other than 0, 1 and 2, or those with a special meaning.
     public let exits: [(status: Int32, meaning: String)]
 
     public init(
@@ -85,7 +85,7 @@ public struct Grammar: Sendable {
         Option("help", letter: "h", "show this help"),
     ]
 
-    /// Every setting is a flag too; an option the command itself has under that name comes first.
+    /// Every setting is a flag too; the command's own option of that name takes precedence.
     public var settingOptions: [Option] {
         let taken = Set(options.map(\.name))
         return Setting.flags.filter { !taken.contains($0.flag) }.map { Option($0.flag, value: "VALUE", $0.meaning) }

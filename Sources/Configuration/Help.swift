@@ -11,7 +11,7 @@ extension Grammar {
             } + ["[OPTION]…"]).joined(separator: " ")
     }
 
-    /// What `tidemark COMMAND --help` prints.
+    /// The output of `tidemark COMMAND --help`.
     public var help: String {
         var text = "tidemark \(command) - \(summary)\n\nUsage:\n  \(synopsis)\n"
         for paragraph in description { text += "\n" + wrap(paragraph, indent: "") }
@@ -29,7 +29,7 @@ extension Grammar {
         return text
     }
 
-    /// Every exit status of the command, with what it means.
+    /// Every exit status of the command, with its meaning.
     public var allExits: [(status: Int32, meaning: String)] {
         var exits: [(status: Int32, meaning: String)] = [
             (0, "success"), (1, "failure"), (2, "usage or configuration error"),

@@ -1,7 +1,7 @@
 public import Platform
 
 extension Log {
-    /// Writes what the cluster's settings `log_level` and `log_format` say; everything, when `verbose`.
+    /// Applies the cluster's settings `log_level` and `log_format`; logs everything when `verbose`.
     public mutating func follow(_ cluster: ClusterConfiguration, verbose: Bool) {
         json = cluster.logFormat == "json"
         threshold =

@@ -2,7 +2,7 @@ import Glibc
 public import Platform
 public import WAL
 
-/// A time stamp that can't be understood.
+/// A time stamp that can't be parsed.
 public struct MomentError: Explained, Equatable {
     public let message: String
     public let hint: String?
@@ -73,7 +73,7 @@ extension Moment {
 /// Throws when `zone` is neither an offset nor a name this machine knows.
 func checkTimeZone(_ zone: String) throws(MomentError) { _ = try zoneOffset(zone, at: 0) }
 
-/// Seconds east of UTC that `zone` prescribes for the wall-clock time `local`.
+/// The offset of `zone`, in seconds east of UTC, at the wall-clock time `local`.
 private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> Int {
     if zone == "Z" || zone == "z" || zone.uppercased() == "UTC" || zone.uppercased() == "GMT" { return 0 }
     if let sign = zone.first, sign == "+" || sign == "-" {
@@ -106,8 +106,8 @@ private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> In
         localtime_r(&time, &parts)
         return parts.tm_gmtoff
     }
-    // PostgreSQL's rule: inside a repeated hour the later offset counts, inside
-    // a skipped one the earlier; both mean standard time in the usual zones.
+    // PostgreSQL's rule: in a repeated hour the later offset counts, in a skipped one the earlier; both mean standard
+    // time in the usual zones.
     let before = offset(atUTC: local - 86_400)
     let after = offset(atUTC: local + 86_400)
     if before == after { return before }
@@ -116,7 +116,7 @@ private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> In
     return laterHolds ? after : earlierHolds ? before : before
 }
 
-/// Whether a file describes a time zone (tzfile(5)). The C library takes anything else, such as a directory of zones, for UTC.
+/// Whether a file describes a time zone (tzfile(5)). The C library takes anything else, such as a directory, for UTC.
 private func isZoneFile(_ path: String) -> Bool {
     guard (try? FileStatus(of: path))?.kind == .regular, let file = try? Descriptor(open: path, O_RDONLY) else {
         return false

@@ -1,4 +1,4 @@
-/// What people can be told about; the words of the setting `events`.
+/// The events of notifications, as in the setting `events`.
 public enum NotificationEvent: String, Sendable, Codable, CaseIterable {
     case backupSuccess = "backup_success"
     case backupFailure = "backup_failure"
@@ -7,17 +7,17 @@ public enum NotificationEvent: String, Sendable, Codable, CaseIterable {
     case drillSuccess = "drill_success"
     case drillFailure = "drill_failure"
     case expireFailure = "expire_failure"
-    /// A recovery of a cluster or a table, however it ended.
+    /// A recovery of a cluster or a table, with any result.
     case recovery
-    /// The archiver has been failing for a while; and that it works again.
+    /// The archiver has been failing for a while, or works again.
     case archiveFailing = "archive_failing"
     /// A check changed its state, for the worse or for the better.
     case check
-    /// A systemd unit of tidemark failed without telling itself.
+    /// A systemd unit of tidemark failed without reporting it.
     case unitFailure = "unit_failure"
     case weeklyReport = "weekly_report"
 
-    /// Words that stand for several events.
+    /// Words for several events.
     public static let groups: [String: [NotificationEvent]] = [
         "all": allCases,
         "failures": [
@@ -27,7 +27,7 @@ public enum NotificationEvent: String, Sendable, Codable, CaseIterable {
 
     static let words = groups.keys.sorted() + allCases.map(\.rawValue)
 
-    /// The events a value of the setting `events` names.
+    /// The events in a value of the setting `events`.
     static func parse(_ text: String) -> Set<NotificationEvent> {
         Set(splitList(text).flatMap { word in groups[word] ?? NotificationEvent(rawValue: word).map { [$0] } ?? [] })
     }

@@ -1,4 +1,4 @@
-/// One section `[notify]` or `[notify NAME]`: whom to tell of what, and how.
+/// One section `[notify]` or `[notify NAME]`: receivers, their events, and the channels.
 public struct NotifierConfiguration: Sendable, Equatable {
     /// The section's name; `notify` when it has none.
     public let name: String
@@ -43,14 +43,14 @@ public struct NotifierConfiguration: Sendable, Equatable {
             "How long archiving must have been failing before it is reported."),
     ]
 
-    /// The value as text; nil when neither set nor given a default.
+    /// The value as text; nil when it is neither set nor has a default.
     public func value(_ setting: String) -> String? {
         values[setting]?.text ?? NotifierConfiguration.settings.first { $0.name == setting }?.standard
     }
     public func source(_ setting: String) -> ClusterConfiguration.Source { values[setting]?.source ?? .standard }
     private func milliseconds(_ setting: String) -> Int64 { value(setting).flatMap(Quantity.milliseconds) ?? 0 }
 
-    /// A value fit for the eyes of whoever reads `tidemark settings`: a webhook's path often is its password.
+    /// The value as `tidemark settings` shows it: a webhook's path often is its password.
     public func shownValue(_ setting: String) -> String? {
         guard setting == "webhook_url", let url = value(setting) else { return value(setting) }
         return WebAddress(url).map(\.shown) ?? "…"
@@ -83,7 +83,7 @@ public struct NotifierConfiguration: Sendable, Equatable {
         }
     }
 
-    /// What makes the section as a whole useless or unsafe; the setting names the line to point at.
+    /// Why the section as a whole is useless or unsafe; the setting names the line to report.
     var objection: (setting: String?, problem: String, hint: String?)? {
         if webhookURL != nil && webhookURLFile != nil {
             return ("webhook_url_file", "webhook_url and webhook_url_file exclude each other", nil)
@@ -113,7 +113,7 @@ public struct NotifierConfiguration: Sendable, Equatable {
         return nil
     }
 
-    /// Why a webhook's address can't be used. The address itself is not repeated: it may be a secret.
+    /// Why a webhook's address can't be used. The address isn't repeated: it may be a secret.
     public static func objection(toWebhook text: String) -> String? {
         guard let url = WebAddress(text), ["http", "https"].contains(url.scheme) else {
             return "the webhook's address is not an http or https address"
@@ -122,7 +122,7 @@ public struct NotifierConfiguration: Sendable, Equatable {
             ? "the webhook's address must start with https:// unless it is on this machine" : nil
     }
 
-    /// Enough to keep line ends and angle brackets out of what is said to a mail server.
+    /// A check that keeps line ends and angle brackets out of SMTP commands.
     private static func isAddress(_ text: String) -> Bool {
         let halves = text.split(separator: "@", omittingEmptySubsequences: false)
         return halves.count == 2 && !halves[0].isEmpty && !halves[1].isEmpty
@@ -139,7 +139,7 @@ public struct WebAddress: Sendable, Equatable {
     /// Path, query and fragment.
     public let rest: String
 
-    /// Nil for what isn't such an address, or holds a user name or password.
+    /// Nil for a text that isn't such an address, or contains a user name or password.
     public init?(_ text: String) {
         guard let mark = text.firstRange(of: "://"), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             return nil

@@ -5,8 +5,8 @@ public enum Quantity {
         scaled(text, ["": 1, "B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40])
     }
 
-    /// `30s`, `5min`, `12h`, `7d`; result in milliseconds; a bare number counts seconds. Nil as well for what is longer than a
-    /// hundred years: moments that far apart can't be reckoned with.
+    /// `30s`, `5min`, `12h`, `7d`, in milliseconds; a bare number counts seconds. Nil as well for more than a hundred
+    /// years, which would overflow times.
     public static func milliseconds(_ text: String) -> Int64? {
         let units: [String: Int64] = ["": 1000, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000]
         return scaled(text, units).flatMap { $0 <= 36_500 * 86_400_000 ? $0 : nil }
@@ -26,7 +26,7 @@ public enum Quantity {
         return "\(bytes) bytes"
     }
 
-    /// A duration for people: `850 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`, `2 d 4 h`.
+    /// A duration for messages: `850 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`, `2 d 4 h`.
     public static func pretty(milliseconds: Int64) -> String {
         let seconds = milliseconds / 1000
         switch milliseconds {

@@ -1,4 +1,4 @@
-/// What is to be kept: the sections `[retention]` and `[retention NAME]`.
+/// The settings of the sections `[retention]` and `[retention NAME]`.
 public struct RetentionConfiguration: Sendable, Equatable {
     private let values: [String: ClusterConfiguration.Value]
 

@@ -1,4 +1,4 @@
-/// One thing that can be configured: its name, what it takes, and what it means.
+/// One setting: its name, its values, and its meaning.
 ///
 /// The single list of settings: the parser checks against it, `tidemark settings` prints it, every setting is also a
 /// flag, and docs/configuration.md and postgresql.conf.sample are tested against it.
@@ -20,10 +20,10 @@ public struct Setting: Sendable, Equatable {
 
     public let name: String
     public let kind: Kind
-    /// As it would be written in the file; nil when there is none.
+    /// In the file's notation; nil when there is no default.
     public let standard: String?
     public let meaning: String
-    /// Only in a `[cluster …]` section, because it can't be the same for two clusters.
+    /// Whether it is allowed only in a `[cluster …]` section, because it must differ between clusters.
     public let perCluster: Bool
     public let required: Bool
 
@@ -111,10 +111,10 @@ public struct Setting: Sendable, Equatable {
 
     public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
 
-    /// Those that are flags as well: what a cluster's section may hold, and the rules of what to keep.
+    /// The settings that are flags as well: those of a cluster's section, and those of retention.
     public static let flags = all + RetentionConfiguration.settings
 
-    /// Why `value` is no good for this setting; nil when it is.
+    /// Why `value` isn't valid for this setting; nil when it is.
     func objection(to value: String) -> (problem: String, hint: String?)? {
         switch kind {
         case .text: return nil

@@ -1,9 +1,9 @@
 public import Platform
 
-/// A mistake in a configuration file, told as compilers tell it: `file:line: message`.
+/// A mistake in a configuration file, reported as compilers do: `file:line: message`.
 public struct SettingsMistake: Explained, Equatable {
     public let file: String
-    /// Counted from 1; 0 when the mistake is that something is missing.
+    /// Counted from 1; 0 when something is missing.
     public let line: Int
     public let problem: String
     public let hint: String?
@@ -18,7 +18,7 @@ public struct SettingsMistake: Explained, Equatable {
     public var message: String { line > 0 ? "\(file):\(line): \(problem)" : "\(file): \(problem)" }
 }
 
-/// A configuration file: postgresql.conf's lines under `[section]` headings, not yet checked against what exists.
+/// A configuration file: postgresql.conf's lines under `[section]` headings, without a check of names and values.
 ///
 ///     # applies to every cluster
 ///     compress_level = 3
@@ -37,11 +37,11 @@ public struct SettingsFile: Equatable, Sendable {
         public var entries: [Entry] = []
     }
 
-    /// In the file's order; the first one is the untitled one.
+    /// In the file's order; the first is the untitled one.
     public private(set) var sections = [Section(title: "", line: 0)]
 
     public init(parsing text: String, file: String) throws(SettingsMistake) {
-        // By bytes: a file with CRLF line ends is as good as any other.
+        // By bytes, so that CRLF line ends are accepted.
         for (index, bytes) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .enumerated()
         {
@@ -98,7 +98,7 @@ public struct SettingsFile: Equatable, Sendable {
     }
 }
 
-/// A word of a heading; it may be in quotation marks. One within it is part of it.
+/// A word of a heading without its quotation marks; one within it is part of it.
 private func unquoted(_ word: Substring) -> Substring {
     word.count > 2 && word.hasPrefix("\"") && word.hasSuffix("\"") ? word.dropFirst().dropLast() : word
 }
@@ -108,7 +108,7 @@ private func isBlank(_ text: Substring) -> Bool {
     return rest.isEmpty || rest.first == "#"
 }
 
-/// The content of a quoted value and what follows it; `''` and `\'` stand for a quote, as in postgresql.conf.
+/// The content of a quoted value, and the rest of the line; `''` and `\'` stand for a quote, as in postgresql.conf.
 private func unquote(_ text: Substring) -> (String, Substring)? {
     var value = ""
     var rest = text.dropFirst()

@@ -1,7 +1,7 @@
 public import Platform
 public import WAL
 
-/// `backup_label`: tells a server at its start that the directory is a copy and from where on WAL must be replayed
+/// `backup_label`: tells a starting server that the directory is a copy, and from where WAL must be replayed
 /// (`do_pg_backup_start`, src/backend/access/transam/xlog.c).
 public struct BackupLabelFile: Equatable, Sendable {
     /// Where replay starts: the redo pointer of the backup's checkpoint.
@@ -12,12 +12,12 @@ public struct BackupLabelFile: Equatable, Sendable {
     /// `streamed` in all versions since 15; `pg_start_backup` before.
     public let method: String
     public let fromStandby: Bool
-    /// As the server worded it: its own zone, whole seconds.
+    /// In the server's words: its own time zone, whole seconds.
     public let startTime: String
     public let label: String
     public let timeline: TimelineID
 
-    /// Reads the text that pg_backup_stop() returned or that the file holds.
+    /// Parses the text that pg_backup_stop() returned, or the file's.
     public init(parsing text: String) throws(Problem) {
         var fields: [Substring: Substring] = [:]
         for line in text.split(separator: "\n") {
@@ -75,7 +75,7 @@ public struct TablespaceMapFile: Equatable, Sendable {
 
     public init(_ links: [TablespaceLink]) { self.links = links }
 
-    /// Newlines, carriage returns and backslashes of a path come with a backslash before them.
+    /// Newlines, carriage returns and backslashes in a path are preceded by a backslash.
     public init(parsing text: String) throws(Problem) {
         links = []
         var line: [UInt8] = []

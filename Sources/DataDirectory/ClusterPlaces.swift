@@ -1,11 +1,11 @@
 public import Platform
 
-/// The places of a cluster and of what tidemark keeps for it, and whether they lie apart.
+/// The directories of a cluster and of tidemark's data about it, which must not be nested.
 ///
-/// A repository in the data directory would be in every backup and be overwritten by a recovery; one of these directories in
-/// another would be cleared away with it. They are compared by real paths, and by what bind mounts lead to.
+/// A repository in the data directory would be in every backup and be overwritten by a recovery; one of these
+/// directories in another would be removed with it. They are compared by resolved paths, including bind mounts.
 public struct ClusterPlaces: Sendable {
-    /// A directory with a word for it, and the setting that names it.
+    /// A directory, a word for it, and the setting that names it.
     public struct Spot: Sendable, Equatable {
         public let word: String
         public let path: String
@@ -27,8 +27,8 @@ public struct ClusterPlaces: Sendable {
     public var own: [Spot] { [repository, state, scratch].compactMap(\.self) }
 
     /// - Parameters:
-    ///   - recovery: the directory that a recovery is going to fill.
-    ///   - mapped: directories that its tablespaces go to.
+    ///   - recovery: the directory that a recovery will fill.
+    ///   - mapped: the directories for its tablespaces.
     /// - Throws: `NestedPlaces`.
     public func check(recovery: String? = nil, mapped: [String] = []) throws {
         let tablespaces = try DataDirectory(data.path).tablespaces().filter { !$0.isInPlace }
@@ -58,7 +58,7 @@ public struct ClusterPlaces: Sendable {
                 try refuse(other, in: further)
                 try refuse(further, in: other)
             }
-            // PostgreSQL's own directories are there, and its own place for tablespaces needs no mapping.
+            // PostgreSQL's own directories lie in it, and the default place of tablespaces needs no mapping.
             if let target { try refuse(other, in: target) }
         }
         guard let target, isElsewhere else { return }
@@ -107,7 +107,7 @@ public struct ClusterPlaces: Sendable {
         for place in [repository, state, data].compactMap(\.self) + tablespaces where comparison.lies(file, in: place) {
             throw NestedPlaces(inner: file, outer: place)
         }
-        // Any other server's.
+        // The data directory of any other server.
         var directory = Files.parent(Files.resolvedAsFarAsPossible(path))
         while directory != "/", directory != "." {
             if [ControlFile.path, "PG_VERSION"].allSatisfy({ (try? Files.exists(directory + "/" + $0)) == true }) {
@@ -136,7 +136,7 @@ public struct NestedPlaces: Explained, Equatable {
     }
 }
 
-/// Where paths really are, looked up once.
+/// Resolved paths, cached.
 private final class Comparison {
     private let mounts: MountTable
     private var known: [String: (path: String, origin: (device: String, path: String)?)] = [:]

@@ -1,6 +1,6 @@
 public import Platform
 
-/// What a server's configuration files set, read as the server does: includes where they stand, and
+/// The settings in a server's configuration files, read as the server does: includes at their place, and
 /// `postgresql.auto.conf` last.
 public struct ConfigurationFiles: Sendable {
     public struct Entry: Sendable, Equatable {
@@ -13,21 +13,21 @@ public struct ConfigurationFiles: Sendable {
             (self.name, self.value, self.file, self.line) = (name, value, file, line)
         }
     }
-    /// In order: of several with one name the last counts.
+    /// In order: the last of several with one name counts.
     public private(set) var entries: [Entry] = []
     /// The files that were read, the first one first.
     public private(set) var files: [String] = []
-    /// Files that are asked for and aren't there, without those of `include_if_exists`.
+    /// Files that are included but missing, except by `include_if_exists`.
     public private(set) var missing: [String] = []
-    /// Why files that are there could not be read, each with its path; what they set is not among the entries.
+    /// Why existing files could not be read, each with its path; their settings are not among the entries.
     public private(set) var unreadable: [SystemError] = []
     private let passesOver: Bool
 
     /// - Parameters:
-    ///   - top: the server's `config_file`; nil: `postgresql.conf` in the directory.
-    ///   - relocated: where to look for a file that is named so; a copy's includes may still name the original's place.
-    ///   - passesOver: goes on without what can't be read, and names it in `unreadable`.
-    /// - Throws: `SystemError` when a file that is there can't be read.
+    ///   - top: the server's `config_file`; nil means `postgresql.conf` in the directory.
+    ///   - relocated: the place of a file with that name; a copy's includes may still name the original's place.
+    ///   - passesOver: whether to skip files that can't be read, and name them in `unreadable`.
+    /// - Throws: `SystemError` when an existing file can't be read.
     public init(
         of directory: DataDirectory, top: String? = nil, passingOver passesOver: Bool = false,
         relocated: (String) -> String = { $0 }
@@ -38,7 +38,7 @@ public struct ConfigurationFiles: Sendable {
         if try look({ try Files.exists(own) }) == true { try read(own, depth: 0, relocated) }
     }
 
-    /// Nil when it can't be had, and is to be passed over.
+    /// Nil when it can't be read, and is to be skipped.
     private mutating func look<Value>(_ body: () throws -> Value) throws -> Value? {
         do { return try body() } catch let error as SystemError where passesOver {
             unreadable.append(error)
@@ -52,7 +52,7 @@ public struct ConfigurationFiles: Sendable {
     /// The entry that counts for each name.
     public var effective: [String: Entry] { Dictionary(entries.map { ($0.name, $0) }) { $1 } }
 
-    /// As `ParseConfigFile` and `ParseConfigDirectory` do (`guc-file.l`; `conffiles.c` since 16).
+    /// As `ParseConfigFile` and `ParseConfigDirectory` (`guc-file.l`; `conffiles.c` since 16).
     private mutating func read(_ file: String, depth: Int, _ relocated: (String) -> String) throws {
         // CONF_FILE_MAX_DEPTH
         guard depth <= 10 else { return }

@@ -1,11 +1,11 @@
 import Platform
 
-/// A line of a server's configuration file that sets something or includes another file, as `guc-file.l` reads it.
+/// A line of a server's configuration file that sets something or includes another file, parsed as in `guc-file.l`.
 public struct ConfigurationLine: Sendable, Equatable {
-    /// In lower case: PostgreSQL doesn't tell cases apart.
+    /// In lower case: PostgreSQL's names are case-insensitive.
     public let name: String
     public let value: String
-    /// Where the value stands in the line, its quotes included.
+    /// The value's place in the line, including its quotes.
     public let valueRange: Range<Int>
 
     /// Nil for blank lines, comments, and what PostgreSQL would refuse.
@@ -48,7 +48,8 @@ public struct ConfigurationLine: Sendable, Equatable {
         }
     }
 
-    /// What stands between the quotes, and where the rest begins (`DeescapeQuotedString`); nil when they don't end.
+    /// The text between quotes, and where the rest begins (`DeescapeQuotedString`); nil when the closing quote is
+    /// missing.
     private static func quoted(_ bytes: [UInt8], from start: Int) -> (String, Int)? {
         var text: [UInt8] = []
         var at = start + 1

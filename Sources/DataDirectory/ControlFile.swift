@@ -2,7 +2,7 @@ import CChecksum
 public import Platform
 public import WAL
 
-/// `global/pg_control`: what a cluster knows about itself between starts (src/include/catalog/pg_control.h, 13 to 18).
+/// `global/pg_control`: the state of a cluster (src/include/catalog/pg_control.h, 13 to 18).
 public struct ControlFile: Equatable, Sendable {
     /// `DBState`.
     public enum State: UInt32, Sendable {
@@ -52,20 +52,20 @@ public struct ControlFile: Equatable, Sendable {
     public let walBlockSize: UInt32
     /// Bytes in a WAL segment.
     public let segmentSize: UInt32
-    /// 0: pages carry no checksums.
+    /// 0 when pages have no checksums.
     public let checksumVersion: UInt32
 
     public var hasChecksums: Bool { checksumVersion != 0 }
 
-    /// The timeline that the server is on. A promoted one names it here before its first checkpoint on it
-    /// (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c), which may take minutes.
+    /// The timeline that the server is on. After a promotion the second field names it before the first checkpoint on
+    /// it (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c), which may take minutes.
     public var serverTimeline: TimelineID { max(timeline, minimumRecoveryTimeline) }
 
-    /// The bytes of the file that carry meaning; the rest up to 8192 is zeros.
+    /// The size of the file; the contents are shorter, and zeros follow.
     public static let fileSize = 8192
 }
 
-/// `pg_control` that can't be trusted.
+/// `pg_control` is damaged or of an unknown version.
 public struct DamagedControlFile: Explained, Equatable {
     public let path: String
     public let reason: String
@@ -85,7 +85,7 @@ extension ControlFile {
         (self, _) = try ControlFile.readWithBytes(dataDirectory: dataDirectory)
     }
 
-    /// As `init(dataDirectory:)`, and the very bytes that were checked.
+    /// As `init(dataDirectory:)`, also with the bytes that were checked.
     public static func readWithBytes(dataDirectory: String) throws -> (ControlFile, bytes: [UInt8]) {
         let path = dataDirectory + "/" + ControlFile.path
         var attempt = 0
@@ -101,7 +101,7 @@ extension ControlFile {
         }
     }
 
-    /// Reads the file's bytes.
+    /// Parses the file's bytes.
     public init(parsing bytes: [UInt8], path: String) throws(DamagedControlFile) {
         let minimum = 296
         guard bytes.count >= minimum else {
@@ -130,7 +130,7 @@ extension ControlFile {
         guard let state = State(rawValue: u32(16)) else {
             throw DamagedControlFile(path: path, reason: "Its state has the unknown number \(u32(16)).")
         }
-        // Whoever writes the file can put the checksum right as well; the sizes are divided by.
+        // The checksum is no protection against forgery; these sizes are used as divisors.
         let (block, blocks, walBlock, segment) = (u32(216), u32(220), u32(224), u32(228))
         guard SegmentName.exists(segmentSize: segment), (1 << 10...1 << 15).contains(block),
             (1 << 10...1 << 16).contains(walBlock), blocks > 0

@@ -1,11 +1,11 @@
 import Glibc
 import Platform
 
-/// A PostgreSQL data directory on disk, looked at without its server.
+/// A PostgreSQL data directory on disk, read without its server.
 public struct DataDirectory: Sendable, Equatable {
     public let path: String
 
-    /// Looks at nothing yet.
+    /// Reads nothing yet.
     public init(_ path: String) {
         var trimmed = path[...]
         while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
@@ -28,7 +28,7 @@ public struct DataDirectory: Sendable, Equatable {
 
     public func controlFile() throws -> ControlFile { try ControlFile(dataDirectory: path) }
 
-    /// The process that runs on this directory, or nil when none does.
+    /// The server that runs on this directory; nil when none does.
     ///
     /// `postmaster.pid` outlives a crash, so the process it names must exist and must not be this process or its parent
     /// (a container restarted with the same numbers), as PostgreSQL's own lock file check does
@@ -36,7 +36,7 @@ public struct DataDirectory: Sendable, Equatable {
     public func runningServer() throws -> PostmasterFile? {
         guard let file = try PostmasterFile(dataDirectory: path) else { return nil }
         if file.process == getpid() || file.process == getppid() { return nil }
-        // EPERM: it exists and belongs to somebody else.
+        // EPERM: the process exists and belongs to another user.
         guard kill(file.process, 0) == 0 || errno == EPERM else { return nil }
         return file
     }
@@ -71,7 +71,7 @@ public struct DataDirectory: Sendable, Equatable {
 /// One tablespace of a data directory.
 public struct TablespaceLink: Sendable, Equatable, Hashable {
     public let oid: UInt32
-    /// Where the link points; for one in place, the path relative to the data directory.
+    /// The link's target; for a tablespace in place, the path relative to the data directory.
     public let location: String
     /// A directory inside `pg_tblspc` instead of a link (`allow_in_place_tablespaces`, a developer option since 15).
     public let isInPlace: Bool
@@ -90,7 +90,7 @@ public struct PostmasterFile: Sendable, Equatable {
     public let port: Int?
     /// Nil when the server has no socket.
     public let socketDirectory: String?
-    /// The first address it listens on, as it can be connected to; nil when there is none.
+    /// The first address it listens on, in a form for connecting; nil when there is none.
     public let address: String?
     /// `ready`, `starting`, `stopping`, `standby`; nil while it starts up.
     public let status: String?
@@ -107,12 +107,12 @@ public struct PostmasterFile: Sendable, Equatable {
         dataDirectory = line(1) ?? ""
         port = line(3).flatMap { Int($0) }
         socketDirectory = line(4)
-        // `*` and the like are written as `*` (`CreateLockFile`, `AddToDataDirLockFile`).
+        // `*` and the like are written literally (`CreateLockFile`, `AddToDataDirLockFile`).
         address = line(5).map { ["*", "0.0.0.0", "::"].contains($0) ? "localhost" : $0 }
         status = line(7).map { String($0.prefix { $0 != " " }) }
     }
 
-    /// Nil when there is no such file, or when it is still empty because a server writes it at this moment.
+    /// Nil when the file doesn't exist, or is still empty because a server is writing it.
     init?(dataDirectory: String) throws {
         let path = dataDirectory + "/postmaster.pid"
         guard try Files.exists(path) else { return nil }

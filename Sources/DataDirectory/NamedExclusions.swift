@@ -1,16 +1,16 @@
 import Glibc
 public import Platform
 
-/// What a backup leaves out because somebody has said so: paths in the data directory, in which `*` and `?` stand for parts of
-/// a name (fnmatch(3) with FNM_PATHNAME).
+/// Files that a backup omits because the user has named them: paths in the data directory, in which `*` and `?` match
+/// parts of a name (fnmatch(3) with FNM_PATHNAME).
 public struct NamedExclusions: Sendable, Equatable {
     private let patterns: [String]
 
-    /// Nothing is left out.
+    /// Omits nothing.
     public init() { patterns = [] }
 
     /// - Parameter text: separated by commas.
-    /// - Throws: `Problem` for what can't be a path in the data directory, and for what is PostgreSQL's own.
+    /// - Throws: `Problem` for a text that can't be a path in the data directory, and for PostgreSQL's own files.
     public init(_ text: String) throws(Problem) {
         var patterns: [String] = []
         for part in text.split(separator: ",") {
@@ -36,14 +36,14 @@ public struct NamedExclusions: Sendable, Equatable {
     /// - Parameter path: relative to the data directory.
     public func contain(_ path: String) -> Bool { patterns.contains { fnmatch($0, path, FNM_PATHNAME) == 0 } }
 
-    /// What initdb makes and a server can't do without, in every version.
+    /// Names that initdb creates and every version needs.
     static let own = [
         "base", "global", "pg_commit_ts", "pg_dynshmem", "pg_logical", "pg_multixact", "pg_notify", "pg_replslot",
         "pg_serial", "pg_snapshots", "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal",
         "pg_xact", "PG_VERSION", "postgresql.auto.conf",
     ]
 
-    /// Whether a path belongs to PostgreSQL, by its first name.
+    /// Whether a path belongs to PostgreSQL, by its first component.
     public static func isServers(_ path: String) -> Bool {
         own.contains { path == $0 || path.hasPrefix($0 + "/") }
     }

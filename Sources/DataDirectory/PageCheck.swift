@@ -14,7 +14,7 @@ public struct PageCheck: Sendable {
         case good
         /// Never initialised; has no checksum.
         case new
-        /// The checksum is wrong; the page's header claims this LSN.
+        /// The checksum is wrong; the page's header has this LSN.
         case bad(LSN)
     }
 

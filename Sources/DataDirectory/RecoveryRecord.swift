@@ -1,10 +1,10 @@
 import Platform
 
-/// Which lines of `postgresql.auto.conf` are there for a recovery only. They have done their work when the server takes
-/// writes, and must be gone before the directory is copied: a standby obeys recovery targets as a recovery does.
+/// The lines of `postgresql.auto.conf` that are there only for a recovery. They are obsolete when recovery ends, and
+/// must be removed before the directory is copied: a standby obeys recovery targets as a recovery does.
 ///
-/// Kept in the data directory as well, in the same form, because ALTER SYSTEM rewrites that file without its
-/// comments; a copy of the directory, made before the end, brings its record along.
+/// Kept in the data directory as well, in the same form, because ALTER SYSTEM rewrites that file without its comments;
+/// a copy of the directory, made before the end, has the record, too.
 public struct RecoveryRecord: Sendable, Equatable {
     public struct Setting: Sendable, Hashable {
         public var name: String
@@ -13,9 +13,9 @@ public struct RecoveryRecord: Sendable, Equatable {
     }
     public var settings: [Setting]
 
-    /// In pg_wal, whose content no backup manifest lists: pg_verifybackup must find nothing strange.
+    /// In pg_wal, whose contents no backup manifest lists, so that pg_verifybackup reports nothing.
     public static let fileName = "pg_wal/tidemark.recovery"
-    /// The comment lines around what tidemark writes into `postgresql.auto.conf`.
+    /// The comment lines around tidemark's lines in `postgresql.auto.conf`.
     public static let (begin, end) = ("# tidemark recover: begin", "# tidemark recover: end")
 
     public init(_ settings: [Setting]) { self.settings = settings }
@@ -38,12 +38,12 @@ public struct RecoveryRecord: Sendable, Equatable {
             mode: 0o600)
     }
 
-    /// Whether every line of this name goes, whoever wrote it: a target only ever means one recovery, and somebody may have
-    /// changed it on the way, as from shutdown to promote.
+    /// Whether every line of this name is removed, whoever wrote it: a target applies to one recovery only, and may
+    /// have been changed meanwhile, as from shutdown to promote.
     public static func isTarget(_ name: String) -> Bool { name.hasPrefix("recovery_target") }
 
-    /// `text` without these lines: of each name the last one, if it has this value. What the user has set meanwhile, or had
-    /// set before, stays. Comment lines around nothing go as well.
+    /// `text` without these lines: of each name the last one, if it has this value. Values that the user has set
+    /// meanwhile, or before, stay. Comment lines without lines between them are removed as well.
     public func removed(from text: [UInt8]) -> [UInt8] {
         var lines = text.split(separator: 10, omittingEmptySubsequences: false).map { Array($0) }
         lines.removeAll { ConfigurationLine($0).map { RecoveryRecord.isTarget($0.name) } ?? false }
@@ -59,17 +59,17 @@ public struct RecoveryRecord: Sendable, Equatable {
         return Array(lines.joined(separator: [10]))
     }
 
-    /// Whether a recovery in `directory` is over: the server removes the signal file once it has left recovery for good
-    /// (`StartupXLOG`), and a directory that was never started has its label.
+    /// Whether a recovery in `directory` has ended: the server removes the signal file once it has left recovery for
+    /// good (`StartupXLOG`), and a directory that was never started still has its label.
     public static func isOver(in directory: DataDirectory) throws -> Bool {
         try ["recovery.signal", "standby.signal", "backup_label"].allSatisfy {
             try !Files.exists(directory.path + "/" + $0)
         }
     }
 
-    /// Takes the recovery's settings out of `directory`, if its recovery is over. Harmless at any time.
+    /// Removes the recovery's settings from `directory`, if its recovery has ended. Harmless at any time.
     ///
-    /// - Returns: the names of the settings it took out; nil when there was nothing to do, or it is too early.
+    /// - Returns: the names of the removed settings; nil when there are none, or recovery hasn't ended.
     @discardableResult
     public static func takeOut(of directory: DataDirectory) throws -> [String]? {
         guard try Files.exists(directory.path + "/" + fileName), try isOver(in: directory),

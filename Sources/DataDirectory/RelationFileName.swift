@@ -4,11 +4,11 @@ public struct RelationFileName: Hashable, Sendable, CustomStringConvertible {
         case main = ""
         case freeSpaceMap = "_fsm"
         case visibilityMap = "_vm"
-        /// What an unlogged relation is reset to after a crash.
+        /// The fork to which an unlogged relation is reset after a crash.
         case initialization = "_init"
     }
 
-    /// The file node: `pg_relation_filenode()`, not the relation's oid.
+    /// The file node: `pg_relation_filenode()`, not the relation's OID.
     public let fileNode: UInt32
     public let fork: Fork
     /// Counts files of RELSEG_SIZE blocks (1 GB) from 0.

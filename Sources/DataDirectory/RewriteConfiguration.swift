@@ -2,8 +2,8 @@ import Glibc
 import Platform
 
 extension ConfigurationFiles {
-    /// Replaces a file by `change` of itself, in one step, with its owner and mode. The server may rewrite it at the same
-    /// time (ALTER SYSTEM): then it is read again.
+    /// Replaces a file by `change` of its content, atomically, with its owner and mode. If the server rewrites it at
+    /// the same time (ALTER SYSTEM), it is read again.
     public static func rewrite(_ path: String, by change: ([UInt8]) -> [UInt8]) throws {
         struct Rewritten: Error {}
         var attemptsLeft = 20
@@ -19,7 +19,7 @@ extension ConfigurationFiles {
                     if before.owner != geteuid() {
                         _ = try retrying(.changeOwner, temporary) { chown(temporary, before.owner, before.group) }
                     } else {
-                        // A group that its owner isn't in can't be kept.
+                        // A group of which this user isn't a member can't be kept.
                         _ = chown(temporary, before.owner, before.group)
                     }
                     guard try FileStatus(of: path) == before else { throw Rewritten() }

@@ -1,12 +1,12 @@
 public import Repository
 
 extension SealedDocument {
-    /// - Parameter value: an object without the keys of the document's ends.
+    /// - Parameter value: an object without the keys that begin and end every document.
     public init(_ kind: Kind, of value: some Encodable, version: String = tidemarkVersion) throws {
         self.init(kind, body: try encodeJSON(value), version: version)
     }
 
-    /// What it says, the keys of its ends included.
+    /// The document's value, including the keys that begin and end it.
     public func value<Value: Decodable>(_: Value.Type) throws(DocumentFault) -> Value {
         do { return try decodeJSON(Value.self, from: bytes) } catch {
             throw .impossible("It is intact, but not the JSON that tidemark writes.")
@@ -14,7 +14,7 @@ extension SealedDocument {
     }
 }
 
-/// What documents of the repository are when a command prints them: their values, with what version wrote them.
+/// A document of the repository as a command prints it: its value, and the version that wrote it.
 public struct PrintedDocument<Value: Encodable>: Encodable {
     private let value: Value
     private let format: Int

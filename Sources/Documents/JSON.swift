@@ -9,7 +9,7 @@ public func encodeJSON(_ value: some Encodable, pretty: Bool = true) throws -> [
     return Array(try encoder.encode(value))
 }
 
-/// Reads what `encodeJSON` wrote; unknown keys are passed over.
+/// Reads the output of `encodeJSON`; ignores unknown keys.
 public func decodeJSON<Value: Decodable>(_: Value.Type, from bytes: [UInt8]) throws -> Value {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase

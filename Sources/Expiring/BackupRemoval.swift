@@ -4,22 +4,22 @@ public import Repository
 import Retention
 import WAL
 
-/// Takes one backup's objects out of the repository.
+/// Removes one backup's objects from the repository.
 ///
-/// It is made before anybody looks at what may go: what is removed is what was looked at (`ObjectRemoval`).
+/// It is created before the listing that decides what to remove: what is removed is what was listed (`ObjectRemoval`).
 struct BackupRemoval {
     private let archive: ClusterArchive
     private(set) var folders: any ObjectRemoval
 
     init(from archive: ClusterArchive) throws {
         self.archive = archive
-        // What another version keeps there, and why, isn't known.
+        // It isn't known what another version keeps there, and why.
         _ = try archive.isUsable()
         folders = archive.store.removal()
         for folder in [archive.incarnation.backupFolder, archive.incarnation.packFolder] { try folders.hold(folder) }
     }
 
-    /// - Parameter locks: whether they are still held.
+    /// - Parameter locks: throws if they have been lost.
     func confirmed(by locks: @escaping () throws -> Void) -> BackupRemoval {
         var confirmed = self
         confirmed.folders = ConfirmedRemoval(folders, confirm: locks)
@@ -28,9 +28,10 @@ struct BackupRemoval {
 
     mutating func hold(_ folder: RepositoryKey) throws { try folders.hold(folder) }
 
-    /// `backup.json` goes before what it describes, so that a half-removed backup is never taken for a whole.
+    /// Removes `backup.json` before the objects it describes, so that a half-removed backup is never taken for a whole
+    /// one.
     ///
-    /// - Parameter kept: packs that other backups refer to.
+    /// - Parameter kept: packs to which other backups refer.
     func callAsFunction(_ label: String, keeping kept: KeptPacks) throws {
         try folders.remove(archive.incarnation.backup(label, BackupSeal.objectName))
         try folders.remove(archive.incarnation.backup(label, "backup.json"))
@@ -44,7 +45,7 @@ struct BackupRemoval {
 }
 
 extension RetainedBranches {
-    /// A branch that somebody may be on, and that can be recovered from one backup, but not from others.
+    /// A living branch that can be recovered from this backup, but not from the others.
     fileprivate func onlyWay(from backup: BackupDescription, others: [BackupDescription]) -> TimelineID? {
         living.last { branch in
             func canBegin(with backup: BackupDescription) -> Bool {
@@ -60,12 +61,12 @@ extension RetainedBranches {
 }
 
 extension ClusterArchive {
-    /// The objects in a backup's folder of packs that nobody needs, where some stay.
+    /// The objects in a backup's folder of packs that are not needed, where others are.
     func sparePacks(of label: String, keeping kept: KeptPacks) throws -> [RepositoryEntry] {
         try store.list(incarnation.packFolder(label)).filter { !$0.isFolder && !kept.keep($0.name, of: label) }
     }
 
-    /// Bytes that go with a backup, what killed processes left of it included.
+    /// The bytes that removing a backup frees, including leftovers of killed processes.
     func removableSize(of label: String, keeping kept: KeptPacks) throws -> Int64 {
         func all(_ folder: RepositoryKey) throws -> Int64 {
             try store.list(folder).reduce(0) { $0 + ($1.isFolder ? 0 : $1.size ?? 0) }
@@ -78,7 +79,7 @@ extension ClusterArchive {
     }
 }
 
-/// Why a backup that was named is not removed.
+/// Why a named backup is not removed.
 public struct BackupNeeded: Explained, Equatable {
     public let label: String
     public let reason: String
@@ -87,22 +88,22 @@ public struct BackupNeeded: Explained, Equatable {
     public var detail: String? { reason }
 }
 
-/// One backup that is to go because somebody says so, whatever the rules of retention want.
+/// One backup to be removed by name, whatever retention says.
 public struct NamedRemoval {
     public let label: String
-    /// Nil when its `backup.json` is damaged or gone.
+    /// Nil when its `backup.json` is damaged or missing.
     public let backup: BackupDescription?
-    /// Another backup refers to packs of it, or may; these stay.
+    /// Whether another backup refers to packs of it, or may; these stay.
     public var keepsPacks: Bool { kept.concern(label) }
-    /// What is freed, in bytes.
+    /// The bytes that are freed.
     public let size: Int64
     private let kept: KeptPacks
     private let force: Bool
     private let archive: ClusterArchive
 
-    /// Looks at everything that decides; removes and locks nothing: whoever is asked may take his time.
+    /// Reads everything that decides; removes and locks nothing, so that a user can be asked.
     ///
-    /// - Parameter force: although it is pinned, or the last good one, of all or of a branch that somebody may be on.
+    /// - Parameter force: removes the backup even if it is pinned, or the last good one, of all or of a living branch.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
     public init(of label: String, force: Bool, from archive: ClusterArchive) throws {
         guard try !BackupLock.isHeld(archive) else {
@@ -124,7 +125,7 @@ public struct NamedRemoval {
         func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
             BackupNeeded(label: label, reason: reason, hint: hint)
         }
-        // What one refers to that can't be read, nobody knows.
+        // It isn't known to which packs an unreadable backup refers.
         let others = listing.all.filter { $0.label != label }
         kept = KeptPacks(of: others, andUnreadableOnes: unreadable.contains { $0 != label })
         if !force {
@@ -139,7 +140,7 @@ public struct NamedRemoval {
             if let backup, backup.isPinned(at: now) {
                 throw refuse("It is pinned.", hint: "With --force, it is removed anyway.")
             }
-            // Of a backup whose branch was put aside nothing is recovered without being told.
+            // A backup whose branch was put aside is only recovered when named.
             let good = try listing.complete.filter { try $0.label != label && damage(of: $0, from: archive) == nil }
             if good.isEmpty {
                 throw refuse(
@@ -172,10 +173,11 @@ public struct NamedRemoval {
             hint: "Wait until that is done.")
     }
 
-    /// Takes the locks, looks again, and removes it. WAL stays; the next expiry removes what no other backup needs.
+    /// Takes the locks, decides again, and removes the backup. WAL stays; the next expiry removes what no other backup
+    /// needs.
     ///
-    /// - Returns: what was found at the second look, and is gone.
-    /// - Throws: as the first look.
+    /// - Returns: the second decision, which was carried out.
+    /// - Throws: as `init`.
     public func carryOut() throws -> NamedRemoval {
         let lock = try BackupLock(archive)
         let removal = try BackupRemoval(from: archive)

@@ -3,12 +3,12 @@ public import Repository
 public import Retention
 public import WAL
 
-/// What an expiry does to each incarnation of a cluster.
+/// The result of an expiry for each incarnation of a cluster.
 public struct ClusterExpiry: Sendable {
-    /// One that initdb or pg_upgrade has ended.
+    /// An incarnation that initdb or pg_upgrade has ended.
     public struct Former: Sendable {
         public let incarnation: Incarnation
-        /// Or why nothing was done to it.
+        /// The report, or why nothing was removed.
         public let result: Result<ExpiryReport, any Error>
 
         public var report: ExpiryReport? { try? result.get() }
@@ -17,7 +17,7 @@ public struct ClusterExpiry: Sendable {
     public var current: ExpiryReport
     public var former: [Former] = []
 
-    /// What could not be removed, or looked at.
+    /// Objects that could not be removed, or examined.
     public var failures: [String] {
         current.failures
             + former.flatMap { one in
@@ -33,9 +33,9 @@ public struct ClusterExpiry: Sendable {
 }
 
 extension ClusterIncarnations {
-    /// Expires the backups of every incarnation by the same rules, each by itself: none counts for another, so that the newest
-    /// good backup of each stays, and every moment of the recovery window on either side of an upgrade. One that can't be
-    /// expired keeps all it has, and stops no other.
+    /// Expires the backups of every incarnation by the same rules, each by itself: none counts for another, so that the
+    /// newest good backup of each stays, and so does the recovery window on both sides of an upgrade. An incarnation
+    /// that can't be expired keeps everything, and doesn't stop the others.
     ///
     /// - Parameters:
     ///   - own: the timeline that the incarnation in use is on.
@@ -57,7 +57,7 @@ extension ClusterIncarnations {
                 }
             }
             let result = Result { () throws -> ExpiryReport? in
-                // Nothing is made in one without backups, not even a lock.
+                // An incarnation without backups isn't touched, not even by a lock.
                 guard try holdsBackups(archive) else { return nil }
                 return try expireBackups(of: archive, policy: policy, now: now, dryRun: dryRun, proceed: goOn)
             }

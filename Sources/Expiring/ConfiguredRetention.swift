@@ -2,10 +2,10 @@ public import Configuration
 public import Retention
 
 extension RetentionPolicy {
-    /// As configured.
+    /// The policy in the configuration.
     public init(_ configuration: RetentionConfiguration) {
         self.init()
-        // 0 turns a rule off, one that another section sets as well; it is no rule that wants nothing.
+        // 0 turns off a rule, also one that another section sets; it isn't a rule that keeps nothing.
         func count(_ setting: String) -> Int? { configuration.number(setting).flatMap { $0 > 0 ? $0 : nil } }
         func duration(_ setting: String) -> Int64? { configuration.milliseconds(setting).flatMap { $0 > 0 ? $0 : nil } }
         keepFull = count("keep_full")

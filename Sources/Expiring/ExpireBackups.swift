@@ -5,22 +5,22 @@ public import Repository
 public import Retention
 public import WAL
 
-/// What `expire` does, or would do.
+/// What `expire` removes, or would remove.
 public struct ExpiryReport: Sendable {
     public var decision: RetentionDecision
-    /// Segments that go, by timeline and name.
+    /// Segments to remove, by timeline and name.
     public var segments: [SegmentName] = []
-    /// The same segments as runs without a hole.
+    /// The same segments as runs without gaps.
     public var segmentRuns: [ClosedRange<SegmentName>] = []
-    /// Backup histories and partial segments that go with them.
+    /// Backup history files and partial segments removed with them.
     public var otherWAL: [RepositoryKey] = []
-    /// Labels of dead backups whose remains go.
+    /// Labels of dead backups whose remains are removed.
     public var remains: [String] = []
-    /// Packs of backups that are gone, which others had needed.
+    /// Packs of removed backups that others no longer need.
     public var sparePacks: [RepositoryKey] = []
     /// Bytes freed.
     public var freed: Int64 = 0
-    /// What could not be removed, with the reason.
+    /// Objects that could not be removed, with the reason.
     public var failures: [String] = []
     /// Timelines of which nobody knows the ancestors: whatever may lead to them is kept.
     public var unknown: [TimelineID] = []
@@ -37,8 +37,8 @@ public struct OwnTimeline: Sendable {
     }
 }
 
-/// Decides by `policy` what goes, and removes it unless `dryRun`: backups, what dead backups left, and WAL. Each backup's
-/// `backup.json` goes first, so that a half-removed one is never taken for a whole.
+/// Decides by `policy` what to remove, and removes it unless `dryRun`: backups, remains of dead backups, and WAL. Each
+/// backup's `backup.json` is removed first, so that a half-removed one is never taken for a whole one.
 ///
 /// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends the
 ///   expiry there, and the next one removes the rest.
@@ -50,7 +50,7 @@ public func expireBackups(
     proceed: () throws -> Void = {}
 ) throws -> ExpiryReport {
     try proceed()
-    // What another version keeps there, and why, isn't known.
+    // It isn't known what another version keeps there, and why.
     _ = try archive.isUsable()
     let lock = dryRun ? nil : try BackupLock(archive)
     defer { withExtendedLifetime(lock) {} }
@@ -64,7 +64,7 @@ public func expireBackups(
         throw Problem(
             "cannot expire: what backup \"\(unreadable.label)\" needs is unknown",
             detail: "Its backup.json \(fault.verdict). \(fault.detail)",
-            // What can't be read now may be whole.
+            // An object that can't be read now may be whole.
             hint: fault.isReadable
                 ? "\(fault.hint) Or give the backup up: \(runnable("tidemark remove \(shellQuoted(unreadable.label))"))."
                 : fault.hint)
@@ -108,7 +108,7 @@ public func expireBackups(
     return report
 }
 
-/// What `policy` would keep at this moment. Touches nothing, and no lock: a check may ask while a backup runs.
+/// What `policy` would keep now. Changes nothing and takes no lock: a check may call it while a backup runs.
 /// - Throws: `ClockWentBack`, and what the store throws.
 public func retentionDecision(
     of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy, now: Moment
@@ -119,11 +119,11 @@ public func retentionDecision(
         policy: policy, now: now, firstWAL: expiry.firstWAL)
 }
 
-/// One expiry: reads what the decision needs, and does what it says.
+/// One expiry: reads what the decision needs, and carries it out.
 struct Expiry {
     let archive: ClusterArchive
     let listing: BackupListing
-    /// How many segments are removed without asking whether to proceed.
+    /// How many segments are removed between two calls of `proceed`.
     private static let most = 64
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
@@ -186,8 +186,8 @@ struct Expiry {
         return nil
     }
 
-    /// Where the records of a segment end: one in which its timeline was left may end early, and one that can't be read is
-    /// taken for full.
+    /// Where the records of a segment end: one in which its timeline was left may end early, and one that can't be read
+    /// counts as full.
     private func end(of newest: SegmentName) -> LSN? {
         if let summary = try? archive.summary(of: newest) { return summary.recordsEnd }
         return listing.all.first.map { newest.end(segmentSize: $0.segmentSize) }
@@ -208,9 +208,9 @@ struct Expiry {
             }, archived: { archived[$0] })
     }
 
-    /// Finds the objects that go.
+    /// Finds the objects to remove.
     func survey(_ report: inout ExpiryReport, includesRemains: Bool) throws {
-        // Packs that a kept backup refers to stay, even under a label that goes.
+        // Packs to which a kept backup refers stay, even under a removed label.
         let kept = keptPacks(report.decision)
         if includesRemains {
             report.remains = listing.incomplete
@@ -235,7 +235,7 @@ struct Expiry {
                     case .segment(let name), .partial(let name), .backupHistory(let name, _):
                         if report.decision.keeps(name, segmentSize: segmentSize) { continue }
                         report.otherWAL.append(folder.appending(found.entry.name))
-                    // Small, and recovery reads all of them.
+                    // Histories are small, and recovery reads all of them.
                     case .history: continue
                     }
                     report.freed += found.entry.size ?? 0
@@ -257,7 +257,7 @@ struct Expiry {
         return KeptPacks(of: listing.all.filter { kept.contains($0.label) })
     }
 
-    /// Labels of which only packs are left that some backup refers to.
+    /// Labels of which only packs are left to which some backup refers.
     private func gone() throws -> [String] {
         let others = Set(listing.all.map(\.label) + listing.incomplete + listing.unreadable.map(\.label))
         return try archive.store.list(archive.incarnation.packFolder).filter(\.isFolder).map(\.name)

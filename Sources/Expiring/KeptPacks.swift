@@ -1,10 +1,10 @@
 import Backups
 import Repository
 
-/// The packs that some backups refer to: what must stay, whatever becomes of the backups that stored them.
+/// The packs to which some backups refer: they must stay, even if the backups that stored them are removed.
 struct KeptPacks {
     private var needed: [String: [NeededPacks]] = [:]
-    /// Of a backup that can't be read nobody knows what it refers to.
+    /// Whether some backup can't be read, so that it may refer to any pack.
     private let isAnything: Bool
 
     init(of backups: [BackupDescription], andUnreadableOnes: Bool = false) {
@@ -15,7 +15,7 @@ struct KeptPacks {
     /// Whether any of a backup's packs stay.
     func concern(_ label: String) -> Bool { isAnything || needed[label] != nil }
 
-    /// Whether an object in a backup's folder of packs stays. What is no pack does, as long as any pack does.
+    /// Whether an object in a backup's folder of packs stays. An object that isn't a pack stays while any pack does.
     func keep(_ name: String, of label: String) -> Bool {
         if isAnything { return true }
         guard let packs = needed[label] else { return false }

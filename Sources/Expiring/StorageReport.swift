@@ -3,7 +3,7 @@ public import Repository
 public import Retention
 import WAL
 
-/// What a cluster's backups and WAL take in the repository.
+/// The space that a cluster's backups and WAL take in the repository.
 public struct StorageReport: Sendable {
     public struct Backup: Sendable {
         public var label: String
@@ -28,15 +28,15 @@ public struct StorageReport: Sendable {
     public var backups: [Backup] = []
     /// In their order; the unknown one first.
     public var days: [Day] = []
-    /// Bytes of what was put aside, its records included.
+    /// Bytes of objects that were put aside, including their records.
     public var asideBytes: Int64 = 0
     /// Bytes that `expire` would free now.
     public var wouldFree: Int64 = 0
 
     public var backupBytes: Int64 { backups.reduce(0) { $0 + $1.stored } }
     public var walBytes: Int64 { days.reduce(0) { $0 + $1.stored } }
-    /// Bytes of WAL per day, over the last seven days but the newest, which isn't over, and but the first, of which a
-    /// part is missing; days on which nothing was archived count. Nil without a day.
+    /// Bytes of WAL per day, over the last seven days except the newest, which isn't over, and the first, which is
+    /// incomplete; days without WAL count. Nil without a complete day.
     public var walPerDay: Int64? {
         let known = days.filter { $0.number != nil }
         guard let first = known.first?.number, let last = known.last?.number, last > first + 1 else { return nil }
@@ -45,7 +45,7 @@ public struct StorageReport: Sendable {
     }
 }
 
-/// Adds up an incarnation's objects; reads the head of every segment for its day.
+/// Sums up an incarnation's objects; reads the head of every segment for its day.
 public func storageReport(of archive: ClusterArchive, policy: RetentionPolicy) throws
     -> StorageReport
 {
@@ -66,7 +66,7 @@ public func storageReport(of archive: ClusterArchive, policy: RetentionPolicy) t
         var number: Int?
         for name in try archive.segments(timeline: timeline) {
             let object: any StoredObject
-            // An expiration may be going on.
+            // An expiration may be running.
             do {
                 object = try archive.store.open(archive.key(for: .segment(name)), bringing: SegmentHead.usualLength)
             } catch is ObjectAbsent { continue }

@@ -1,6 +1,6 @@
 public import WAL
 
-/// The WAL that `expire` has removed, as its job records remember it: what is missing there is missing on purpose.
+/// The WAL that `expire` has removed, according to its job records: it is missing on purpose.
 public struct ExpiredWAL: Sendable {
     /// The name of the fact in a job's record: runs of segments, `FIRST-LAST`, separated by spaces.
     public static let fact = "removed_wal"
@@ -9,10 +9,10 @@ public struct ExpiredWAL: Sendable {
         let segments: ClosedRange<SegmentName>
         let removed: Moment
     }
-    /// By their first segment.
+    /// Sorted by their first segment.
     private let runs: [Run]
 
-    /// - Parameter jobs: of one incarnation; all but expiries are passed over.
+    /// - Parameter jobs: of one incarnation; all but expiries are ignored.
     public init(_ jobs: [JobRecord]) {
         runs =
             jobs.filter { $0.kind == .expire }.flatMap { job in
@@ -27,12 +27,12 @@ public struct ExpiredWAL: Sendable {
             .sorted { $0.segments.lowerBound < $1.segments.lowerBound }
     }
 
-    /// What an expiry's record says of the segments it removed.
+    /// The value of the fact in an expiry's record.
     public static func note(_ runs: [ClosedRange<SegmentName>]) -> String {
         runs.map { "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: " ")
     }
 
-    /// When the last of the segments `first` to `last` of one timeline was removed; nil unless each of them was.
+    /// When the last of the segments `first` to `last` of one timeline was removed; nil unless all of them were.
     public func removal(of first: SegmentName, to last: SegmentName, segmentSize: UInt32) -> Moment? {
         var next = first
         var removed: Moment?

@@ -10,7 +10,7 @@ public struct JobJournal: Sendable {
     public let archive: ClusterArchive
     private let kept: KeptJobs?
 
-    /// When `tidemark init` made the incarnation's place in the repository; nil where that isn't known.
+    /// When `tidemark init` created the incarnation; nil when unknown.
     func created() throws -> Moment? {
         struct Marker: Decodable { let created: String }
         let document: SealedDocument?
@@ -26,7 +26,7 @@ public struct JobJournal: Sendable {
         self.kept = kept
     }
 
-    /// Stores a job durably; the key tells when it started and what it was.
+    /// Stores a job's record durably; the key contains its start and kind.
     @discardableResult
     public func record(_ job: JobRecord) throws -> RepositoryKey {
         try record(job, as: JobJournal.name(of: job))
@@ -41,7 +41,7 @@ public struct JobJournal: Sendable {
         } catch is ObjectExists {
             try archive.store.makeDurable(key)
         }
-        // What a job left that was killed while it wrote its record.
+        // Leftovers of a job that was killed while it wrote its record.
         _ = try? archive.store.removeLeftovers(in: key.folder)
         return key
     }
@@ -57,29 +57,28 @@ public struct JobJournal: Sendable {
             + String(repeating: "0", count: 16 - digits.utf8.count) + digits
     }
 
-    /// What the journal holds.
+    /// The contents of the journal.
     public struct Contents: Sendable {
         /// Oldest first.
         public var jobs: [JobRecord] = []
-        /// Objects that aren't what tidemark writes, or can't be read, each with the reason as a sentence; they are passed
-        /// over.
+        /// Objects that aren't valid records, or can't be read, each with the reason as a sentence; they are skipped.
         public var unreadable: [(key: RepositoryKey, reason: String)] = []
     }
 
     /// The jobs that started at or after `since`. Costs a listing per month and one small read per job.
     ///
-    /// - Parameter kind: only these; the others aren't read.
+    /// - Parameter kind: reads only records of this kind.
     public func contents(since: Moment? = nil, kind: JobKind? = nil) throws -> Contents {
         var contents = Contents()
         let firstMonth = since.map(JobJournal.month) ?? ""
-        // A record's name begins with the moment when the job started.
+        // A record's name begins with the time when the job started.
         let firstName = since?.compact
         for folder in try archive.store.list(archive.incarnation.jobFolder)
         where folder.isFolder && folder.name >= firstMonth {
             let month = archive.incarnation.jobFolder.appending(folder.name)
             func unreadable<Value>(_ key: RepositoryKey, _ body: () throws -> Value?) -> Value? {
                 do { return try body() } catch {
-                    // Of a document the key is told already.
+                    // The document's key is reported anyway.
                     let reason: String
                     switch error {
                     case let refused as DocumentRefused: reason = refused.fault.sentence

@@ -3,7 +3,7 @@ public import Notifications
 import WAL
 
 extension JobRecord {
-    /// What people are told of the job; nil for what nobody wants to hear.
+    /// The notification about the job; nil when none is sent.
     public var notification: Notification? {
         let isGood = result == .success
         let event: NotificationEvent? =

@@ -1,6 +1,6 @@
 public import WAL
 
-/// What was done to a cluster or with its backups.
+/// The kinds of jobs.
 public enum JobKind: String, Sendable, Codable, CaseIterable {
     case backup
     case verify
@@ -10,11 +10,11 @@ public enum JobKind: String, Sendable, Codable, CaseIterable {
     case recoverTable = "recover-table"
 }
 
-/// One finished job, as the repository remembers it.
+/// One finished job, as recorded in the repository.
 public struct JobRecord: Sendable, Equatable {
     public enum Result: String, Sendable, Codable, CaseIterable {
         case success
-        /// It was finished, and found something wrong: damage, corrupt pages.
+        /// It finished, and found problems: damage, corrupt pages.
         case problems
         case failure
     }
@@ -28,12 +28,12 @@ public struct JobRecord: Sendable, Equatable {
     public var exitStatus: Int32
     /// One line for people: what went wrong; nil when nothing did.
     public var message: String?
-    /// More of the error, and what to do about it.
+    /// The error's detail and hint.
     public var detail: String?
     public var hint: String?
-    /// What the job wanted to be remembered: the backup's label, the target, bytes.
+    /// Facts about the job: the backup's label, the target, bytes.
     public var facts: [String: String]
-    /// Who started it, as the operating system names the user, and where.
+    /// Who started it, by the operating system's user name, and where.
     public var user: String
     public var host: String
     public var tidemarkVersion: String

@@ -2,7 +2,7 @@ import Documents
 public import Repository
 import WAL
 
-/// What a job's document says in the repository (docs/repository.md).
+/// The content of a job's document in the repository (docs/repository.md).
 struct JobDocument: Codable, Sendable {
     var job: JobKind
     var cluster: String
@@ -43,12 +43,12 @@ struct JobDocument: Codable, Sendable {
 }
 
 extension JobRecord {
-    /// As it is stored.
+    /// The stored form.
     public func document() throws -> SealedDocument {
         try SealedDocument(.job, of: JobDocument(self), version: tidemarkVersion)
     }
 
-    /// As `tidemark history --json` prints it.
+    /// The form that `tidemark history --json` prints.
     public var printed: some Encodable { PrintedDocument(JobDocument(self), version: tidemarkVersion) }
 
     /// - Parameter bytes: the stored document.

@@ -3,8 +3,8 @@ public import Configuration
 import Platform
 import Repository
 
-/// Records of jobs that the repository could not take because it was unreachable, unmounted or full. Until it can, each is a
-/// file in the cluster's state directory (`StateDirectory.jobs`).
+/// Records of jobs that the repository could not take because it was unreachable, unmounted or full. Meanwhile, each is
+/// a file in the cluster's state directory (`StateDirectory.jobs`).
 public struct KeptJobs: Sendable {
     public let directory: String
     /// How many records are kept at most; the oldest go first.
@@ -24,8 +24,8 @@ public struct KeptJobs: Sendable {
         }
     }
 
-    /// Moves the kept records into the journal. A crash at any point neither loses a record nor stores it twice. Those from
-    /// before the journal's incarnation was created stay: it wasn't this repository that could not take them.
+    /// Moves the kept records into the journal. A crash at any point neither loses a record nor stores it twice.
+    /// Records from before the creation of the journal's incarnation stay: they belong to another repository.
     public func carryOver(to journal: JobJournal) throws {
         for (name, job) in try all(of: journal) {
             try journal.record(job, as: name)
@@ -34,14 +34,14 @@ public struct KeptJobs: Sendable {
         _ = try? removeStaleTemporaries(in: directory)
     }
 
-    /// The kept records that a journal's repository could not take, with the names they will have in it.
+    /// The kept records that belong to a journal's repository, with the names they will have in it.
     func all(of journal: JobJournal) throws -> [(name: String, job: JobRecord)] {
         let kept = try all()
         guard !kept.isEmpty, let created = try journal.created() else { return kept }
         return kept.filter { $0.job.finished >= created }
     }
 
-    /// The kept records, with the names they will have in the journal; files that can't be read are passed over.
+    /// The kept records, with the names they will have in the journal; files that can't be read are skipped.
     public func all() throws -> [(name: String, job: JobRecord)] {
         try Files.listIfPresent(directory).sorted().compactMap { file in
             guard file.hasSuffix(".json"), let bytes = try? Files.read(directory + "/" + file, limit: 1 << 20),

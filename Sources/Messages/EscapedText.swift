@@ -1,7 +1,7 @@
-/// `text` with what `escape` says in the place of a scalar, where it says something.
+/// `text` with each scalar replaced by `escape`'s result, where that isn't nil.
 ///
-/// By scalars: a quotation mark and an accent that combines with it are one `Character`, which equals no quotation mark. Who
-/// reads the text, a server or a shell, sees the quotation mark nevertheless.
+/// By scalars: a quotation mark and an accent that combines with it are one `Character`, which equals no quotation
+/// mark. A server or a shell that reads the text sees the quotation mark nevertheless.
 public func escaped(_ text: some StringProtocol, _ escape: (Unicode.Scalar) -> String?) -> String {
     var result = ""
     for scalar in text.unicodeScalars {

@@ -1,4 +1,4 @@
-/// An error that can be told to a person in PostgreSQL's three parts.
+/// An error with PostgreSQL's three parts.
 ///
 /// The message is short, factual, lower case, without a full stop; detail and hint are sentences
 /// (<https://www.postgresql.org/docs/current/error-style-guide.html>).
@@ -8,12 +8,12 @@ public protocol Explained: Error, Sendable, CustomStringConvertible {
     var detail: String? { get }
     /// What to do next.
     var hint: String? { get }
-    /// Whether the same call may succeed later though nobody corrects what was asked for: something is away for a while,
-    /// such as a file system or a server, or is busy. Damage and disagreement never pass by themselves.
+    /// Whether the same call may succeed later without a correction, since something is temporarily away, such as a
+    /// file system or a server, or busy. Damage and disagreement are never transient.
     var isTransient: Bool { get }
-    /// Whether it says nothing about what was asked for, but that it could not be asked for.
+    /// Whether it says nothing about the object, only that it could not be reached.
     var isOutOfReach: Bool { get }
-    /// Whether every other write in that place would fail, too: it has no room, or takes nothing.
+    /// Whether every other write in that place would fail, too: it is full or read-only.
     var preventsWriting: Bool { get }
 }
 
@@ -28,7 +28,7 @@ extension Explained {
     }
 }
 
-/// An error that no caller tells apart from others; where one must, give it a type with its facts.
+/// An error that no caller distinguishes from others; where one must, define a type with its facts.
 public struct Problem: Explained, Equatable {
     public let message: String
     public let detail: String?

@@ -1,5 +1,5 @@
-/// `text` as a JSON string, quotes included; for the lean executable, which does without Foundation, and where many are
-/// written.
+/// `text` as a JSON string with its quotes; for the lean executable, which has no Foundation, and for large numbers of
+/// them.
 public func quotedForJSON(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {

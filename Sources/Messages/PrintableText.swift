@@ -1,7 +1,7 @@
-/// Text from outside as a terminal or a log may show it: what could move the cursor, change colours, turn the direction of
-/// writing or end the line is spelled out. Names in a database are chosen by whoever may create a table.
+/// Text from outside for a terminal or a log: characters that could move the cursor, change colours, reverse the
+/// writing direction or end the line are escaped. Names in a database are chosen by its users.
 ///
-/// - Parameter keepingLines: for text of several lines that are ours.
+/// - Parameter keepingLines: for tidemark's own text of several lines.
 public func printable(_ text: String, keepingLines: Bool = false) -> String {
     let isHarmless = text.utf8.allSatisfy { (0x20...0x7E).contains($0) || (keepingLines && $0 == UInt8(ascii: "\n")) }
     if isHarmless { return text }
@@ -12,9 +12,9 @@ public func printable(_ text: String, keepingLines: Bool = false) -> String {
         case 0x0A: shown += "\\n"
         case 0x0D: shown += "\\r"
         case 0x09: shown += keepingLines ? "\t" : "\\t"
-        // The controls of ASCII and of Latin 1.
+        // The control characters of ASCII and Latin 1.
         case 0..<0x20, 0x7F..<0xA0: shown += "\\x" + hexadecimal(scalar.value, digits: 2)
-        // What is written from right to left, separators of lines, and marks that can't be seen (Unicode Standard Annex 9).
+        // Direction marks, line separators, and invisible marks (Unicode Standard Annex 9).
         case 0x061C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFF9...0xFFFB:
             shown += "\\u" + hexadecimal(scalar.value, digits: 4)
         default: shown.unicodeScalars.append(scalar)

@@ -3,8 +3,8 @@ public func quotedIdentifier(_ name: String) -> String {
     "\"" + escaped(name) { $0 == "\"" ? "\"\"" : nil } + "\""
 }
 
-/// An identifier, quoted only when it must be. Keywords stay unquoted, so it is for people and for tidemark's options, not for
-/// statements.
+/// An identifier, quoted only when necessary. Keywords stay unquoted, so it is for messages and tidemark's options, not
+/// for statements.
 public func plainIdentifier(_ name: String) -> String {
     let isPlain =
         name.first.map { $0 == "_" || $0.isLetter } == true
@@ -17,7 +17,7 @@ public func inQuotationMarks(_ name: String) -> String {
     name.unicodeScalars.contains("\"") ? name : "\"\(name)\""
 }
 
-/// A string constant, whatever standard_conforming_strings says.
+/// A string constant that is valid for any value of standard_conforming_strings.
 public func quotedLiteral(_ text: String) -> String {
     let quoted = "'" + escaped(text) { $0 == "'" ? "''" : $0 == "\\" ? "\\\\" : nil } + "'"
     return text.unicodeScalars.contains("\\") ? "E" + quoted : quoted

@@ -7,7 +7,7 @@ import Recovery
 import Repository
 public import WAL
 
-/// What is right and wrong with what the repository holds of the WAL, and with what could be recovered from it.
+/// Rules for the archived WAL, and for what could be recovered from it.
 extension Observation {
     var needsArchive: Verdict {
         .critical(
@@ -56,21 +56,21 @@ extension Observation {
             value: Double(archive.missing))
     }
 
-    /// How much would be lost if the server went away now: seconds since the oldest commit that no recovery would bring
-    /// back; nil when that isn't known.
+    /// How much would be lost if the server failed now: seconds since the oldest commit that no recovery would bring
+    /// back; nil when unknown.
     var loss: Double? {
         guard let archive, archive.unreached != nil else { return waiting?.oldestCommit }
-        // What is after a gap is lost until the next backup, archived or not.
+        // WAL after a gap is lost until the next backup, archived or not.
         guard let end = archive.reachEnd else { return nil }
         return max(0, age(end), waiting?.oldestCommit ?? 0)
     }
 
-    /// What of the server's pg_wal could not be read, as a sentence.
+    /// Which part of the server's pg_wal could not be read, as a sentence.
     var unreadableWaiting: String? {
         waiting?.unreadable.map { "Segment \"\($0)\" in pg_wal, which waits to be archived, could not be read." }
     }
 
-    /// Why no recovery would bring back anything of what the server has or writes, and what to do; nil when one would.
+    /// Why no recovery would bring back anything the server has or writes, and what to do; nil when one would.
     var totalLoss: (reason: String, nextStep: String)? {
         guard let archive else { return nil }
         if let ownCluster, !ownCluster.isKnown {
@@ -136,7 +136,7 @@ extension Observation {
                 + "\"\(runnable("tidemark list"))\" shows what is there.")
     }
 
-    /// What the last three good drills took, the longest of them, for the cluster's present size.
+    /// The longest of the last three good drills, scaled to the cluster's present size.
     public var expectedDowntime: Double? {
         let drills = jobs.filter { $0.kind == .drill && $0.result == .success }.suffix(3)
         let size = archive?.backups.complete.last.map { Double($0.size) }
@@ -161,7 +161,7 @@ extension Observation {
     }
 }
 
-/// A moment without its fraction of a second: `2026-11-20 10:15:00+00`.
+/// A time without its fraction of a second: `2026-11-20 10:15:00+00`.
 public func wholeSeconds(_ moment: Moment) -> String {
     Moment(microseconds: moment.microseconds - moment.microseconds % 1_000_000).description
 }

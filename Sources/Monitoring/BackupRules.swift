@@ -6,7 +6,7 @@ import Platform
 import Repository
 import WAL
 
-/// What is right and wrong with the backups, and with what was done to prove them.
+/// Rules for the backups, and for verifications and drills.
 extension Observation {
     func backupAgeVerdict(_ limits: Limits) -> Verdict {
         guard let archive else { return needsArchive }
@@ -100,7 +100,8 @@ extension Observation {
         return .ok(([complete] + archive.backups.aside.map(\.sentence)).joined(separator: " "))
     }
 
-    /// How long ago a part of the repository was read as a whole, and what came of it and of what was read since.
+    /// How long ago a part of the repository was verified as a whole, and the results of that and of later
+    /// verifications.
     func verificationVerdict(_ part: VerifiedPart, _ limits: Limits) -> Verdict {
         let runs = pastJobs.filter { $0.kind == .verify && part.isRead(by: $0) }
         let whole = runs.last { $0.facts[VerifiedPart.only] == nil }
@@ -137,7 +138,7 @@ extension Observation {
         return ageVerdict(of: whole, isInFuture: later, limits, "verified", "Run \"\(command)\".")
     }
 
-    /// A drill: when was it done last, and what came of it?
+    /// When the last drill was, and its result.
     func rehearsalVerdict(_ limits: Limits) -> Verdict {
         let last = lastJob(.drill)
         if let last, last.result != .success {
@@ -152,7 +153,7 @@ extension Observation {
         return ageVerdict(of: last, isInFuture: later, limits, "rehearsed", "Run \"\(runnable("tidemark drill"))\".")
     }
 
-    /// - Parameter isInFuture: whether a job's record tells of one that ended in the future.
+    /// - Parameter isInFuture: whether some job's record has an end in the future.
     private func ageVerdict(
         of last: JobRecord?, isInFuture: Bool, _ limits: Limits, _ participle: String, _ nextStep: String
     ) -> Verdict {
@@ -165,7 +166,7 @@ extension Observation {
                 "It was \(participle), but it is not known when: its record is dated in the future, so a clock is or was wrong.",
                 "Correct the clock. \(nextStep)")
         }
-        // Never done: counted from the first backup, so that a new installation is left in peace for a while.
+        // Never done: counted from the first backup, so that a new installation doesn't warn at once.
         guard let first = archive?.backups.complete.map(\.stopTime).min() else {
             return .ok("There is nothing to be \(participle) yet.")
         }

@@ -7,7 +7,7 @@ import Platform
 import Repository
 public import WAL
 
-/// How each check of a cluster stood the last time it was looked at on behalf of `[notify]`.
+/// The last known status of each check of a cluster, for `[notify]`.
 public struct CheckMemory: Sendable {
     private let path: String
 
@@ -15,8 +15,8 @@ public struct CheckMemory: Sendable {
         path = cluster.state.checks
     }
 
-    /// What people are to be told since the last time; remembers the present. The first time nothing has changed, but
-    /// what isn't well is news.
+    /// The notifications about changes since the last time; stores the present statuses. The first time nothing has
+    /// changed, but checks that aren't ok are reported.
     public func changes(to results: [CheckResult], cluster: String, host: String, now: Moment) throws -> [Notification]
     {
         let before = (try? Files.read(path, limit: 1 << 20)).flatMap {
@@ -47,7 +47,7 @@ public struct CheckMemory: Sendable {
 }
 
 extension Observation {
-    /// That archiving has been failing for long enough to be told, or that it works.
+    /// The notification that archiving has been failing for long enough, or works again.
     ///
     /// - Parameter patience: seconds.
     public func archivingNotification(host: String, patience: Double) -> Notification? {
@@ -56,7 +56,7 @@ extension Observation {
             let last = server?.lastFailed
             return Notification(
                 event: .archiveFailing, status: .error, cluster: cluster, host: host, time: now, subject: "archiving",
-                // The same words each time: a growing number would be told as something new.
+                // The same words each time: with a growing number it would be sent again and again.
                 message: "archiving has been failing for more than \(duration(patience))",
                 details: [
                     Notification.Detail("waiting segments", String(waiting.ready)),

@@ -1,18 +1,18 @@
 public import Configuration
 import Platform
 
-/// What one check found.
+/// The result of one check.
 public struct CheckResult: Sendable, Equatable {
     public enum Status: String, Sendable, Codable, CaseIterable {
         case ok
         case warning
         case critical
-        /// It could not be found out.
+        /// It could not be determined.
         case unknown
-        /// It would not be ok, but somebody gave a reason not to mind.
+        /// It would not be ok, but the configuration has a reason to ignore it.
         case silenced
 
-        /// The plugin statuses of Nagios and its kin.
+        /// The exit status of a Nagios plugin.
         public var nagios: Int32 {
             switch self {
             case .ok, .silenced: 0
@@ -22,7 +22,7 @@ public struct CheckResult: Sendable, Equatable {
             }
         }
 
-        /// What is worse comes later.
+        /// Higher is worse.
         public var severity: Int {
             switch self {
             case .ok: 0
@@ -37,32 +37,32 @@ public struct CheckResult: Sendable, Equatable {
     public let definition: CheckDefinition
     public var id: String { definition.id }
     public var status: Status
-    /// What was found, as a sentence.
+    /// The finding, as a sentence.
     public var message: String
-    /// What to do next; nil when all is well.
+    /// What to do next; nil when the check is ok.
     public var nextStep: String?
-    /// What was measured: seconds, percent or a number.
+    /// The measured value: seconds, percent or a number.
     public var value: Double?
     public var warning: Double?
     public var critical: Double?
-    /// The reason given for not minding it, and what its status would be.
+    /// The reason for silencing it, and its status otherwise.
     public var silence: String?
     public var silencedStatus: Status?
 
-    /// The worst of all.
+    /// The worst status.
     public static func worst(_ results: [CheckResult]) -> Status {
         results.map(\.status).max { $0.severity < $1.severity } ?? .unknown
     }
 }
 
-/// What a rule says before limits and silences are applied.
+/// The result of a rule, before limits and silences are applied.
 struct Verdict {
     var status: CheckResult.Status
     var message: String
     var nextStep: String?
     var value: Double?
 
-    /// Messages quote what the server says; they end up on terminals, in mails and on pages.
+    /// Messages quote the server; they are shown on terminals, in mails and on pages.
     init(_ status: CheckResult.Status, _ message: String, _ nextStep: String?, _ value: Double?) {
         (self.status, self.value) = (status, value)
         self.message = printable(message)
@@ -81,7 +81,7 @@ struct Verdict {
     }
 }
 
-/// Limits of one check, and what crossing them means.
+/// Limits of one check, and the status beyond them.
 struct Limits {
     let definition: CheckDefinition
     let warning: Double?
@@ -95,14 +95,14 @@ struct Limits {
         return isBeyond(critical) ? .critical : isBeyond(warning) ? .warning : .ok
     }
 
-    /// A verdict on a measured value; `nextStep` is for when it isn't ok.
+    /// A verdict on a measured value; `nextStep` is used when it isn't ok.
     func judge(_ value: Double, _ message: String, _ nextStep: String) -> Verdict {
         let status = status(of: value)
         return Verdict(status, message, status == .ok ? nil : nextStep, value)
     }
 }
 
-/// `3 h 5 min` for seconds; what no clock counts, three centuries for.
+/// `3 h 5 min` for seconds; capped at three centuries.
 public func duration(_ seconds: Double) -> String {
     Quantity.pretty(milliseconds: Int64(seconds > 0 ? min(seconds, 1e10) * 1000 : 0))
 }

@@ -3,7 +3,7 @@ import Jobs
 import Platform
 public import WAL
 
-/// One day (UTC) of a cluster's protection: what was done, and whether its moments can be reached.
+/// One day (UTC) of a cluster's protection: the jobs, and whether its moments can be reached.
 public struct DayRecord: Sendable, Equatable {
     public enum Log: String, Sendable {
         /// Before the first backup, or after the newest commit.
@@ -12,7 +12,7 @@ public struct DayRecord: Sendable, Equatable {
         /// Some of it is missing.
         case broken
     }
-    /// What came of the day's jobs of one kind; the worst counts.
+    /// The result of the day's jobs of one kind; the worst counts.
     public enum Outcome: Sendable, Equatable {
         case none
         case good
@@ -31,7 +31,7 @@ public struct DayRecord: Sendable, Equatable {
 }
 
 extension Observation {
-    /// The last `count` days, oldest first, the present one included.
+    /// The last `count` days, oldest first, including today.
     public func days(_ count: Int) -> [DayRecord] {
         let day: Int64 = 86_400_000_000
         let today = now.microseconds - now.microseconds % day
@@ -53,7 +53,7 @@ extension Observation {
         record.recovery = outcome([.recover, .recoverTable])
         record.backup = outcome([.backup])
         guard let archive else { return record }
-        // A backup of a time before the jobs were written down counts as well.
+        // A backup from before there were job records counts as well.
         if record.backup == .none, archive.backups.complete.contains(where: { isToday($0.stopTime) }) {
             record.backup = .good
         }
@@ -62,7 +62,7 @@ extension Observation {
         else {
             return record
         }
-        // Up to now: without commits there is nothing that could be missing.
+        // Until now: without commits there is nothing that could be missing.
         if first.microseconds < end && max(last, now).microseconds >= start { record.log = .whole }
         for gap in archive.gaps {
             let from = gap.from?.microseconds ?? first.microseconds
@@ -72,7 +72,7 @@ extension Observation {
         return record
     }
 
-    /// The two numbers that matter, and what they mean, in words.
+    /// The two most important numbers, in words.
     public var twoNumbers: [(question: String, answer: String, remark: String)] {
         let downtime = expectedDowntime
         return [
@@ -103,7 +103,7 @@ extension Observation {
             ?? "it is not known what pg_wal contains"
     }
 
-    /// `Every moment from … to … can be reached.`, with what prevents more.
+    /// `Every moment from … to … can be reached.`, and the reason why no more can.
     public var reach: String {
         guard let archive else { return archiveProblem.map { "The repository could not be read: \($0)." } ?? "" }
         if let start = archive.windowStart, let end = archive.windowEnd {

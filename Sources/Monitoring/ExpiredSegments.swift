@@ -5,14 +5,14 @@ public import Repository
 public import Retention
 public import WAL
 
-/// The WAL that is not missed: what `expire` has removed, and what it would remove by the rules of `[retention]`, for an
-/// expiry that was interrupted left no record.
+/// The WAL that is missing on purpose: what `expire` has removed, and what it would remove by the rules of
+/// `[retention]`, since an interrupted expiry left no record.
 public func expiredSegments(
     of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy,
     now: Moment, segmentSize: UInt32
 ) throws -> SegmentSet {
     var set = ExpiredWAL(try JobJournal(of: archive).contents().jobs).segments(segmentSize: segmentSize)
-    // When the rules can't be applied, everything counts as wanted.
+    // When the rules can't be applied, all WAL counts as wanted.
     let decision = try? retentionDecision(of: archive, listing: listing, policy: policy, now: now)
     if let decision {
         set = set.union(decision.unwanted(on: try archive.timelines(), segmentSize: segmentSize))

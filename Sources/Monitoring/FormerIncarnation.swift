@@ -3,13 +3,13 @@ import Platform
 import Repository
 public import WAL
 
-/// What the repository holds of an incarnation that is not in use.
+/// The backups of an incarnation that is not in use.
 public struct FormerIncarnation: Sendable {
     public let name: String
     public let backups: Int
     /// When the newest one ended.
     public let newest: Moment?
-    /// What its backups take, in bytes.
+    /// The size of its backups in the repository, in bytes.
     public let stored: Int64
 
     /// Nil when it has no backups.
@@ -22,7 +22,7 @@ public struct FormerIncarnation: Sendable {
         stored = all.reduce(0) { $0 + $1.storedSize }
     }
 
-    /// Those of `archives` that have backups, and sentences about those that can't be read.
+    /// Those of `archives` with backups, and sentences about those that can't be read.
     static func all(_ archives: [ClusterArchive]) -> (found: [FormerIncarnation], problems: [String]) {
         var (found, problems): ([FormerIncarnation], [String]) = ([], [])
         for archive in archives {

@@ -3,19 +3,19 @@ import Platform
 public import Repository
 public import WAL
 
-/// The commands that close a gap: those that store what the server's pg_wal still has of it, or the one that brings back what
-/// was put aside.
+/// The commands that close a gap: they archive what the server's pg_wal still has of it, or bring back what was put
+/// aside.
 public struct GapRemedy: Sendable, Equatable {
-    /// As a person can run them, from anywhere.
+    /// Commands that work in any directory.
     public let commands: [String]
-    /// Whether they bring all that is missing.
+    /// Whether they bring back all missing segments.
     public let isComplete: Bool
-    /// The command brings back what was put aside.
+    /// Whether the command brings back segments that were put aside.
     public let isAside: Bool
 
-    /// Nil when the server has nothing of it, and nothing of it was put aside.
+    /// Nil when the server has none of the segments, and none of them was put aside.
     ///
-    /// - Parameter pushCommand: what `archive_command` should be, with `%p`.
+    /// - Parameter pushCommand: the required `archive_command`, with `%p`.
     public init?(_ gap: LineageGap, in archive: ClusterArchive, dataDirectory: String, pushCommand: String) throws {
         // A server keeps some gigabytes at most.
         let local = gap.names.prefix(4096).filter {
@@ -48,7 +48,7 @@ public struct GapRemedy: Sendable, Equatable {
 }
 
 extension ArchiveObservation {
-    /// Looks into the server's pg_wal, and at what was put aside, for the first few gaps.
+    /// Searches the server's pg_wal, and what was put aside, for the first few gaps.
     mutating func lookForRemedies(in archive: ClusterArchive, _ dataDirectory: String, _ pushCommand: String) {
         func remedy(_ gap: Gap) -> GapRemedy? {
             if let stop = gap.stop, !stop.isLink {
@@ -70,7 +70,8 @@ extension ArchiveObservation {
     }
 }
 
-/// As PostgreSQL expands `archive_command` (`BuildArchiveRestoreCommand`, src/common/archive.c), the path quoted.
+/// Expands `%p` as PostgreSQL expands `archive_command` (`BuildArchiveRestoreCommand`, src/common/archive.c), with the
+/// path quoted.
 private func expand(_ command: String, _ path: String) -> String {
     var text = ""
     var isPlaceholder = false

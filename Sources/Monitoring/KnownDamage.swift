@@ -5,21 +5,21 @@ import Platform
 public import Repository
 public import WAL
 
-/// The parts of a repository that a verification reads, and what its job's record says of each.
+/// The parts of a repository that a verification reads, and their facts in its job's record.
 public enum VerifiedPart: Sendable {
     case backups
     case wal
 
-    /// Name of the fact with which a verification that read less than the whole part says what it read.
+    /// The fact that names what was verified, if it wasn't the whole part.
     public static let only = "only"
-    /// Name of the fact that lists what was found damaged: the incarnation's folder, `/`, and a label or a segment's name.
+    /// The fact that lists damage: the incarnation's folder, `/`, and a label or a segment's name.
     public static let damaged = "damaged"
-    /// Name of the fact that lists what was missing: the incarnation's folder, `/`, and a segment's name, or the first's and
-    /// the last's with `-` between them.
+    /// The fact that lists gaps: the incarnation's folder, `/`, and a segment's name, or the first's and the last's
+    /// with `-` between them.
     public static let missing = "missing"
     private static let most = 20
 
-    /// What a verification names: initdb makes another incarnation, whose segments have the same names again.
+    /// A name with its incarnation: segments of another incarnation may have the same names.
     public struct Name: Hashable, Sendable {
         public let incarnation: Incarnation
         /// A backup's label or a segment's name.
@@ -28,16 +28,17 @@ public enum VerifiedPart: Sendable {
         var isSegment: Bool { SegmentName(name) != nil }
     }
 
-    /// An incarnation's part of one blank-separated value, and the rest; a record without is of the incarnation in use.
+    /// Splits one blank-separated value into the incarnation's folder and the rest; without a folder the value belongs
+    /// to the incarnation in use.
     static func parted(_ text: Substring) -> (folder: Substring?, name: Substring) {
         guard let slash = text.firstIndex(of: "/") else { return (nil, text) }
         return (text[..<slash], text[text.index(after: slash)...])
     }
 
-    /// Name of the fact that counts problems of which only another verification can tell whether they are still there.
+    /// The fact that counts problems whose persistence only another verification can determine.
     public var others: String { self == .backups ? "backup_others" : "wal_others" }
 
-    /// The value of the fact `missing`: the first 20 stretches.
+    /// The value of the fact `missing`: the first 20 gaps.
     public static func note(missing stretches: [(first: SegmentName, last: SegmentName, of: Incarnation)]) -> String {
         stretches.prefix(most).map {
             "\($0.of.folderName)/" + ($0.first == $0.last ? "\($0.first)" : "\($0.first)-\($0.last)")
@@ -56,7 +57,7 @@ public enum VerifiedPart: Sendable {
         return Array(different.filter { !$0.isSegment }.prefix(most) + different.filter(\.isSegment).prefix(most))
     }
 
-    /// Whether the job read this part. One that failed before it could say may have.
+    /// Whether the job verified this part. One that failed early may have.
     func isRead(by job: JobRecord) -> Bool {
         let (backups, segments) = (job.facts["backups"] != nil, job.facts["segments"] != nil)
         guard backups || segments else { return true }
@@ -71,7 +72,7 @@ public enum VerifiedPart: Sendable {
     }
 }
 
-/// Segments that a verification has found missing.
+/// Segments that a verification found missing.
 public struct KnownGap: Sendable, Equatable {
     public let first: SegmentName
     public let last: SegmentName
@@ -79,7 +80,7 @@ public struct KnownGap: Sendable, Equatable {
     public var former: String?
     public init(first: SegmentName, last: SegmentName) { (self.first, self.last) = (first, last) }
 
-    /// `segment "000000010000000000000003" is missing`; as every command says it.
+    /// `segment "000000010000000000000003" is missing`; used by every command.
     public var sentence: String {
         (former.map { "of incarnation \($0), " } ?? "")
             + ArchiveObservation.Gap(first: first, last: last, count: 1).sentence
@@ -90,12 +91,12 @@ public struct KnownGap: Sendable, Equatable {
             : KnownDamage.formerRemedy
     }
 
-    /// Looks again at what the last verifications of the WAL and of the backups have named.
+    /// Checks again the gaps that the last verifications of the WAL and of the backups named.
     ///
     /// - Parameters:
     ///   - former: the cluster's other incarnations.
-    ///   - needed: what has been removed on purpose since, and where the oldest backup begins; asked where something is
-    ///     missing. Nobody misses what lies before all backups.
+    ///   - needed: the segments removed on purpose since, and where the oldest backup begins; called when something is
+    ///     missing. WAL before all backups isn't needed.
     static func find(
         in jobs: [JobRecord], of archive: ClusterArchive, former: [ClusterArchive],
         needed: (ClusterArchive) throws -> (expired: SegmentSet, from: LSN?)
@@ -126,7 +127,7 @@ public struct KnownGap: Sendable, Equatable {
         return found
     }
 
-    /// Whether something is archived before it. Once all of that was expired, nothing is missing where the archive begins.
+    /// Whether earlier WAL is archived. If that was expired, nothing is missing where the archive begins.
     private func continuesSomething(in archive: ClusterArchive, segmentSize size: UInt32) throws -> Bool {
         let number = first.number(segmentSize: size)
         return try archive.timelines().filter { $0 <= first.timeline }.contains { timeline in
@@ -134,7 +135,7 @@ public struct KnownGap: Sendable, Equatable {
         }
     }
 
-    /// What of it is not among some segments; nil when that is nothing.
+    /// The rest of it outside some segments; nil when there is none.
     private func without(_ expired: SegmentSet) -> KnownGap? {
         let size = expired.segmentSize
         var (first, last) = (first, last)
@@ -143,7 +144,7 @@ public struct KnownGap: Sendable, Equatable {
             first = SegmentName(timeline: first.timeline, number: run.upperBound + 1, segmentSize: size)
         }
         if let run = expired.runs(of: last.timeline).first(where: { $0.contains(last.number(segmentSize: size)) }) {
-            // Of a stretch over two timelines the older end goes first.
+            // Of a gap over two timelines the older end is removed first.
             guard first.timeline == last.timeline, run.lowerBound > 0 else { return nil }
             last = SegmentName(timeline: last.timeline, number: run.lowerBound - 1, segmentSize: size)
         }
@@ -153,7 +154,7 @@ public struct KnownGap: Sendable, Equatable {
     }
 }
 
-/// What a verification has found damaged and still is, and what a look at the sizes of a backup's objects tells.
+/// Damage that a verification found and that persists, or that the sizes of a backup's objects show.
 public struct KnownDamage: Sendable, Equatable {
     /// A backup's label or a segment's name.
     public let name: String
@@ -178,13 +179,13 @@ public struct KnownDamage: Sendable, Equatable {
                 + "recovery from earlier ones ends before this segment."
     }
 
-    /// Looks at the sizes of what backups consist of, and again at what verifications since the last one of the whole have
-    /// named; nothing else is read.
+    /// Checks the sizes of backups' objects, and again what verifications since the last complete one named; reads
+    /// nothing else.
     ///
     /// - Parameters:
     ///   - backups: the complete ones.
     ///   - former: the cluster's other incarnations.
-    ///   - now: whatever a job that ended later has named is looked at as well: when it ran is not known.
+    ///   - now: findings of jobs with a later end are checked as well, since it isn't known when they ran.
     public static func find(
         in jobs: [JobRecord], and backups: [BackupDescription], of archive: ClusterArchive,
         former: [ClusterArchive] = [], now: Moment
@@ -226,7 +227,7 @@ public struct KnownDamage: Sendable, Equatable {
         }
     }
 
-    /// Nil when it isn't damaged any more.
+    /// Nil when it is no longer damaged.
     private static func damage(of name: String, in archive: ClusterArchive) throws -> KnownDamage? {
         if let segment = SegmentName(name) {
             return try Archiving.damage(of: segment, archive).map {
@@ -241,7 +242,7 @@ public struct KnownDamage: Sendable, Equatable {
         return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
     }
 
-    /// As above, by the journal's own records.
+    /// As above, with the records in the journal.
     public static func find(of archive: ClusterArchive) throws -> [KnownDamage] {
         try find(
             in: JobJournal(of: archive).contents(kind: .verify).jobs,
@@ -250,7 +251,7 @@ public struct KnownDamage: Sendable, Equatable {
 }
 
 extension ClusterArchive {
-    /// Itself or one of `others`, by the folder of the incarnation; itself without one.
+    /// This archive or one of `others`, by the incarnation's folder; this one without a folder.
     fileprivate func named(_ folder: Substring?, among others: [ClusterArchive]) -> ClusterArchive? {
         guard let folder else { return self }
         return ([self] + others).first { $0.incarnation.folderName == folder }

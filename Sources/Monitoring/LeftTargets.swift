@@ -3,16 +3,16 @@ import Platform
 import Postgres
 
 extension LeftTarget {
-    /// Looks into the files, not at what the server uses: it reads them at its start, and a standby made from it reads its
-    /// copy of them.
+    /// Reads the configuration files, not the server's current settings: the server reads them at its start, and a
+    /// standby made from it reads its copy of them.
     ///
     /// - Parameter connection: nil while the server is down.
     static func find(in directory: DataDirectory, _ connection: Connection?) throws -> [LeftTarget] {
         guard try Files.exists(directory.path) else {
             throw Problem("data directory \"\(directory.path)\" does not exist")
         }
-        // A recovery that goes on has its targets rightly. A standby is meant to go on for ever; it obeys those that it got
-        // from the server it was made of.
+        // A recovery in progress needs its targets. A standby is meant to run for ever, but obeys targets that it
+        // inherited from the server it was made from.
         let follows = try Files.exists(directory.path + "/standby.signal")
         guard try follows || RecoveryRecord.isOver(in: directory), try follows || connection?.isStandby() != true else {
             return []
@@ -62,13 +62,13 @@ extension Observation {
             )
         }
         let list = harmful.map { "\($0.name) = '\($0.value)'" }.joined(separator: ", ")
-        // Those that say how, and mean nothing without a target, go as well.
+        // Settings without effect unless there is a target are removed as well.
         let manners = ["recovery_target_inclusive", "recovery_target_action"]
         let all = harmful + leftTargets.filter { manners.contains($0.name) }
         return .warning("\(list) is left over from a recovery. \(consequences.joined(separator: " "))", remedy(all))
     }
 
-    /// What a standby does with `recovery_target_action` (default: pause) once it has reached the target.
+    /// The effect of `recovery_target_action` (default: pause) in a standby that has reached the target.
     private static func action(_ value: String?) -> String {
         switch value {
         case "promote": "promotes itself"
@@ -77,8 +77,8 @@ extension Observation {
         }
     }
 
-    /// What a target does in a standby made from the server (`recoveryStopsBefore` and `PerformWalRecovery`,
-    /// xlogrecovery.c): it has passed what lies in the past, or finds the next that fits.
+    /// The effect of a target in a standby made from the server (`recoveryStopsBefore` and `PerformWalRecovery`,
+    /// xlogrecovery.c): the target has passed, or it stops at the next match.
     private static let consequences: [String: @Sendable (_ value: String, _ action: String) -> String] = [
         "recovery_target": { "A standby created from this server \($1) as soon as it is consistent." },
         "recovery_target_time": { "A standby created from this server \($1) at the first commit after \($0)." },

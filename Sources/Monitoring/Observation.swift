@@ -8,73 +8,74 @@ public import Repository
 public import Setup
 public import WAL
 
-/// Everything `tidemark check` judges, looked up once. What could not be looked up is nil, with the reason beside it: the
-/// rules (`judge`) decide what that means.
+/// Everything that `tidemark check` judges, observed once. A value that could not be observed is nil, with the reason
+/// beside it; the rules (`judge`) decide what that means.
 public struct Observation: Sendable {
     public var cluster: String
     public var now: Moment
     public var server: ServerObservation?
     public var serverProblem: String?
-    /// Nothing of what it says is believed then.
+    /// The rest of its answers is ignored then.
     public var foreignServer: String?
-    /// Why a standby waits for ever instead of replaying.
+    /// Why a standby has paused for ever instead of replaying.
     public var pausedReplay: PausedReplay?
     public var serverHint: String?
-    /// How to talk to the server, without secrets, for commands that are offered.
+    /// A connection string for the server, without secrets, for commands in messages.
     public var conninfo: String?
-    /// Recovery targets in the configuration files and on the command line of a server that isn't recovering; nil when they
-    /// could not be read.
+    /// Recovery targets in the configuration files and on the command line of a server that isn't in recovery; nil when
+    /// they could not be read.
     public var leftTargets: [LeftTarget]?
     public var leftTargetsProblem: String?
     public var waiting: WaitingObservation?
     public var waitingProblem: String?
-    /// What the last push that failed said.
+    /// The error of the last push that failed.
     public var pushFailure: PushFailure?
     public var archive: ArchiveObservation?
-    /// What the repository holds of the cluster from before initdb or pg_upgrade.
+    /// The cluster's incarnations from before initdb or pg_upgrade.
     public var former: [FormerIncarnation] = []
-    /// Of that, what can't be read, as sentences.
+    /// Errors in reading these, as sentences.
     public var formerProblems: [String] = []
-    /// Why a backup would refuse what `exclude` holds.
+    /// Why a backup would refuse the setting `exclude`.
     public var excludeProblem: Problem?
     public var archiveProblem: String?
     public var archiveHint: String?
-    /// The last 400 days', oldest first.
+    /// Of the last 400 days, oldest first.
     public var jobs: [JobRecord] = []
-    /// What a verification has found damaged and still is, and backups of which something is missing.
+    /// Damage that a verification found and that persists, and backups with missing objects.
     public var knownDamage: [KnownDamage] = []
-    /// Why it could not be found out, as a sentence.
+    /// Why that could not be determined, as a sentence.
     public var knownDamageProblem: String?
-    /// What a verification has found missing and still is.
+    /// Gaps that a verification found and that persist.
     public var knownGaps: [KnownGap] = []
-    /// Why it could not be found out which segments don't continue the one before, as a sentence.
+    /// Why it could not be determined which segments don't continue the one before, as a sentence.
     public var breaksProblem: String?
     public var space: SpaceObservation?
-    /// Whether the repository's store has a limit that it can tell.
+    /// Whether the repository's store has a known limit.
     public var isSpaceLimited = true
     public var spaceProblem: String?
     public var permissions: [PermissionFinding] = []
-    /// Two places of which one lies in the other.
+    /// Two directories that are nested.
     public var nested: NestedPlaces?
-    /// Why it could not be found out whether one lies in another, as a sentence.
+    /// Why it could not be determined whether directories are nested, as a sentence.
     public var placesProblem: String?
-    /// The cluster in the data directory, and whether the repository has a place for it; nil without a data directory.
+    /// The incarnation in the data directory, and whether the repository has it; nil without a data directory.
     public var ownCluster: (folderName: String, isKnown: Bool)?
-    /// The timeline the server is on; nil when that, or the archive's timelines, could not be found out.
+    /// The server's timeline; nil when that, or the archive's timelines, could not be determined.
     public var serverTimeline: TimelineID?
     /// Newer timelines in the archive, which the server isn't on.
     public var strays: [StrayTimeline] = []
-    /// The timeline that the server is on was put aside, and its history has not been archived again.
+    /// Whether the server's timeline was put aside, and its history has not been archived again.
     public var isPutAside = false
-    /// The data directory is a standby's (standby.signal).
+    /// Whether the data directory is a standby's (standby.signal).
     public var isFollowing = false
     /// The archive has another server's file under the name of one of the server's.
     public var contradiction: Contradiction?
-    /// Why it could not be found out whether it has.
+    /// Why it could not be determined whether it has.
     public var contradictionProblem: ContradictionUnknown?
-    /// Undelivered notifications, and how long the oldest has been waiting, in seconds; nil when nobody is notified.
+    /// The number of undelivered notifications, and the age of the oldest in seconds; nil when no receiver is
+    /// configured.
     public var undelivered: (count: Int, age: Double)?
-    /// Why it could not be found out what waits, as a sentence.
+    /// Why that could not be determined, as a sentence.
     public var undeliveredProblem: String?
     /// The receivers of the notifications that were given up within the last week, one for each.
     public var givenUp: [String] = []
@@ -84,26 +85,26 @@ public struct Observation: Sendable {
         self.now = now
     }
 
-    /// Seconds from `moment` to now.
+    /// Seconds from `moment` until now.
     public func age(_ moment: Moment) -> Double { Double(now.microseconds - moment.microseconds) / 1_000_000 }
 
     func lastJob(_ kind: JobKind) -> JobRecord? { pastJobs.last { $0.kind == kind } }
 
-    /// The jobs without those that ended in the future: when they ran is not known.
+    /// The jobs without those with an end in the future: it isn't known when they ran.
     public var pastJobs: [JobRecord] { jobs.ended(by: now) }
 }
 
 extension [JobRecord] {
-    /// Those that ended before `now`, or a minute later at most: a clock may be a little wrong.
+    /// Those that ended before `now`, with a tolerance of a minute for clocks.
     func ended(by now: Moment) -> [JobRecord] { filter { $0.finished.microseconds - now.microseconds <= 60_000_000 } }
 }
 
-/// What the server itself says.
+/// The server's own answers.
 public struct ServerObservation: Sendable {
     /// 150020 for 15.20.
     public var version: Int
     public var isStandby: Bool
-    /// Seconds the server's clock is ahead of ours.
+    /// How far the server's clock is ahead of this host's, in seconds.
     public var clockOffset: Double
     public var findings: [ServerFinding]
     /// From pg_stat_archiver.
@@ -111,9 +112,9 @@ public struct ServerObservation: Sendable {
     public var failedCount: Int
     public var isFailing: Bool
     public var lastFailed: String?
-    /// Seconds since the server archived a file, or was started; nil where it doesn't archive.
+    /// Seconds since the server archived a file, or was started; nil when it doesn't archive.
     public var archiverQuiet: Double?
-    /// Where new WAL goes; on a standby, what has been replayed.
+    /// Where the WAL ends; on a standby, the replay position.
     public var position: LSN
     /// The timeline that a standby receives; nil when it doesn't.
     public var receivedTimeline: TimelineID?
@@ -128,26 +129,26 @@ public struct ServerObservation: Sendable {
     }
 }
 
-/// A `recovery_target…` setting of a server that isn't recovering.
+/// A `recovery_target…` setting of a server that isn't in recovery.
 public struct LeftTarget: Sendable, Equatable {
     public var name: String
     public var value: String
-    /// Nil: on the server's command line.
+    /// Nil for the server's command line.
     public var file: String?
     public init(_ name: String, _ value: String, file: String?) {
         (self.name, self.value, self.file) = (name, value, file)
     }
 }
 
-/// What lies in the server's pg_wal and isn't in the repository yet.
+/// WAL in the server's pg_wal that isn't archived yet.
 public struct WaitingObservation: Sendable {
-    /// Segments and histories the server has handed to its archiver: `.ready` files.
+    /// Segments and histories that wait for the archiver: `.ready` files.
     public var ready: Int
-    /// Seconds since the oldest of them was finished; 0 when none waits.
+    /// Seconds since the oldest of them was finished; 0 when there is none.
     public var oldestReady: Double
-    /// Seconds since the oldest commit that isn't in the repository; 0 when every commit is there.
+    /// Seconds since the oldest commit that isn't archived; 0 when every commit is.
     public var oldestCommit: Double?
-    /// The segment of the server's pg_wal that could not be read; nothing is known of the oldest commit then.
+    /// The segment of the server's pg_wal that could not be read; the oldest commit isn't known then.
     public var unreadable: SegmentName?
     /// Segments that the server has finished, or replayed to their end, after the newest one in the repository.
     public var unarchived: UInt64 = 0
@@ -157,64 +158,64 @@ public struct WaitingObservation: Sendable {
     }
 }
 
-/// The repository's part for the cluster.
+/// The cluster's archive.
 public struct ArchiveObservation: Sendable {
     public var incarnation: Incarnation
     public var backups: BackupListing
     /// Bytes.
     public var segmentSize: UInt32
-    /// The timeline the cluster is on, as far as the archive tells.
+    /// The cluster's timeline, according to the archive.
     public var timeline: TimelineID
     /// The newest segment of the cluster's history in the repository.
     public var newest: SegmentName?
-    /// Stretches of segments that are missing between the oldest kept backup and the newest segment.
+    /// Gaps between the oldest kept backup and the newest segment.
     public var gaps: [Gap]
     /// Why the history itself can't be followed.
     public var historyProblem: String?
     /// A damaged history of another timeline than the cluster's.
     public var damagedHistory: LostHistory?
-    /// The command that brings the missing or damaged history from the server's pg_wal.
+    /// The command that archives the missing or damaged history from the server's pg_wal.
     public var historyRemedy: String?
-    /// The labels of complete backups that are of another timeline than the cluster's history.
+    /// The labels of complete backups on other timelines than those of the cluster's history.
     public var strangers: Set<String> = []
     /// Those that lie on it.
     public var ownBackups: [BackupDescription] { backups.complete.filter { !strangers.contains($0.label) } }
-    /// What a look at the sizes of their objects tells of backups that no recovery can restore, by label.
+    /// Damage that the sizes of backups' objects show, by label.
     public var damage: [String: String] = [:]
-    /// The last of the cluster's own in the WAL that isn't one of those.
+    /// The cluster's last own backup in the WAL without such damage.
     public var newestBackup: BackupDescription? {
         ownBackups.filter { damage[$0.label] == nil }
             .max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
     }
-    /// The last of the cluster's own, if it is one of those.
+    /// The cluster's last own backup, if it has such damage.
     public var newestDamaged: (label: String, reason: String)? {
         ownBackups.max { ($0.timeline, $0.stopLSN) < ($1.timeline, $1.stopLSN) }
             .flatMap { newest in damage[newest.label].map { (newest.label, $0) } }
     }
     /// The newest commit in the repository.
     public var newestCommit: Moment?
-    /// The oldest moment from which every later one can be reached; nil when none can.
+    /// The oldest time from which every later one can be reached; nil when none can.
     public var windowStart: Moment?
-    /// From here on the rules of `[retention]` want all WAL; before, only what single backups need.
+    /// Where the WAL begins that `[retention]` keeps completely; before, only single backups' WAL is kept.
     public var keptFrom: Moment?
 
     /// Where the best recovery ends, when it doesn't reach the newest segment.
     public var unreached: Gap?
-    /// The last moment that a recovery reaches then.
+    /// The last time that a recovery reaches then.
     public var reachEnd: Moment?
 
     public struct Gap: Sendable, Equatable {
         public var first: SegmentName
         public var last: SegmentName
         public var count: Int
-        /// The newest commit before it and the oldest after it, when the neighbours' summaries tell.
+        /// The newest commit before it and the oldest after it, when the adjacent summaries have one.
         public var from: Moment?
         public var to: Moment?
-        /// What is missing, file by file.
+        /// The missing segments.
         public var missing: LineageGap?
-        /// What the server still has of it.
+        /// The commands that close it.
         public var remedy: GapRemedy?
-        /// What is there, but can't be replayed; then nothing is missing.
+        /// The segment that exists but can't be replayed; then no segment is missing.
         public var stop: WALBreak?
         /// What is there, but is another server's; then nothing is missing.
         public var contradiction: Contradiction?
@@ -250,7 +251,7 @@ public struct ArchiveObservation: Sendable {
         }
     }
     public var missing: Int { gaps.reduce(0) { $0 + $1.count } }
-    /// Where a recovery to the newest moment ends.
+    /// Where a recovery to the newest time ends.
     public var windowEnd: Moment? {
         if unreached != nil { return reachEnd }
         return [newestCommit, newestBackup?.stopTime].compactMap { $0 }.max()
@@ -266,12 +267,12 @@ public struct ArchiveObservation: Sendable {
     }
 }
 
-/// The room that the repository's store has.
+/// The space in the repository's store.
 public struct SpaceObservation: Sendable {
     /// Bytes.
     public var free: Int64
     public var total: Int64
-    /// Bytes a day by which the free space shrinks; nil when it isn't known yet, negative when it grows.
+    /// Bytes per day by which the free space shrinks; nil when unknown, negative when it grows.
     public var shrinking: Double?
 
     public init(free: Int64, total: Int64, shrinking: Double?) {
@@ -279,12 +280,12 @@ public struct SpaceObservation: Sendable {
     }
 }
 
-/// A file or directory that is too open.
+/// A file or directory whose permissions are too open.
 public struct PermissionFinding: Sendable, Equatable {
     public var isCritical: Bool
     /// A sentence.
     public var problem: String
-    /// A command that mends it.
+    /// A command that corrects it.
     public var remedy: String
 
     public init(_ isCritical: Bool, _ problem: String, remedy: String) {

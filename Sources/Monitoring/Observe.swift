@@ -14,15 +14,15 @@ public import Retention
 public import Setup
 import WAL
 
-/// Where to look, besides what the cluster's configuration says.
+/// What to observe, besides the cluster's configuration.
 public struct ObservationRequest: Sendable {
     public var cluster: ClusterConfiguration
     /// The configuration file.
     public var configurationPath: String
     public var notifiers: [NotifierConfiguration]
-    /// What `archive_command` should be.
+    /// The required `archive_command`.
     public var archiving: ArchivingCall
-    /// What may have been expired on purpose.
+    /// Decides which segments may be missing on purpose.
     public var policy: RetentionPolicy
 
     public init(
@@ -35,7 +35,7 @@ public struct ObservationRequest: Sendable {
     }
 }
 
-/// Looks everything up once. Whatever can't be looked up is left out with its reason: a check must say what it knows.
+/// Observes everything once. What can't be observed is omitted with the reason: a check must report what is known.
 public func observe(_ request: ObservationRequest, in repository: Repository) -> Observation {
     let cluster = request.cluster
     var observation = Observation(cluster: cluster.name, now: Moment(microseconds: Clock.now))
@@ -44,7 +44,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     var server: Connection?
     do {
         let connection = try Connection(cluster.conninfo, applicationName: "tidemark check", patience: 30)
-        // Without a control file here there is nothing to compare, and the server itself may not get over it.
+        // Without a control file there is nothing to compare with, and a query might make the server fail.
         if let own = control?.systemIdentifier, case let served = try connection.systemIdentifier(), own != served {
             observation.foreignServer = "system identifier \(served); the data directory's is \(own)"
         } else if control != nil, try !connection.runs(on: directory) {
@@ -136,7 +136,7 @@ extension Observation {
     }
 }
 
-/// The segments that a recovery doesn't get over, as the catalog knows them.
+/// The segments that end a recovery, according to the catalog.
 private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) throws -> [WALBreak] {
     let catalog = try Catalog(
         at: cluster.state.catalog(of: archive.incarnation), archive: archive,
@@ -200,7 +200,7 @@ private func observeArchive(
                 "Known damage could not be examined: \((error as? any Explained)?.message ?? "\(error)")."
         }
     } catch {
-        // What failed because the repository is away is known nevertheless.
+        // Failures because the repository is away are known from the local records.
         if observation.jobs.isEmpty { observation.jobs = ((try? KeptJobs(of: cluster).all()) ?? []).map(\.job) }
         let explained = error as? any Explained
         observation.archiveProblem = explained?.message ?? "\(error)"
@@ -208,7 +208,7 @@ private func observeArchive(
     }
 }
 
-/// Whether the archive has a segment could not be found out: it can't be compared with the server's.
+/// It could not be determined whether the archive has a segment: it can't be compared with the server's.
 private struct NotCompared: Error {
     let segment: SegmentName
     let cause: any Error

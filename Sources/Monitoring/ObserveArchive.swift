@@ -24,7 +24,7 @@ extension ArchiveObservation {
         backups = try archive.listBackups()
         self.segmentSize = backups.complete.last?.segmentSize ?? segmentSize
         let timelines = try archive.timelines()
-        // A server may be on a timeline of which nothing has been archived yet.
+        // The server may be on a timeline of which nothing has been archived yet.
         let followed = [timeline, timelines.last].compactMap { $0 }.first { timelines.contains($0) } ?? TimelineID(1)
         self.timeline = followed
         gaps = []
@@ -51,7 +51,7 @@ extension ArchiveObservation {
         if historyProblem == nil {
             strangers = Set(backups.complete.map(\.label)).subtracting(own.map(\.label))
         }
-        // One that can't be looked at may be whole: that it is not known is told with what is known to be damaged.
+        // One that can't be examined may be whole; the check of known damage reports the error.
         for backup in backups.complete { damage[backup.label] = (try? visibleDamage(of: backup, from: archive)) ?? nil }
         let oldest = own.min { $0.startLSN < $1.startLSN }
         var present: Set<SegmentName> = []
@@ -93,7 +93,7 @@ extension ArchiveObservation {
             gaps.append(gap)
         }
         gaps.sort { $0.first.number(segmentSize: size) < $1.first.number(segmentSize: size) }
-        // A picture has room for a few; a hundred summaries are read in a moment.
+        // The picture has space for a few; a hundred summaries are read quickly.
         for index in gaps.indices.prefix(50) {
             guard let missing = gaps[index].missing else { continue }
             gaps[index].from = try commit(before: missing.numbers.lowerBound)
@@ -102,7 +102,7 @@ extension ArchiveObservation {
                 gaps[index].to = try archive.readableSummary(of: after)?.facts.earliestCommit?.time
             }
         }
-        // Behind the last segment that was removed on purpose all is to be there.
+        // After the last segment that was removed on purpose, none may be missing.
         let removed = all.flatMap(\.ranges).reversed().lazy
             .compactMap { ArchiveObservation.newest(of: wal.expired, in: $0) }.first
         keptFrom = own.filter { backup in removed.map { backup.startLSN.rawValue / UInt64(size) > $0 } ?? true }
@@ -151,7 +151,7 @@ extension ArchiveObservation {
         return run.map { min($0.upperBound, last) }.flatMap { $0 >= first ? $0 : nil }
     }
 
-    /// The time of the newest commit that can be read; looks back over at most fifty segments without one.
+    /// The time of the newest commit that can be read; searches at most fifty segments without one.
     private static func newestCommit(
         before number: UInt64, of archived: SegmentSet, on lineage: Lineage, _ archive: ClusterArchive
     ) throws -> Moment? {

@@ -3,7 +3,7 @@ import Notifications
 import Platform
 
 extension PermissionFinding {
-    /// What of these is open to people who have no business there.
+    /// Files and directories that are open to other users.
     ///
     /// - Parameters:
     ///   - repository: nil for one that lies in no directory of this host.

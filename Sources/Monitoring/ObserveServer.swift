@@ -5,16 +5,16 @@ public import Setup
 import WAL
 
 extension ServerObservation {
-    /// Asks the server. Needs no more than the rights docs/security.md lists.
+    /// Queries the server. Needs only the privileges listed in docs/security.md.
     ///
-    /// - Parameter archiving: what `archive_command` should be.
+    /// - Parameter archiving: the required `archive_command`.
     public init(of connection: Connection, archiving: ArchivingCall) throws {
         version = connection.serverVersion
         isStandby = try connection.isStandby()
         let before = Clock.now
         let server = try connection.now().microseconds
         let after = Clock.now
-        // Half the way there and back.
+        // The middle of the round trip.
         clockOffset = Double(server - (before + after) / 2) / 1_000_000
         findings = try ServerInspection(of: connection, archiving: archiving).findings
         let row = try connection.query(

@@ -3,14 +3,14 @@ import Platform
 public import WAL
 
 extension WaitingObservation {
-    /// Looks into the server's pg_wal; works without the server as well.
+    /// Examines the server's pg_wal; works without the server as well.
     ///
     /// - Parameters:
     ///   - archived: the newest segment in the repository.
-    ///   - position: where the server writes; nil when it can't be asked.
+    ///   - position: where the server writes; nil when it can't be queried.
     ///   - segmentSize: in bytes.
-    ///   - isArchived: whether the repository has what a segment's file holds, asked where the segment waits for the
-    ///     archiver though a newer one is archived: it may be refused because another server's has its name.
+    ///   - isArchived: whether the repository has the content of a segment's file. Called when the segment waits for
+    ///     the archiver although a newer one is archived: it may be refused because another server's has its name.
     public init(
         dataDirectory: String, archived: SegmentName?, timeline: TimelineID, position: LSN?, segmentSize: UInt32,
         now: Moment, isArchived: (_ path: String, SegmentName) throws -> Bool
@@ -19,7 +19,7 @@ extension WaitingObservation {
         let status = wal + "/archive_status"
         let names = try Files.list(status).filter { $0.hasSuffix(".ready") }
         ready = names.count
-        // One that is gone meanwhile has been archived.
+        // A file that vanishes has been archived.
         let oldest = try names.compactMap { try FileStatus(ifPresent: status + "/" + $0)?.modified }.min()
         oldestReady = oldest.map { max(0, Double(now.microseconds - $0) / 1_000_000) } ?? 0
 
@@ -33,7 +33,7 @@ extension WaitingObservation {
             .filter { name in
                 let number = name.number(segmentSize: segmentSize)
                 if let last, number > last { return false }
-                // The one that is being written has no status yet, whatever another server has archived under its name.
+                // The segment being written has no status yet, even if another server has archived one under its name.
                 return isNewer(name) || waiting.contains(name) || number == last && name.timeline >= timeline
             }
             .sorted { $0.number(segmentSize: segmentSize) < $1.number(segmentSize: segmentSize) }
@@ -53,7 +53,7 @@ extension WaitingObservation {
                     throw error
                 }
             }
-            // One that was finished must be whole; only where its timeline was left it may end early.
+            // A finished segment must be whole; it may end early only where its timeline was left.
             let isFinished = waiting.contains(name) && name.timeline >= timeline
             switch WaitingObservation.firstCommit(in: path, name, isFinished ? .completed : .partial) {
             case .commit(let time):
@@ -75,7 +75,7 @@ extension WaitingObservation {
 
     private struct Enough: Error {}
 
-    /// The first commit in a segment that may still be written to: read up to there and no further.
+    /// The first commit in a segment that may still be written to: read up to there only.
     private static func firstCommit(in path: String, _ name: SegmentName, _ contents: SegmentContents) -> Finding {
         var found: Moment?
         do {
@@ -101,7 +101,7 @@ extension WaitingObservation {
         } catch is Enough {
             return found.map(Finding.commit) ?? .none
         } catch is WALDamage {
-            // The end of what the server has written so far may be half a record; after damage there may be anything.
+            // The server's WAL may end with half a record; after damage there may be anything.
             return found.map(Finding.commit) ?? (contents == .completed ? .unreadable : .none)
         } catch { return .unreadable }
         return found.map(Finding.commit) ?? .none

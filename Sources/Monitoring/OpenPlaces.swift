@@ -1,13 +1,13 @@
 import Glibc
 import Platform
 
-/// What others may change in a place of tidemark's: looks at every directory below it, and at some of the files in each, so
-/// that a repository with millions of objects costs as much as one with thousands.
+/// What others may change in one of tidemark's directories: checks every directory below it, and a sample of the files
+/// in each, so that a repository with millions of objects takes no longer than one with thousands.
 struct OpenPlaces {
-    /// Of a directory's files at least so many, if there are, and fewer than twice as many are looked at, evenly spread over
-    /// their names.
+    /// At least this many of a directory's files are checked, if there are, and fewer than twice as many, evenly spread
+    /// over their names.
     static let sample = 50
-    /// So many directories are enough for decades.
+    /// Enough directories for decades.
     static let mostDirectories = 100_000
 
     private(set) var count = 0
@@ -19,9 +19,9 @@ struct OpenPlaces {
     private mutating func look(into directory: String) {
         guard directories < OpenPlaces.mostDirectories else { return }
         directories += 1
-        // What can't be read is no concern of this check.
+        // Directories that can't be read are not this check's concern.
         guard let names = try? Files.list(directory) else { return }
-        // A repository's directories hold either directories or files; only the names of files are long rows.
+        // A repository's directories have either directories or files; only files can be many.
         let step = max(1, names.count / OpenPlaces.sample)
         for (index, name) in names.sorted().enumerated() {
             let path = directory + "/" + name
@@ -36,21 +36,21 @@ struct OpenPlaces {
         }
     }
 
-    /// By the names that tidemark gives: those of directories have no dot in them, and only packs have six digits.
+    /// By tidemark's names: those of directories have no dot, and only packs have six digits.
     private static func looksLikeFile(_ name: String) -> Bool {
         name.contains(".") || (name.utf8.count == 6 && Int(name) != nil)
     }
 }
 
 extension PermissionFinding {
-    /// A directory above a path that another user could replace entries in; nil when there is none.
+    /// A directory above a path in which another user could replace entries; nil when there is none.
     ///
-    /// - Parameter owners: who may own one, where that matters.
+    /// - Parameter owners: the allowed owners; nil for any.
     static func openParent(of path: String, owners: Set<uid_t>? = nil) -> (path: String, isForeign: Bool)? {
         var directory = Files.parent(Files.resolved(path))
         while true {
             if let status = try? FileStatus(of: directory) {
-                // In a directory with the sticky bit everybody can remove only what is his own.
+                // In a directory with the sticky bit users can remove only their own entries.
                 if status.mode & 0o002 != 0 && status.mode & 0o1000 == 0 { return (directory, false) }
                 if let owners, !owners.contains(status.owner) { return (directory, true) }
             }

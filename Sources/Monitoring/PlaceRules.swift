@@ -2,7 +2,7 @@ import Configuration
 import DataDirectory
 import Platform
 
-/// What is right and wrong with the places things lie in, and with the way people hear of it.
+/// Rules for directories, and for notifications.
 extension Observation {
     func spaceVerdict(_ limits: Limits) -> Verdict {
         guard isSpaceLimited else { return .ok("The repository's storage reports no limit.") }

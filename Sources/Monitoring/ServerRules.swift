@@ -5,7 +5,7 @@ import Recovery
 import Setup
 import WAL
 
-/// What is right and wrong with the server and how it archives.
+/// Rules for the server and its archiving.
 extension Observation {
     private var needsServer: Verdict { .unknown("The server could not be queried.") }
 
@@ -124,8 +124,8 @@ extension Observation {
         return pushFailure
     }
 
-    /// The archiver has been failing with one file for so long that PostgreSQL's own attempts in a row are over, or for a
-    /// reason that stays. It takes the oldest file first, so nothing after that is archived either.
+    /// The archiver has been failing with one file for longer than PostgreSQL's own retries in a row take, or for a
+    /// permanent reason. It takes the oldest file first, so later ones aren't archived either.
     private func standstill(_ waiting: WaitingObservation, _ limits: Limits) -> Verdict {
         let file = server?.lastFailed.map { "\"\($0)\"" } ?? "the oldest file"
         let since =
@@ -148,7 +148,7 @@ extension Observation {
             waiting.oldestReady)
     }
 
-    /// For a file that will be refused whenever it is handed over.
+    /// The next step for a file that will be refused again and again.
     private func wayOut(_ file: String) -> String {
         let copy =
             "If a standby has an intact copy of the file in its pg_wal, store that with \"\(runnable("tidemark archive-push PATH"))\": this "
@@ -159,8 +159,9 @@ extension Observation {
             + "\(status).done\" in the data directory, and take a backup at once."
     }
 
-    /// Nothing is archived, and nothing fails: a command that ends above 125 or by a signal ends the archiver process, which
-    /// then counts no failure (`pgarch_archiveXlog`, src/backend/postmaster/pgarch.c), and neither does one that hangs.
+    /// Nothing is archived, and nothing fails: a command that ends with a status above 125 or by a signal ends the
+    /// archiver process, which then counts no failure (`pgarch_archiveXlog`, src/backend/postmaster/pgarch.c), nor does
+    /// one that hangs.
     private func silence(_ waiting: WaitingObservation, _ quiet: Double, _ limits: Limits) -> Verdict {
         Verdict(
             limits.status(of: waiting.oldestReady) == .critical ? .critical : .warning,

@@ -4,20 +4,20 @@ import Platform
 import Repository
 import WAL
 
-/// How the repository's free space changed: a sample every six hours for a month, in the cluster's state directory.
+/// The repository's free space over time: a sample every six hours for a month, in the cluster's state directory.
 struct SpaceHistory: Codable, Equatable {
     struct Sample: Codable, Equatable {
         /// Seconds since 1970.
         var time: Int64
         var free: Int64
-        /// The file system's size; another size is another file system.
+        /// The file system's size; if it changes, it is another file system.
         var total: Int64
     }
     var samples: [Sample] = []
 
     init() {}
 
-    /// Nil for what isn't such a memory, or holds what can't be.
+    /// Nil for bytes that aren't such a record, or have impossible values.
     init?(remembered bytes: [UInt8]) {
         guard let known = try? decodeJSON(SpaceHistory.self, from: bytes) else { return nil }
         let possible = 0...Int64(1) << 60
@@ -38,7 +38,7 @@ struct SpaceHistory: Codable, Equatable {
         samples.removeAll { sample.time - $0.time > SpaceHistory.memory }
     }
 
-    /// Bytes a day over the last week of samples, by least squares; nil before a day has passed.
+    /// Bytes per day over the last week of samples, by least squares; nil before a day has passed.
     func shrinking(now: Sample) -> Double? {
         let week = samples.filter { now.time - $0.time <= 7 * 86_400 && $0.time < now.time } + [now]
         guard let first = week.first, now.time - first.time >= 86_400 else { return nil }
@@ -53,7 +53,7 @@ struct SpaceHistory: Codable, Equatable {
 }
 
 extension SpaceObservation {
-    /// Asks the store, and remembers the answer in `memory` when that is possible. Nil where it has no answer.
+    /// Queries the store, and records the answer in the file `memory` if possible. Nil when the store can't tell.
     init?(of store: any ObjectStore, memory: String, now: Moment) throws {
         guard let space = try store.capacity() else { return nil }
         (free, total) = (space.free, space.total)
@@ -67,7 +67,7 @@ extension SpaceObservation {
         shrinking = history.shrinking(now: sample)
         let before = history
         history.add(sample)
-        // What can't be remembered is only a forecast less.
+        // Without the record only the forecast is missing.
         if history != before {
             try? Files.makeDirectories(Files.parent(memory))
             try? replaceDurably(memory, bytes: encodeJSON(history))

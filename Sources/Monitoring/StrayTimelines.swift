@@ -5,14 +5,14 @@ import Recovery
 public import Repository
 public import WAL
 
-/// A timeline in the archive that the server is not on, though it is newer than the server's: another server made it. What
-/// asks for the latest timeline means this one (`findNewestTimeLine`, src/backend/access/transam/timeline.c).
+/// A timeline in the archive that is newer than the server's, and made by another server. A recovery to the latest
+/// timeline follows it (`findNewestTimeLine`, src/backend/access/transam/timeline.c).
 public struct StrayTimeline: Sendable, Equatable {
     public var timeline: TimelineID
     /// The timeline it left, and where; nil when its history isn't in the archive.
     public var parent: TimelineID?
     public var left: LSN?
-    /// When the last transaction in its newest segment ended, as far as that tells.
+    /// When the last transaction in its newest segment ended, if known.
     public var last: Moment?
 
     public init(timeline: TimelineID, parent: TimelineID? = nil, left: LSN? = nil, last: Moment? = nil) {
@@ -20,9 +20,9 @@ public struct StrayTimeline: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - server: the timeline it is on.
-    ///   - position: where a standby is: it may come to follow a timeline that branches off later; nil for a server that
-    ///     takes writes, which can't.
+    ///   - server: the server's timeline.
+    ///   - position: a standby's position: it may still follow a timeline that branches off later; nil for a primary,
+    ///     which can't.
     public static func find(
         of archive: ClusterArchive, server: TimelineID, standbyAt position: LSN?
     ) throws -> [StrayTimeline] {

@@ -1,10 +1,10 @@
-/// How long to wait before an attempt is repeated: twice as long each time, or what the other side asked for.
+/// The delay before an attempt is repeated: twice as long each time, or what the other side requested.
 struct Backoff: Equatable {
-    /// Attempts in all.
+    /// The number of attempts.
     let attempts: Int
     /// Milliseconds before the second attempt.
     let delay: Int64
-    /// No pause is longer than a minute: other receivers wait behind this one.
+    /// No pause is longer than a minute: other receivers wait for this one.
     static let longest: Int64 = 60_000
 
     /// Milliseconds to wait after failed attempt `number` (from 1); nil to give up.

@@ -1,12 +1,12 @@
 import Glibc
 import Platform
 
-/// Runs a shell command with `input` on its standard input, and ends it with everything it started when it takes longer
-/// than `timeout` milliseconds. What it prints is thrown away, except the first of its standard error.
+/// Runs a shell command with `input` on its standard input, and kills it and all its children after `timeout`
+/// milliseconds. Its output is discarded, except the beginning of its standard error.
 func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: [(String, String)]) throws
     -> (ending: Finished.TerminationStatus, errors: String)
 {
-    // Files, not pipes: a command that doesn't read, or leaves a child behind, keeps nobody waiting.
+    // Files, not pipes: a command that doesn't read, or leaves a child behind, doesn't block.
     let inputFile = try Descriptor(namelessIn: "/tmp")
     let errorFile = try Descriptor(namelessIn: "/tmp")
     try input.withUnsafeBytes { try inputFile.write($0, at: 0, path: "standard input") }
@@ -16,7 +16,7 @@ func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: 
     while let entry = next.pointee {
         let text = String(cString: entry)
         let name = text.prefix { $0 != "=" }
-        // The command gets the message, not the keys to tidemark's other ways of telling it.
+        // The command gets the message, not the secrets of other channels.
         if !name.hasPrefix("TIDEMARK_") { variables.append((String(name), String(text.dropFirst(name.count + 1)))) }
         next += 1
     }

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Platform
 import WAL
 
-/// A notification as an e-mail: RFC 5322 headers, and the same told twice, as plain text and as HTML (RFC 2046).
+/// A notification as an e-mail: RFC 5322 headers, and the text twice, as plain text and as HTML (RFC 2046).
 struct MailMessage {
     let notification: Notification
     let from: String
@@ -17,7 +17,7 @@ struct MailMessage {
             "To: \(to.joined(separator: ",\r\n "))",
             "Subject: \(MailMessage.header("tidemark: \(notification.headline)"))",
             "Message-ID: <\(notification.id)@\(MailMessage.domain(notification.host))>",
-            // Out-of-office answers must not come back (RFC 3834).
+            // Prevents out-of-office replies (RFC 3834).
             "Auto-Submitted: auto-generated",
             "MIME-Version: 1.0",
             "Content-Type: multipart/alternative;\r\n boundary=\"\(boundary)\"",
@@ -33,7 +33,7 @@ struct MailMessage {
         return Array(lines.joined(separator: "\r\n").utf8)
     }
 
-    /// RFC 2047 encoded words for everything that isn't plain ASCII, without line ends, in pieces that fit a line.
+    /// RFC 2047 encoded words for everything that isn't plain ASCII, without line ends, in parts that fit a line.
     static func header(_ text: String) -> String {
         let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
         if line.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }), line.utf8.count <= 60 { return line }
@@ -102,7 +102,7 @@ extension Notification {
     }
 }
 
-/// Text for an element's content or an attribute in double quotes.
+/// Text for an element's content or a quoted attribute.
 public func escapedForHTML(_ text: String) -> String {
     escaped(text) {
         switch $0 {

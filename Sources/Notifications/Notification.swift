@@ -2,7 +2,7 @@ public import Configuration
 import Platform
 public import WAL
 
-/// One thing that people are to be told.
+/// A notification.
 public struct Notification: Sendable, Equatable {
     public enum Status: String, Sendable, Codable {
         case success
@@ -10,7 +10,7 @@ public struct Notification: Sendable, Equatable {
         case error
     }
 
-    /// The same for every attempt and every receiver, so that a receiver can tell a repetition.
+    /// The same for every attempt and every receiver, so that a receiver recognises a repetition.
     public var id: String
     public var event: NotificationEvent?
     public var status: Status
@@ -21,11 +21,11 @@ public struct Notification: Sendable, Equatable {
     public var message: String
     /// Facts in the order they are shown.
     public var details: [Detail]
-    /// What it is about, such as `backup`; the same trouble with the same subject isn't told twice in a row.
+    /// What it is about, such as `backup`; the same trouble with the same subject isn't reported twice in a row.
     public var subject: String
-    /// How often the same was left untold since it was told last.
+    /// How many equal notifications were suppressed since the last one was sent.
     public var suppressed: Int
-    /// Told only to those who were told of the trouble before.
+    /// Sent only to receivers that were notified of the trouble.
     public var isOnlyAnEnd = false
     /// A page for e-mail in place of the table of details.
     public var html: String?
@@ -39,7 +39,7 @@ public struct Notification: Sendable, Equatable {
         }
     }
 
-    /// - Parameter event: nil for a test, which goes to everybody.
+    /// - Parameter event: nil for a test, which goes to all receivers.
     public init(
         event: NotificationEvent?, status: Status, cluster: String, host: String, time: Moment, subject: String,
         message: String, details: [Detail] = [], html: String? = nil
@@ -51,7 +51,7 @@ public struct Notification: Sendable, Equatable {
         (self.suppressed, self.html) = (0, html)
     }
 
-    /// The same notification with secrets masked: the messages that it quotes may contain some.
+    /// The same notification with secrets masked: the quoted messages may contain some.
     public var withoutSecrets: Notification {
         var other = self
         other.message = Platform.withoutSecrets(message)
@@ -60,7 +60,7 @@ public struct Notification: Sendable, Equatable {
         return other
     }
 
-    /// `[error] main on db1: backup failed: …`; with the details below for those who get nothing else.
+    /// `[error] main on db1: backup failed: …`; followed by the details in channels that have nothing else.
     public var headline: String { "[\(status.rawValue)] \(cluster) on \(host): \(message)" }
 
     /// For chats and the plain part of an e-mail.

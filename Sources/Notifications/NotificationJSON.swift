@@ -3,7 +3,7 @@ import Documents
 import Platform
 import WAL
 
-/// The document that webhooks and commands get (docs/notifications.md). `text` is what Slack, Mattermost and the like show.
+/// The document for webhooks and commands (docs/notifications.md). Slack, Mattermost and the like show `text`.
 struct NotificationDocument: Codable, Sendable {
     var source = "tidemark"
     var id: String
@@ -35,11 +35,11 @@ struct NotificationDocument: Codable, Sendable {
 }
 
 extension Notification {
-    /// The body of a webhook, byte for byte what the signature is made of.
+    /// The body of a webhook, exactly the bytes that are signed.
     func document() throws -> [UInt8] { try encodeJSON(NotificationDocument(self), pretty: false) }
 }
 
-/// A notification on its way: what the queue keeps, and who hasn't got it yet.
+/// A queued notification, and the receivers that haven't got it yet.
 struct QueuedNotification: Codable, Sendable {
     var format = 1
     var id: String

@@ -6,16 +6,16 @@ public import Platform
 import Repository
 public import WAL
 
-/// Notifications on their way, in a directory of a cluster's state: `queue/<moment>-<id>.json` for each that somebody
-/// still has to get, and `told.json` for what was told last about what.
+/// Queued notifications, in a directory of a cluster's state: `queue/<moment>-<id>.json` for each that some receiver
+/// has not got yet, and `told.json` for the last notification about each subject.
 ///
-/// Queueing is quick and touches no network, so that the job that is reported on doesn't wait. Delivery is another
-/// process's; what it can't deliver stays for the next one, for a day.
+/// Queueing is quick and uses no network, so that the reported job doesn't wait. Another process delivers; what it
+/// can't deliver stays for the next one, for a day.
 public struct Outbox: Sendable {
     public let directory: String
     private var queue: String { directory + "/queue" }
     private var toldFile: String { directory + "/told.json" }
-    /// What can't be delivered for so long is given up, in microseconds.
+    /// How long delivery is attempted, in microseconds.
     static let lifetime: Int64 = 86_400_000_000
 
     public init(_ directory: String) { self.directory = directory }
@@ -25,7 +25,7 @@ public struct Outbox: Sendable {
         self.init(cluster.state.notices)
     }
 
-    /// What was told last about a subject, by each receiver.
+    /// The last notification about a subject, for each receiver.
     private struct Told: Codable {
         var status: Notification.Status
         var message: String
@@ -34,10 +34,10 @@ public struct Outbox: Sendable {
         var suppressed: Int
     }
 
-    /// Queues `notification` for everybody who wants it and wasn't told the same already.
+    /// Queues `notification` for every receiver that wants it and has not got the same already.
     ///
-    /// - Parameter quietIfToldSince: leave it untold when any trouble about its subject was told between this moment and the
-    ///   notification's.
+    /// - Parameter quietIfToldSince: don't send it when any trouble about its subject was reported between this time
+    ///   and the notification's.
     /// - Returns: the receivers it is queued for.
     @discardableResult
     public func enqueue(
@@ -66,13 +66,13 @@ public struct Outbox: Sendable {
                     status: notification.status, message: notification.message,
                     time: notification.time.microseconds, suppressed: 0)
             }
-            // A success that nobody asked to hear of ends the trouble nevertheless: the next one is news again.
+            // A success that no receiver wants ends the trouble nevertheless: the next one is reported again.
             if notification.status == .success {
                 for receiver in receivers where !receiver.wants(notification.event) {
                     told["\(receiver.name) \(notification.subject)"] = nil
                 }
             }
-            // One file for each count of suppressed ones; usually that is one file.
+            // One file for each number of suppressed ones; usually that is one file.
             for (suppressed, group) in Dictionary(grouping: taken, by: \.suppressed).sorted(by: { $0.key < $1.key }) {
                 var copy = notification
                 copy.suppressed = suppressed
@@ -80,21 +80,21 @@ public struct Outbox: Sendable {
                 try replaceDurably(
                     "\(queue)/\(notification.id)-\(suppressed).json", bytes: try encodeJSON(queued), mode: 0o640)
             }
-            // What was told two months ago is told again in any case.
+            // After two months the same is reported again.
             told = told.filter { notification.time.microseconds - $0.value.time < 60 * Outbox.lifetime }
             try replaceDurably(toldFile, bytes: try encodeJSON(told), mode: 0o640)
             return taken.map(\.receiver)
         }
     }
 
-    /// What happened while delivering.
+    /// The events of a delivery.
     public enum Event: Sendable {
         case delivered(id: String, receiver: String)
         case failed(DeliveryFailure)
         case givenUp(id: String, receiver: String)
     }
 
-    /// Delivers what is queued, oldest first; one process at a time, others wait for it up to a minute.
+    /// Delivers queued notifications, oldest first; one process at a time, others wait for it up to a minute.
     ///
     /// - Parameters:
     ///   - sleep: how to pause between attempts; milliseconds.
@@ -106,19 +106,19 @@ public struct Outbox: Sendable {
         try Files.makeDirectories(queue)
         return try locked("queue.lock") {
             var isEmpty = true
-            // Who doesn't answer now is not asked again for each further message.
+            // A receiver that doesn't answer is not tried again for each further notification.
             var unreachable: Set<String> = []
             for name in try Files.list(queue).sorted() where name.hasSuffix(".json") {
                 let path = queue + "/" + name
                 guard let bytes = try? Files.read(path, limit: 4 << 20) else {
-                    // What can't be read now may be readable another time.
+                    // A file that can't be read now may be readable later.
                     isEmpty = false
                     continue
                 }
                 guard var queued = try? decodeJSON(QueuedNotification.self, from: bytes),
                     let notification = queued.notification
                 else {
-                    // Not ours, or of another version: nobody can deliver it.
+                    // Not a queued notification, or of another version: it can't be delivered.
                     try Files.removeIfPresent(path)
                     continue
                 }
@@ -137,7 +137,7 @@ public struct Outbox: Sendable {
                         continue
                     }
                     queued.receivers.removeAll { $0 == receiverName }
-                    // Written down at once: whoever goes on after us must not tell this receiver again.
+                    // Recorded at once: a later process must not notify this receiver again.
                     if !queued.receivers.isEmpty {
                         try replaceDurably(path, bytes: try encodeJSON(queued), mode: 0o640)
                     }
@@ -168,7 +168,7 @@ public struct Outbox: Sendable {
         }
     }
 
-    /// How many messages wait, and since when the oldest does.
+    /// The number of queued notifications, and the time of the oldest.
     public func waiting() throws -> (count: Int, oldest: Int64?) {
         let names = try Files.listIfPresent(queue).filter { $0.hasSuffix(".json") }
         let times = try names.compactMap { try FileStatus(ifPresent: queue + "/" + $0)?.modified }

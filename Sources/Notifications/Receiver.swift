@@ -1,7 +1,7 @@
 public import Configuration
 public import Platform
 
-/// One way to tell somebody: a webhook, an e-mail, or a command of one `[notify]` section.
+/// One channel of a `[notify]` section: a webhook, an e-mail, or a command.
 public struct Receiver: Sendable {
     public enum Channel: String, Sendable, CaseIterable {
         case webhook
@@ -11,10 +11,10 @@ public struct Receiver: Sendable {
     public let notifier: NotifierConfiguration
     public let channel: Channel
 
-    /// `<section>/<channel>`: how the queue names it.
+    /// `<section>/<channel>`, its name in the queue.
     public var name: String { "\(notifier.name)/\(channel.rawValue)" }
 
-    /// Everybody who is configured, in the file's order.
+    /// All configured receivers, in the file's order.
     public static func all(of notifiers: [NotifierConfiguration]) -> [Receiver] {
         notifiers.flatMap { notifier in
             Channel.allCases.filter { channel in
@@ -30,7 +30,7 @@ public struct Receiver: Sendable {
     func wants(_ event: NotificationEvent?) -> Bool { event.map(notifier.events.contains) ?? true }
 
     /// Tries once, without the queue.
-    /// - Returns: why it didn't work; nil when it did.
+    /// - Returns: why it failed; nil when it didn't.
     public func test(_ notification: Notification) -> DeliveryFailure? {
         do throws(DeliveryFailure) { try deliver(notification) } catch { return error }
         return nil
@@ -47,7 +47,7 @@ public struct Receiver: Sendable {
         } catch let failure as DeliveryFailure {
             throw failure
         } catch let error as any Explained {
-            // A missing or open secret, a command that can't be run: trying again at once changes nothing.
+            // A missing or exposed secret, a command that can't be run: another attempt doesn't help.
             throw DeliveryFailure(receiver: name, reason: error.message, advice: error.hint, isPermanent: true)
         } catch { throw DeliveryFailure(receiver: name, reason: "\(error)", isPermanent: true) }
     }
@@ -69,7 +69,7 @@ public struct Receiver: Sendable {
                 url: url, timeout: notifier.timeout, caFile: notifier.webhookCAFile, headers: headers, body: body),
             at: shown)
         guard !(200..<300).contains(answer.status) else { return }
-        // What asks for patience gets it; any other refusal stands.
+        // These statuses ask for a repetition; any other refusal is final.
         let isPermanent = ![408, 425, 429].contains(answer.status) && answer.status < 500
         throw DeliveryFailure(
             receiver: name, reason: "\(shown) answered with status \(answer.status)",
@@ -78,7 +78,7 @@ public struct Receiver: Sendable {
             isPermanent: isPermanent, retryAfter: Receiver.pause(asked: answer.retryAfter))
     }
 
-    /// Milliseconds of the seconds that a server asks us to wait, which may be any number; an hour at most.
+    /// The delay in milliseconds for a server's `Retry-After`, which may be any number; an hour at most.
     static func pause(asked seconds: Int) -> Int64 { Int64(min(max(0, seconds), 3600)) * 1000 }
 
     private func deliverByMail(_ notification: Notification) throws {
@@ -127,14 +127,14 @@ public struct Receiver: Sendable {
     }
 }
 
-/// A receiver could not be told. Neither addresses' paths nor secrets are in it.
+/// A receiver could not be notified. Contains neither addresses' paths nor secrets.
 public struct DeliveryFailure: Explained, Equatable {
     public let receiver: String
     public let reason: String
     public var advice: String?
-    /// Trying again with the same settings cannot help.
+    /// Whether another attempt with the same settings can't succeed.
     public var isPermanent = false
-    /// Milliseconds the receiver asked for; 0 when it didn't.
+    /// The delay in milliseconds that the receiver requested; 0 for none.
     public var retryAfter: Int64 = 0
 
     public var message: String { "could not deliver a notification to \"\(receiver)\"" }

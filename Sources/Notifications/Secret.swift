@@ -1,15 +1,15 @@
 import Glibc
 public import Platform
 
-/// A secret from a file or the environment. It has no description: it can't slip into a message.
+/// A secret from a file or the environment. Its description is masked, so that it doesn't appear in messages.
 public struct Secret: CustomStringConvertible {
     let text: String
     public var description: String { "…" }
 
     /// - Parameters:
-    ///   - file: a setting's value; it wins over the environment.
+    ///   - file: a setting's value; it takes precedence over the environment.
     ///   - variable: an environment variable.
-    /// - Returns: nil when neither is there.
+    /// - Returns: nil when neither exists.
     init?(file: String?, variable: String) throws {
         if let file {
             text = try Secret.read(file)
@@ -29,7 +29,7 @@ public struct Secret: CustomStringConvertible {
         return text
     }
 
-    /// What makes the file unfit for a secret: others may read or change it. A group may read it, so that root can own it.
+    /// Why the file is unfit for a secret: others may read or change it. A group may read it, so that root can own it.
     public static func objection(to path: String) throws(SystemError) -> Problem? {
         let status = try FileStatus(of: path)
         guard status.kind == .regular else { return Problem("secret file \"\(path)\" is not a regular file") }

@@ -1,11 +1,11 @@
 import CCrypto
 
-/// `sha256=` and the HMAC-SHA256 of `body` in lower-case hexadecimal (RFC 2104), the form webhook receivers know from GitHub.
+/// `sha256=` and the HMAC-SHA256 of `body` in lower-case hexadecimal (RFC 2104), the form that GitHub's webhooks use.
 func signature(of body: [UInt8], key: String) -> String {
     var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
     var length: UInt32 = 0
     let key = Array(key.utf8)
-    // One call, no state: it can't fail except for want of memory, and then returns NULL.
+    // One call without state: it fails only for want of memory, and then returns NULL.
     guard HMAC(EVP_sha256(), key, Int32(key.count), body, body.count, &digest, &length) != nil else {
         fatalError("out of memory")
     }

@@ -1,14 +1,14 @@
 import Glibc
 import Platform
 
-/// Starts a program in a session of its own, so that neither a terminal's signals nor the end of its starter reach it.
+/// Starts a program in a session of its own, so that neither a terminal's signals nor the end of its parent reach it.
 ///
 /// - Parameters:
 ///   - arguments: with the program's name first.
-///   - environment: nil passes on ours.
+///   - environment: nil passes on this process's.
 ///   - input: a descriptor for its standard input; nil is `/dev/null`.
 ///   - errors: one for its standard error; nil is `/dev/null`, as its standard output always is.
-/// - Returns: the process's number; it is also its group's.
+/// - Returns: the process's ID, which is also its group's.
 func spawn(
     _ program: String, _ arguments: [String], environment: [(String, String)]? = nil, input: Int32? = nil,
     errors: Int32? = nil
@@ -32,7 +32,7 @@ func spawn(
     } else {
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
     }
-    // The signal state a shell would give it, as `Platform.run` does.
+    // The signal state that a shell would give it, as in `Platform.run`.
     var signals = sigset_t()
     sigemptyset(&signals)
     posix_spawnattr_setsigmask(&attributes, &signals)
@@ -53,8 +53,8 @@ func spawn(
     return child
 }
 
-/// Starts a program and forgets it; what it writes to standard error is appended to `logFile`, which is begun anew once
-/// it has a megabyte.
+/// Starts a program without waiting for it; its standard error is appended to `logFile`, which is truncated once it has
+/// a megabyte.
 public func startDetached(_ program: String, _ arguments: [String], logFile: String) throws {
     let large = (try FileStatus(ifPresent: logFile)?.size ?? 0) > 1 << 20
     let log = try Descriptor(open: logFile, O_WRONLY | O_CREAT | O_APPEND | (large ? O_TRUNC : 0))

@@ -3,7 +3,7 @@ import CCurlDoors
 import Glibc
 import Platform
 
-/// One transfer through libcurl: certificates verified, no redirects, bounded in time, nothing printed.
+/// One transfer with libcurl: certificates verified, no redirects, limited time, no output.
 struct Transfer {
     var url: String
     /// Milliseconds for the whole attempt.
@@ -26,17 +26,17 @@ struct Transfer {
     struct Answer {
         /// HTTP's status, or the mail server's last reply code; 0 when there was none.
         var status: Int
-        /// Seconds that the server asks us to wait (`Retry-After`); 0 when it doesn't.
+        /// The seconds in `Retry-After`; 0 without one.
         var retryAfter: Int
         /// At most 2 kB.
         var text: String
     }
 
-    /// libcurl's own words, and the status if the server had answered.
+    /// libcurl's error text, and the status if the server had answered.
     struct Failure: Error {
         var reason: String
         var status: Int
-        /// Trying again cannot help: a bad certificate, a refused password.
+        /// Whether another attempt can't succeed: a bad certificate, a refused password.
         var isPermanent: Bool
     }
 
@@ -98,7 +98,7 @@ struct Transfer {
                 set(CURLOPT_POST, 1)
                 set(CURLOPT_POSTFIELDSIZE, bytes.count)
                 curldoor_send(handle, source)
-                // An upload turns POST into PUT; say it again.
+                // An upload turns POST into PUT; set it again.
                 set(CURLOPT_UPLOAD, 0)
                 set(CURLOPT_POST, 1)
             }
@@ -126,6 +126,6 @@ struct Transfer {
                 decoding: UnsafeRawBufferPointer(start: received, count: sink.pointee.count), as: UTF8.self))
     }
 
-    /// libcurl wants to be set up once, before the first thread uses it.
+    /// libcurl must be initialised once, before the first thread uses it.
     private static let library: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 }

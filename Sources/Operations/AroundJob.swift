@@ -4,20 +4,20 @@ import Platform
 public import Retention
 public import WAL
 
-/// Looks up the transactions around a moment.
+/// Finds the transactions around a time.
 public struct AroundJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
     private let context: JobContext
 
-    /// - Parameter policy: what may be missing on purpose.
+    /// - Parameter policy: decides which segments are missing on purpose.
     public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
         (self.cluster, self.policy, self.context) = (cluster, policy, context)
     }
 
     /// - Parameters:
-    ///   - timeline: the one to follow; nil for the newest.
-    ///   - count: how many on either side.
+    ///   - timeline: the timeline to follow; nil for the newest.
+    ///   - count: how many transactions before and after.
     /// - Throws: `Problem` when nothing is archived; what reading the repository throws.
     public func run(_ moment: Moment, on timeline: TimelineID? = nil, count: Int = 5) throws -> AroundReport {
         let access = try CatalogAccess(of: cluster, context)
@@ -36,14 +36,14 @@ public struct AroundJob {
     }
 }
 
-/// The transactions around a moment, in the order of the WAL.
+/// The transactions around a time, in the order of the WAL.
 public struct AroundReport: Sendable {
     public struct Transaction: Sendable {
         public let mark: TransactionMark
         public let isCommit: Bool
         /// The tables and sequences that it changed, by name.
         public let relations: [String]
-        /// How many files it changed that no backup's relation map has a name for.
+        /// The number of changed files that no backup's relation map names.
         public let nameless: Int
 
         fileprivate init(_ transaction: NearbyTransaction, _ maps: [RelationNames]) {
@@ -56,7 +56,7 @@ public struct AroundReport: Sendable {
                     unknown += 1
                     continue
                 }
-                // Tables and sequences speak for their indexes; catalogs say that something was defined.
+                // Tables and sequences are listed, their indexes not; changes of catalogs are definitions.
                 if relation.isTable, !relation.isSystem { listed.append(map.fullName(relation)) }
             }
             (relations, nameless) = (listed.sorted(), unknown)
@@ -64,13 +64,13 @@ public struct AroundReport: Sendable {
     }
     public let moment: Moment
     public let timeline: TimelineID
-    /// Those that a recovery to the moment includes, the last ones.
+    /// The last ones that a recovery to that time includes.
     public let before: [Transaction]
     /// The first ones it doesn't include.
     public let after: [Transaction]
-    /// WAL that is missing among them, and not on purpose.
+    /// WAL among them that is missing, and not on purpose.
     public let gaps: [LineageGap]
-    /// What is missing among them on purpose.
+    /// WAL among them that was removed on purpose.
     public let removed: [LineageGap]
     /// Segments among them that can't be read.
     public let unreadable: [UnreadableWAL]

@@ -12,8 +12,8 @@ public struct BackupJob {
     private let cluster: ClusterConfiguration
     private let context: JobContext
 
-    /// With the configuration's settings; the rest of the request is open.
-    /// - Throws: what is wrong with the setting `exclude`.
+    /// Uses the configuration's settings; the caller may change the rest of the request.
+    /// - Throws: an error about the setting `exclude`.
     public init(of cluster: ClusterConfiguration, by origin: JobOrigin, _ context: JobContext = JobContext()) throws {
         (self.cluster, self.context) = (cluster, context)
         request = BackupRequest(conninfo: cluster.conninfo, dataDirectory: cluster.dataDirectory, jobs: cluster.jobs)
@@ -29,7 +29,7 @@ public struct BackupJob {
     public func run() throws -> BackupDescription {
         let context = context
         context.notes.begin()
-        // A backup would keep what a recovery left behind, where the server couldn't call us at its end.
+        // A backup would keep a recovery's settings, if the server couldn't run recovery_end_command.
         do { try RecoveryRecord.takeOut(of: DataDirectory(cluster.dataDirectory)) } catch {
             context.note(.warning, error)
         }

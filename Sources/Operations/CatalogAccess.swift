@@ -8,18 +8,18 @@ public import Repository
 public import Retention
 public import WAL
 
-/// The cluster's catalog, brought up to date, with the backups that give its entries a meaning.
+/// The cluster's catalog, synchronized, and the backups that give names to its entries.
 public struct CatalogAccess {
     public let cluster: ClusterConfiguration
     public let archive: ClusterArchive
     public let catalog: Catalog
     /// The complete backups, in order of their start position.
     public let backups: [BackupDescription]
-    /// Backups that can't be understood: what could be recovered from them is not known.
+    /// Backups that can't be read: it isn't known what could be recovered from them.
     public let unreadable: [BackupListing.Unreadable]
     private let context: JobContext
 
-    /// - Throws: `Problem` where the catalog cannot be kept, and what reading the repository throws.
+    /// - Throws: `Problem` when the catalog cannot be created, and what reading the repository throws.
     public init(of cluster: ClusterConfiguration, _ context: JobContext = JobContext()) throws {
         (self.cluster, self.context) = (cluster, context)
         archive = try currentArchive(of: cluster)
@@ -37,14 +37,14 @@ public struct CatalogAccess {
         for backup in unreadable { context.note(.warning, backup.reason) }
     }
 
-    /// Brings the catalog up to date and asks it.
+    /// Synchronizes the catalog and runs `body` with it.
     public func ask<Value>(_ body: (Catalog) throws -> Value) throws -> Value {
         try catalog.current(
             jobs: cluster.jobs,
             progress: { [context] done, total in context.progress(.readingSegments(done: done, total: total)) }, body)
     }
 
-    /// What of the WAL is not there on purpose.
+    /// The segments that were removed on purpose.
     public func expired(by policy: RetentionPolicy) throws -> SegmentSet {
         try expiredSegments(of: archive, by: policy, segmentSize: try ask { try $0.segmentSize() } ?? 16 << 20)
     }
@@ -88,8 +88,8 @@ extension BackupSpan {
     }
 }
 
-/// The relation maps of the backups, read when they are asked for: the newest before a position is tried first, then
-/// the one after it.
+/// The relation maps of the backups, read on demand: the newest before a position is tried first, then the one after
+/// it.
 public final class BackupNames {
     private let access: CatalogAccess
     private var maps: [String: RelationNames] = [:]

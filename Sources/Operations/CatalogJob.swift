@@ -3,7 +3,7 @@ public import Configuration
 import Platform
 public import WAL
 
-/// Looks whether a cluster's catalog is sound, or makes it anew.
+/// Checks a cluster's catalog, or rebuilds it.
 public struct CatalogJob {
     private let cluster: ClusterConfiguration
     private let context: JobContext
@@ -12,7 +12,7 @@ public struct CatalogJob {
         (self.cluster, self.context) = (cluster, context)
     }
 
-    /// - Parameter isRebuilding: read every segment's head again.
+    /// - Parameter isRebuilding: reads every segment's head again.
     public func run(isRebuilding: Bool = false) throws -> CatalogReport {
         let access = try CatalogAccess(of: cluster, context)
         let catalog = access.catalog
@@ -32,7 +32,7 @@ public struct CatalogJob {
     }
 }
 
-/// How a catalog stands.
+/// The state of a catalog.
 public struct CatalogReport: Sendable {
     public let path: String
     /// Bytes.
@@ -40,10 +40,10 @@ public struct CatalogReport: Sendable {
     public let segments: Int
     public let timelines: [TimelineID]
     public let backups: Int
-    /// Segments that were read now, and that are gone since the last time.
+    /// The numbers of segments that this synchronization read, and that were removed since the last one.
     public let read, gone: Int
-    /// When it last was up to date.
+    /// When it was last synchronized.
     public let synchronized: Moment?
-    /// What is wrong with it; the next use makes it anew.
+    /// What is wrong with it; the next use rebuilds it.
     public let problems: [String]
 }

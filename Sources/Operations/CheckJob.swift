@@ -6,7 +6,7 @@ public import Monitoring
 import Retention
 import Setup
 
-/// Observes a cluster and judges what it sees: what checks, the status and the report are made from.
+/// Observes a cluster and judges the observation, for checks, the status and the report.
 public struct CheckJob {
     private let cluster: ClusterConfiguration
     private let configuration: Configuration
@@ -16,7 +16,7 @@ public struct CheckJob {
         (self.cluster, self.configuration, self.installation) = (cluster, configuration, installation)
     }
 
-    /// Nothing that goes wrong stops it: what can't be found out is unknown.
+    /// Doesn't fail: what can't be observed is unknown.
     public func run() -> CheckReport {
         let observation = observe(
             ObservationRequest(
@@ -29,7 +29,7 @@ public struct CheckJob {
     }
 }
 
-/// What is known of a cluster, and how the checks judge it.
+/// An observation of a cluster, and the results of the checks.
 public struct CheckReport: Sendable {
     public let observation: Observation
     public let results: [CheckResult]
@@ -38,7 +38,7 @@ public struct CheckReport: Sendable {
     public var worst: CheckResult.Status { CheckResult.worst(results) }
     public var isGood: Bool { worst.nagios == 0 }
 
-    /// The same with the results of some checks; all when none is named.
+    /// The report with some checks only; all when none is named.
     public func only(_ checks: Set<Check>) -> CheckReport {
         CheckReport(
             observation: observation,

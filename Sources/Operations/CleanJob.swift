@@ -6,7 +6,7 @@ import Platform
 import Recovery
 import Repository
 
-/// Removes what killed processes left behind.
+/// Removes leftovers of killed processes.
 public struct CleanJob {
     private let cluster: ClusterConfiguration
     private let context: JobContext
@@ -21,8 +21,8 @@ public struct CleanJob {
         public let temporaries: [String]
     }
 
-    /// - Parameter dryRun: remove nothing.
-    /// - Throws: `JobCancelled`, and what the scratch directory throws; what is gone by then stays gone.
+    /// - Parameter dryRun: removes nothing.
+    /// - Throws: `JobCancelled`, and errors of the scratch directory; what was removed by then stays removed.
     public func run(dryRun: Bool = false) throws -> Report {
         let scratch = try ScratchDirectory.reclaim(in: cluster.scratchDirectory, dryRun: dryRun) {
             try context.cancellation.check()
@@ -43,8 +43,8 @@ public struct CleanJob {
         return Report(scratchClusters: scratch, temporaries: temporaries)
     }
 
-    /// Goes through the directories below a held one; symbolic links are not followed. One that can't be read is named, and
-    /// passed over.
+    /// Cleans the directories below a held one; symbolic links are not followed. One that can't be read is reported and
+    /// skipped.
     private func clean(_ directory: Place, dryRun: Bool, into found: inout [String]) throws(JobCancelled) {
         try context.cancellation.check()
         let names: [String]

@@ -9,7 +9,7 @@ import Restoring
 import Setup
 import WAL
 
-/// Rehearses a recovery in a temporary cluster, checks what came out, and records that in the repository.
+/// Rehearses a recovery in a temporary cluster, runs checks in it, and records the result in the repository.
 public struct DrillJob {
     public let plan: Plan
     private let drill: Drill
@@ -19,7 +19,7 @@ public struct DrillJob {
 
     /// Plans.
     ///
-    /// - Parameter settings: of the user's own, for the temporary cluster.
+    /// - Parameter settings: the user's own, for the temporary cluster.
     /// - Throws: `Unreachable`, and what reading the archive throws.
     public init(
         _ target: TargetRequest, settings: [RecoverySetting] = [], of cluster: ClusterConfiguration,
@@ -48,7 +48,7 @@ public struct DrillJob {
         context.notes("size", plan.backup.size)
     }
 
-    /// - Throws: `JobCancelled`, and as `Drill.run`; the temporary cluster is gone then.
+    /// - Throws: `JobCancelled`, and as `Drill.run`; the temporary cluster is removed then.
     public func run() throws -> DrillReport {
         let archive = planner.archive.contents
         let audit = try RecoveryAudit(

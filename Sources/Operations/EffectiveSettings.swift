@@ -1,9 +1,9 @@
 public import Configuration
 import Postgres
 
-/// A setting as it counts, secrets hidden.
+/// The effective value of a setting, with secrets masked.
 public struct EffectiveSetting: Encodable, Sendable {
-    /// The cluster, or the section that it is of.
+    /// The cluster, or the section it belongs to.
     public let cluster: String
     public let name: String
     public let value: String?
@@ -11,7 +11,7 @@ public struct EffectiveSetting: Encodable, Sendable {
     public let source: String
 }
 
-/// Every setting of some clusters, and of the sections that are about them.
+/// Every setting of some clusters, and of the sections that apply to them.
 public func effectiveSettings(
     of clusters: [ClusterConfiguration], in configuration: Configuration
 ) -> [EffectiveSetting] {
@@ -47,7 +47,7 @@ public func effectiveSettings(
     return rows
 }
 
-/// In a connection string that libpq can't read, any part may be a secret: it is hidden as a whole.
+/// A connection string that libpq can't parse is masked as a whole, since any part may be a secret.
 private func shown(_ name: String, _ value: String?) -> String? {
     guard let value, name == "conninfo", value.contains("=") || value.contains("://") else { return value }
     return (try? ConnectionString(value)) == nil ? "…" : value

@@ -4,13 +4,13 @@ import Platform
 public import Retention
 public import WAL
 
-/// Looks up what happened in the cluster, and how a recovery gets to before it.
+/// Finds events in the cluster, and how to recover to just before them.
 public struct EventsJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
     private let context: JobContext
 
-    /// - Parameter policy: what may be missing on purpose.
+    /// - Parameter policy: decides which segments are missing on purpose.
     public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
         (self.cluster, self.policy, self.context) = (cluster, policy, context)
     }
@@ -44,10 +44,10 @@ public struct EventsJob {
     }
 }
 
-/// What happened, newest first.
+/// Events, newest first.
 public struct EventsReport {
     public let events: [Event]
-    /// How many were asked for; gaps don't count.
+    /// The requested number; gaps don't count.
     public let limit: Int
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
@@ -60,14 +60,14 @@ public struct EventsReport {
     /// Whether there may be more of them.
     public var isFull: Bool { events.count { $0.kind != .gap } == limit }
 
-    /// How a recovery gets to before an event, or to a restore point.
+    /// How to recover to just before an event, or to a restore point.
     public enum Way {
-        /// The target, and the timeline to follow where not all lead there.
+        /// The target, and the timeline to follow if not all lead there.
         case recovery(Event.Target, timeline: TimelineID?)
         case none(PlaceObstacle)
     }
 
-    /// Nil where there is nothing to recover.
+    /// Nil when there is nothing to recover.
     public func way(to event: Event) -> Way? {
         guard let target = event.target else { return nil }
         let position =

@@ -31,10 +31,10 @@ public struct ExpireJob {
         (self.cluster, self.policy, self.origin, self.context) = (cluster, policy, origin, context)
     }
 
-    /// - Parameter dryRun: remove nothing; the report says what would go.
-    /// - Returns: what went, and what couldn't be removed.
-    /// - Throws: `BackupInProgress`, `JobCancelled`, and what reading the repository throws. What is gone by then stays gone;
-    ///   the next expiry removes the rest.
+    /// - Parameter dryRun: removes nothing; the report has what would be removed.
+    /// - Returns: what was removed, and what couldn't be.
+    /// - Throws: `BackupInProgress`, `JobCancelled`, and what reading the repository throws. What was removed by then
+    ///   stays removed; the next expiry removes the rest.
     public func run(dryRun: Bool = false) throws -> ClusterExpiry {
         let started = Moment(microseconds: Clock.now)
         let expiry = try known.expire(policy: policy, own: try ownTimeline(), dryRun: dryRun) {
@@ -52,7 +52,7 @@ public struct ExpireJob {
         let runs = expiry.current.segmentRuns
         if !runs.isEmpty { context.notes(ExpiredWAL.fact, ExpiredWAL.note(runs)) }
         for one in expiry.former where !dryRun {
-            // What is missing there on purpose is asked of its own records.
+            // Each incarnation has its own records of what was removed on purpose.
             guard let runs = one.report?.segmentRuns, !runs.isEmpty else { continue }
             JobRecords(of: cluster, by: origin, context)
                 .add(.expire, of: one.incarnation, since: started, [ExpiredWAL.fact: ExpiredWAL.note(runs)])

@@ -3,7 +3,7 @@ public import Jobs
 import Platform
 import WAL
 
-/// Looks up how the jobs of a cluster went.
+/// Finds the records of a cluster's jobs.
 public struct HistoryJob {
     private let cluster: ClusterConfiguration
     private let context: JobContext
@@ -14,8 +14,8 @@ public struct HistoryJob {
 
     /// - Parameters:
     ///   - days: how far back; nil for all.
-    ///   - kind: no others.
-    ///   - isFailed: only what did not end well.
+    ///   - kind: only jobs of this kind.
+    ///   - isFailed: only jobs that did not succeed.
     /// - Returns: the jobs, oldest first.
     public func run(days: Int? = nil, kind: JobKind? = nil, isFailed: Bool = false) throws -> [JobRecord] {
         let since = days.map { Moment(microseconds: Clock.now - Int64($0) * 86_400_000_000) }

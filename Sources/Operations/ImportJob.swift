@@ -3,7 +3,7 @@ public import Configuration
 import Platform
 import Repository
 
-/// Takes over an existing archive of WAL files.
+/// Imports an existing archive of WAL files.
 public struct ImportJob {
     private let cluster: ClusterConfiguration
     private let context: JobContext
@@ -13,7 +13,7 @@ public struct ImportJob {
     }
 
     /// - Parameter directory: an absolute path.
-    /// - Throws: `JobCancelled`, and as `ImportArchive`; what is stored by then stays.
+    /// - Throws: `JobCancelled`, and as `ImportArchive`; what was stored by then stays.
     public func run(_ directory: String) throws -> ImportReport {
         let context = context
         let push = Push(

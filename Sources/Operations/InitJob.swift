@@ -6,7 +6,7 @@ import Postgres
 public import Repository
 public import Setup
 
-/// Sets up a cluster's place in the repository, and compares the server's settings with what archiving needs.
+/// Creates a cluster's incarnation in the repository, and compares the server's settings with what archiving needs.
 public struct InitJob {
     private let cluster: ClusterConfiguration
     private let archiving: ArchivingCall
@@ -16,7 +16,7 @@ public struct InitJob {
         [cluster.openRepository().localDirectory?.path, cluster.stateDirectory].compactMap(\.self)
     }
 
-    /// - Throws: `NestedPlaces`, and `Problem` when the cluster's data directory is not there.
+    /// - Throws: `NestedPlaces`, and `Problem` when the cluster's data directory doesn't exist.
     public init(
         of cluster: ClusterConfiguration, in configuration: Configuration, _ installation: Installation
     ) throws {
@@ -31,11 +31,11 @@ public struct InitJob {
     }
 
     public enum Change: Sendable {
-        /// Say what the server lacks.
+        /// Only report wrong settings.
         case nothing
-        /// Set it, unless another archive would get no more WAL.
+        /// Change them, unless another archive would get no more WAL.
         case settings
-        /// Set it in any case.
+        /// Change them in any case.
         case everything
     }
 
@@ -67,7 +67,7 @@ public struct InitJob {
     }
 }
 
-/// What `init` has found and made.
+/// The result of `init`.
 public struct InitReport: Sendable {
     public let cluster: String
     public let repository: String
@@ -76,16 +76,16 @@ public struct InitReport: Sendable {
     public let outcome: InitOutcome
     /// How the server's settings were.
     public let inspection: ServerInspection
-    /// Whether what was missing is set now.
+    /// Whether the wrong settings were changed.
     public let isWritten: Bool
     /// Whether a setting takes effect only after a restart.
     public let needsRestart: Bool
 
-    /// Whether nothing is left to be done for archiving.
+    /// Whether nothing remains to be done for archiving.
     public var isGood: Bool { isWritten ? !needsRestart : inspection.isGoodEnough }
 }
 
-/// The server hands its WAL to another archive, which would get no more of it.
+/// The server archives to another archive, which would get no more WAL.
 public struct OtherArchive: Explained, Equatable {
     let what: String
     let setting: String

@@ -1,9 +1,9 @@
 public import Configuration
 public import Setup
 
-/// What settings and commands written by a job call: this installation of tidemark, with this configuration.
+/// This installation of tidemark, with this configuration, for settings and commands that a job writes.
 public struct Installation: Sendable {
-    /// The absolute path of `tidemark`, which PostgreSQL starts.
+    /// The absolute path of `tidemark`, which PostgreSQL runs.
     public let executable: String
     /// The absolute path of the configuration file in use.
     public let configuration: String
@@ -12,19 +12,19 @@ public struct Installation: Sendable {
         (self.executable, self.configuration) = (executable, configuration)
     }
 
-    /// How a recovered server calls it.
+    /// The commands of a recovered server.
     func commands(for cluster: ClusterConfiguration) -> ServerCommands {
         ServerCommands(executable: executable, configuration: configuration, cluster: cluster.name)
     }
 
-    /// How the cluster's own server calls it: as short as can be.
+    /// The commands of the cluster's own server, as short as possible.
     public func serverCommands(for cluster: ClusterConfiguration) -> ServerCommands {
         ServerCommands(
             executable: executable, configuration: configuration == Configuration.standardPath ? nil : configuration,
             cluster: cluster.name)
     }
 
-    /// What `archive_command` should be.
+    /// The required `archive_command`.
     public func archivingCall(for cluster: ClusterConfiguration, in configuration: Configuration) -> ArchivingCall {
         ArchivingCall(
             command: serverCommands(for: cluster).archive, cluster: cluster.name,

@@ -4,16 +4,16 @@ import DataDirectory
 import Platform
 public import Recovery
 
-/// A recovery that was interrupted, as it was found: who looks at it, and asks a person, doesn't hold it.
+/// An interrupted recovery, as it was found; not locked while the user is asked.
 public struct InterruptedRecovery: Sendable {
     public let state: RecoveryState
     private let cluster: ClusterConfiguration
 
-    /// - Parameter mapped: directories that tablespaces are to go to.
+    /// - Parameter mapped: the directories for tablespaces.
     /// - Throws: `NestedPlaces`; `RecoveryInProgress`; `Problem` when no recovery into that directory was interrupted.
     public init(into directory: String, mapped: [String] = [], of cluster: ClusterConfiguration) throws {
         try cluster.places.check(recovery: directory, mapped: mapped)
-        // Whoever works on it is known before anything is looked at; it is given back at once.
+        // Fails if another process is working on it; released at once.
         _ = try RecoveryClaim(directory, in: cluster.state)
         guard let state = try RecoveryState(of: directory, in: cluster.state) else {
             throw Problem(
@@ -24,7 +24,7 @@ public struct InterruptedRecovery: Sendable {
     }
 
     /// The right to continue it.
-    /// - Throws: `RecoveryInProgress`; `Problem` when somebody else has continued or ended it meanwhile.
+    /// - Throws: `RecoveryInProgress`; `Problem` when another process has continued or ended it meanwhile.
     func claim() throws -> RecoveryClaim {
         let claim = try RecoveryClaim(state.directory, in: cluster.state)
         guard try RecoveryState(of: state.directory, in: cluster.state) == state else {

@@ -4,22 +4,22 @@ public import Recovery
 import Synchronization
 public import WAL
 
-/// What a job needs of whoever started it: somebody who hears of it, who answers its question, and who may end it.
+/// What a job needs of its caller: a receiver of its messages, an answer to its question, and a way to cancel it.
 ///
-/// Everything has a default that hears nothing, answers nothing and ends nothing. The closures may be called on any
+/// The defaults ignore messages, know no answer and never cancel. The closures may be called on any thread.
 /// thread.
 public struct JobContext: Sendable {
-    /// What is worth a line in the log.
+    /// Gets messages for the log.
     public var report: @Sendable (JobMessage) -> Void = { _ in }
-    /// How far the job is; called often.
+    /// Gets the job's progress; called often.
     public var progress: @Sendable (JobProgress) -> Void = { _ in }
-    /// Which of several timelines is the cluster's: asked where nothing tells which one "latest" means. Nil when nobody
-    /// knows; the plan is refused then.
+    /// Chooses which of several timelines is the cluster's when "latest" is ambiguous. Nil when unknown; the plan is
+    /// refused then.
     public var chooseTimeline: @Sendable (PlanRefusal, [Branch]) -> TimelineID? = { _, _ in nil }
-    /// A recovery has begun: what it leaves behind when its process ends early.
+    /// Called when a recovery has begun, with what it leaves behind if its process ends early.
     public var leaving: @Sendable (RecoveryRemains) -> Void = { _ in }
     public var cancellation = Cancellation()
-    /// What the job's record in the repository is to remember.
+    /// Facts for the job's record in the repository.
     public var notes = JobNotes()
 
     public init() {}
@@ -81,17 +81,17 @@ public struct JobMessage: Sendable, Equatable {
 }
 
 extension JobContext {
-    /// Says that the repository takes no account of a recovery.
+    /// Reports that the repository can't take the record of a recovery.
     func noteMissing(_ audit: RecoveryAudit) {
         guard let obstacle = audit.obstacle else { return }
         note(.warning, "the repository keeps no record of this recovery", detail: "\(obstacle.message).")
     }
 }
 
-/// What is left of a recovery whose process ends early.
+/// What a recovery leaves behind if its process ends early.
 public struct RecoveryRemains: Sendable {
-    /// The directory that is recovered into; nil where it is a temporary one.
+    /// The directory being recovered; nil for a temporary one.
     public let directory: String?
-    /// The account of it in the repository that has no end yet; nil where the repository takes none.
+    /// Its record in the repository, which has no end yet; nil where the repository can't take one.
     public let audit: RecoveryAudit.Reference?
 }

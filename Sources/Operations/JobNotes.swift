@@ -4,7 +4,7 @@ import Repository
 import Synchronization
 import WAL
 
-/// What a command wants its job's record in the repository to remember, such as the backup's label.
+/// Facts that a command adds to its job's record in the repository, such as the backup's label.
 public final class JobNotes: Sendable {
     public init() {}
 
@@ -14,7 +14,7 @@ public final class JobNotes: Sendable {
         notes.withLock { $0[name] = value.description }
     }
 
-    /// What a verification has found wrong with backups, and with the WAL of each incarnation.
+    /// Adds what a verification has found wrong with backups, and with the WAL of each incarnation.
     func found(_ found: [(incarnation: Incarnation, problems: [ArchiveProblem])], backups: [VerifiedPart.Name] = []) {
         let problems = found.flatMap { part in part.problems.map { (part.incarnation, $0) } }
         let segments = problems.filter { $1.kind == .damage }.compactMap { incarnation, problem in
@@ -37,7 +37,7 @@ public final class JobNotes: Sendable {
 
     private let isBegun = Mutex(false)
 
-    /// Must be called before the command does anything: an error that comes earlier is a refusal and leaves no job record.
+    /// Must be called before the command changes anything: an earlier error is a refusal and leaves no job record.
     public func begin() { isBegun.withLock { $0 = true } }
 
     public var hasBegun: Bool { isBegun.withLock { $0 } }

@@ -1,26 +1,26 @@
 public import Backups
 public import Recovery
 
-/// How far a job is.
+/// The progress of a job.
 public enum JobProgress: Sendable {
     /// A base backup waits for the server's checkpoint.
     case waitingForCheckpoint
-    /// Files into a base backup.
+    /// Copies files into a base backup.
     case copying(CopyProgress)
-    /// A complete copy waits for the WAL that it needs; `behind` says in words where the server's archiver is.
+    /// A complete copy waits for its WAL; `behind` describes in words how far the server's archiver is behind.
     case waitingForWAL(file: String, behind: String)
-    /// Files out of a base backup.
+    /// Restores files of a base backup.
     case restoring(CopyProgress)
-    /// WAL, by a server.
+    /// A server replays WAL.
     case replaying(ReplayProgress)
-    /// A table out of the temporary cluster, by its name, or into a file.
+    /// Copies a table from the temporary cluster, by its name, or into a file.
     case takingOut(String)
-    /// A base backup in the repository.
+    /// Verifies a base backup in the repository.
     case verifying(backup: String, CopyProgress)
-    /// Archived segments that were read, of all.
+    /// Verifies archived segments.
     case verifyingWAL(done: Int, total: Int)
-    /// Segments read for the catalog, of all.
+    /// Reads segments for the catalog.
     case readingSegments(done: Int, total: Int)
-    /// Files of another archive, of all.
+    /// Imports files of another archive.
     case importing(done: Int, total: Int)
 }

@@ -5,9 +5,9 @@ import Platform
 import Repository
 public import WAL
 
-/// Who does jobs: what their records say.
+/// The origin of jobs, for their records.
 public struct JobOrigin: Sendable {
-    /// As the operating system names who started them.
+    /// The operating system's name of the user who started them.
     public let user: String
     public let tidemarkVersion: String
 
@@ -16,8 +16,8 @@ public struct JobOrigin: Sendable {
     }
 }
 
-/// Writes down in the repository how the jobs of a cluster went, and tells of it. Nothing that goes wrong here changes what
-/// a job itself reports.
+/// Records in the repository how the jobs of a cluster ended, and sends notifications. Errors here don't change what a
+/// job itself reports.
 public struct JobRecords: Sendable {
     private let cluster: ClusterConfiguration
     private let origin: JobOrigin
@@ -27,7 +27,7 @@ public struct JobRecords: Sendable {
         (self.cluster, self.origin, self.context) = (cluster, origin, context)
     }
 
-    /// What was refused before anything was done is no failed job: a slip at the keyboard alarms nobody.
+    /// A job that was refused before it did anything isn't recorded: a typing error is no failure.
     public static func isWorthRecording(_ error: (any Error)?, _ notes: JobNotes) -> Bool {
         guard let error else { return true }
         return notes.hasBegun && !(error is any Refusal)
@@ -36,8 +36,8 @@ public struct JobRecords: Sendable {
     /// Records a finished job.
     ///
     /// - Parameters:
-    ///   - error: what ended it.
-    ///   - telling: tells whoever wants to hear of such a job.
+    ///   - error: the error that ended it.
+    ///   - telling: sends the notification.
     public func add(
         _ kind: JobKind, since started: Moment, _ result: JobRecord.Result, exitStatus: Int32, error: (any Error)?,
         telling: Telling
@@ -47,13 +47,13 @@ public struct JobRecords: Sendable {
         job.message = (explained?.message ?? error.map { "\($0)" }).map(withoutSecrets)
         job.detail = explained?.detail.map(withoutSecrets)
         job.hint = explained?.hint.map(withoutSecrets)
-        // Told before it is recorded: a repository that can't be written to is the very thing to tell of.
+        // Notified before it is recorded: a repository that can't be written to must be reported as well.
         if let notification = job.notification { telling.tell([notification]) }
         keep(job)
     }
 
-    /// Records a job that an interruption has ended when part of it was done for good. Like any interrupted one it is no
-    /// failure.
+    /// Records a job that was interrupted when part of it was permanently done. Like any interrupted job it hasn't
+    /// failed.
     public func addInterrupted(
         _ kind: JobKind, since started: Moment, exitStatus: Int32, _ facts: [String: String], _ message: String
     ) {
@@ -62,7 +62,7 @@ public struct JobRecords: Sendable {
         keep(job)
     }
 
-    /// Writes into another incarnation's journal what a job has done there.
+    /// Records in another incarnation's journal what a job has done there.
     func add(_ kind: JobKind, of incarnation: Incarnation, since started: Moment, _ facts: [String: String]) {
         do {
             try JobJournal(of: cluster.openRepository().archive(incarnation))
@@ -79,7 +79,7 @@ public struct JobRecords: Sendable {
             host: hostName(), tidemarkVersion: origin.tidemarkVersion)
     }
 
-    /// In the repository; while that is away or full, in the state directory.
+    /// In the repository or, while that is away or full, in the state directory.
     private func keep(_ job: JobRecord) {
         do {
             do { try JobRecords.journal(of: cluster).record(job) } catch {
@@ -93,8 +93,8 @@ public struct JobRecords: Sendable {
         } catch { context.note(.warning, "could not record the job: \(error)") }
     }
 
-    /// The journal of the cluster as it is now; without a data directory, of what the repository knows last. What was kept
-    /// for it is in it from now on, where this user may write there.
+    /// The journal of the cluster's present incarnation or, without a data directory, of the newest one in the
+    /// repository. Moves kept records into it, where this user may write there.
     public static func journal(of cluster: ClusterConfiguration) throws -> JobJournal {
         let kept = KeptJobs(of: cluster)
         let journal = JobJournal(of: try currentArchive(of: cluster), kept: kept)

@@ -13,7 +13,7 @@ public struct ListJob {
     private let policy: RetentionPolicy
     private let context: JobContext
 
-    /// - Parameter policy: what of the WAL may be missing on purpose.
+    /// - Parameter policy: decides which segments are missing on purpose.
     public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
         (self.cluster, self.policy, self.context) = (cluster, policy, context)
     }
@@ -30,7 +30,7 @@ public struct ListJob {
             let isCurrent = incarnation == known.current.incarnation
             let listing: BackupListing
             do { listing = try archive.listBackups() } catch  where !isCurrent {
-                // What was before is no reason to be silent about what is.
+                // An error of a former incarnation doesn't hide the one in use.
                 let explained = error as? any Explained
                 context.note(
                     .warning, "incarnation \(incarnation.folderName), before initdb or pg_upgrade, cannot be read",
@@ -66,7 +66,7 @@ public struct ListJob {
         return report
     }
 
-    /// How far the archived WAL takes each backup, and the histories that might take it further. Empty without a catalog:
+    /// How far each backup can be recovered, and the lost histories that might lead further. Empty without a catalog:
     /// the backups are listed all the same.
     private func windows(
         of backups: [BackupDescription], _ archive: ClusterArchive
@@ -91,7 +91,7 @@ public struct ListJob {
 public struct ListReport: Sendable {
     public struct Backup: Sendable {
         public let description: BackupDescription
-        /// The last moment it can be taken to; nil when that isn't known.
+        /// The last time to which it can be recovered; nil when unknown.
         public let until: Moment?
         public let verified: RecordedVerification?
         /// Why it can't be used.
@@ -102,7 +102,7 @@ public struct ListReport: Sendable {
         /// Whether it is the one in use.
         public let isCurrent: Bool
         public let backups: [Backup]
-        /// Labels of those that still run, or were interrupted.
+        /// Labels of backups that are running, or were interrupted.
         public let incomplete: [String]
     }
     public let cluster: String

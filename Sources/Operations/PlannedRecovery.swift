@@ -12,13 +12,13 @@ import Restoring
 import Setup
 import WAL
 
-/// A plan with the archive and the setup it was made for.
+/// A plan, with the archive and the setup it was made for.
 public struct PlannedRecovery: Sendable {
     public let cluster: ClusterConfiguration
     let archive: RecoveryArchive
     public let plan: Plan
     public let directory: String
-    /// Whether what is in it is brought to the backup's state.
+    /// Whether existing files in it are brought to the backup's state.
     let isDelta: Bool
     /// Whether a server is started on it.
     private let starts: Bool
@@ -26,8 +26,8 @@ public struct PlannedRecovery: Sendable {
     /// Where tablespaces go: location in the backup → directory to use now.
     let tablespaces: [String: String]
 
-    /// Plans a recovery. Nothing is touched, and nothing is promised: `plan` shows what this host or the directory may
-    /// make impossible.
+    /// Plans a recovery. Nothing is changed, and the plan is no promise: `outlook` shows what may be impossible on this
+    /// host or in this directory.
     ///
     /// - Throws: `NestedPlaces`, `Unreachable`, and what reading the archive throws.
     public init(
@@ -37,8 +37,8 @@ public struct PlannedRecovery: Sendable {
         try self.init(order, of: cluster, installation, context, rescued: nil)
     }
 
-    /// - Parameter rescued: what the old directory's pg_wal held was archived already; true, when its last segment was, as
-    ///   `.partial`. Nil: it still has to be read where it lies.
+    /// - Parameter rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last
+    ///   segment was, as `.partial`. Nil when it is still read in place.
     init(
         _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation, _ context: JobContext,
         rescued: Bool?
@@ -75,17 +75,18 @@ public struct PlannedRecovery: Sendable {
 
     public var settings: [RecoverySetting] { plan.settings(for: setup, directory: directory) }
 
-    /// The cluster's own data directory, where the recovery goes elsewhere.
+    /// The cluster's own data directory, when the recovery goes elsewhere.
     var living: String? {
         setup.isOwnDirectory ? nil : cluster.dataDirectory
     }
 
-    /// Locales, and names of what the plan's last transactions changed, as its backup knew them; nil when they can't be read.
+    /// Locales, and the names of what the plan's last transactions changed, from its backup; nil when they can't be
+    /// read.
     private var names: RelationMap? {
         try? RelationMap(of: plan.backup.label, of: archive.contents, where: plan.changes)
     }
 
-    /// What a person should know besides the plan's own warnings.
+    /// Remarks besides the plan's own warnings.
     public func remarks() throws -> [String] { try remarks(names) }
 
     private func remarks(_ names: RelationMap?) throws -> [String] {
@@ -103,7 +104,7 @@ public struct PlannedRecovery: Sendable {
             + outlook(backup)
     }
 
-    /// What the plan needs and a verification has found damaged. A recovery ends there, or fails.
+    /// Objects that the plan needs and that a verification found damaged. A recovery ends there, or fails.
     private var damaged: [String] {
         let known: [KnownDamage]
         do { known = try KnownDamage.find(of: archive.contents) } catch {
@@ -145,7 +146,7 @@ public struct PlannedRecovery: Sendable {
         return [setup.libraryRemark].compactMap { $0 }
     }
 
-    /// What a standby gets from its primary instead of the archive.
+    /// WAL that a standby gets from its primary instead of the archive.
     private var streamed: [String] {
         guard !setup.isOwnDirectory, setup.isStandby,
             setup.extra.last(where: { $0.name == "primary_conninfo" })?.value.isEmpty == false
@@ -156,7 +157,8 @@ public struct PlannedRecovery: Sendable {
         ]
     }
 
-    /// A standby is told no timeline, so that it follows promotions, and takes the newest one that the archive offers.
+    /// A standby gets no target timeline, so that it follows promotions; it takes the newest one that the archive
+    /// offers.
     private var strayed: [String] {
         guard setup.isStandby, !plan.isLatestTimeline else { return [] }
         return [
@@ -177,8 +179,8 @@ public struct PlannedRecovery: Sendable {
         ]
     }
 
-    /// PostgreSQL takes the first number of which the archive has no history (`findNewestTimeLine`, timeline.c). A copy that
-    /// was promoted without archiving may have taken it before, and have archived its segments since.
+    /// PostgreSQL takes the first number without a history in the archive (`findNewestTimeLine`, timeline.c). A copy
+    /// that was promoted without archiving may have taken it before, and have archived its segments since.
     private func numbered() throws -> [String] {
         guard setup.isOwnDirectory, !setup.isStandby else { return [] }
         let contents = archive.contents
@@ -195,7 +197,7 @@ public struct PlannedRecovery: Sendable {
         ]
     }
 
-    /// What a dead server's pg_wal holds that a recovery elsewhere does without.
+    /// WAL in a dead server's pg_wal that a recovery elsewhere does without.
     private var leftOut: [String] {
         guard !setup.isOwnDirectory, let own = archive.own,
             own.waiting.segments.values.contains(where: { $0.summary.facts.lastCommit != nil }),
@@ -208,8 +210,8 @@ public struct PlannedRecovery: Sendable {
         ]
     }
 
-    /// - Parameter keeping: what is in the directory already stays there and is used.
-    /// - Throws: what this host or the command line makes impossible, before anything is touched.
+    /// - Parameter keeping: whether existing files in the directory stay and are used.
+    /// - Throws: what this host or the command line makes impossible, before anything is changed.
     func refuseWhatCannotBe(keeping: Bool) throws {
         _ = try conninfo()
         if starts {
@@ -241,7 +243,7 @@ public struct PlannedRecovery: Sendable {
         HostDemands(original: backup.settings, chosen: settings, databases: names?.databases ?? [], plan: plan)
     }
 
-    /// What is worth knowing of the plan before it is carried out.
+    /// Facts about the plan for the user, before it is carried out.
     public func outlook() throws -> Outlook {
         let names = names
         let remarks = try remarks(names)
@@ -255,13 +257,13 @@ public struct PlannedRecovery: Sendable {
         public let remarks: [String]
         /// The tables that the plan's last transactions changed, as far as known, by transaction.
         public let touched: [UInt32: [String]]
-        /// Seconds, by the recoveries so far; nil where there was none.
+        /// Seconds, by the rates of earlier recoveries; nil when there is none.
         public let estimate: (restore: Double, replay: Double)?
     }
 }
 
 extension PlannedRecovery {
-    /// How to talk to the recovered server: as configured, but through its own socket.
+    /// How to connect to the recovered server: as configured, but through its own socket.
     public func conninfo() throws -> ConnectionString {
         let effective = Dictionary(settings.map { ($0.name, $0.value) }) { $1 }
         var words = try ConnectionString(cluster.conninfo)

@@ -9,9 +9,9 @@ import Recovery
 public import Repository
 import WAL
 
-/// Takes WAL out of the cluster's history that doesn't belong there, when nothing needs it.
+/// Takes WAL that doesn't belong there out of the cluster's history, unless it is still needed.
 ///
-/// Between the initializer and `run` whoever gave the order can say no; nothing is changed until then.
+/// The caller may ask the user between `init` and `run`; nothing is changed before `run`.
 public struct PutAsideJob {
     /// What will move.
     public let found: PutAside
@@ -21,7 +21,7 @@ public struct PutAsideJob {
 
     /// - Parameters:
     ///   - following: with a segment, all later ones of its timeline as well.
-    ///   - isCertain: somebody answers for what no server can tell.
+    ///   - isCertain: the user answers for what no server can tell.
     /// - Throws: `NothingToPutAside`, `StillNeeded`, `NobodyTells`, and what reading the repository throws.
     public init(
         _ subject: PutAside.Subject, following: Bool = false, isCertain: Bool = false, of cluster: ClusterConfiguration
@@ -33,8 +33,8 @@ public struct PutAsideJob {
     }
 
     /// - Parameter reason: for the record.
-    /// - Returns: the folder in which it is now.
-    /// - Throws: as above; `AsideInProgress`; `AsideChanged` when there is something else now.
+    /// - Returns: the folder to which it was moved.
+    /// - Throws: as above; `AsideInProgress`; `AsideChanged` when other objects are there now.
     public func run(reason: String = "") throws -> RepositoryKey {
         try found.carryOut(now: Moment(microseconds: Clock.now), reason: reason, judge: judge)
     }
@@ -51,7 +51,8 @@ public struct PutAsideJob {
         ).refuse(aside)
     }
 
-    /// The server on this data directory, if it takes writes; a crashed one's directory looks as if it did, so it is asked.
+    /// The server on this data directory, if it is a primary; a crashed server's directory looks the same, so it is
+    /// asked.
     private func livingServer() throws -> LivingServer? {
         let directory = DataDirectory(cluster.dataDirectory)
         let identifier = archive.incarnation.systemIdentifier
@@ -66,16 +67,16 @@ public struct PutAsideJob {
     }
 }
 
-/// Moves what was put aside last under a name, and belongs there, back to where it was.
+/// Moves back the newest objects that were put aside under a name and that belong there.
 ///
-/// Between the initializer and `run` whoever gave the order can say no; nothing is changed until then.
+/// The caller may ask the user between `init` and `run`; nothing is changed before `run`.
 public struct PutBackJob {
     /// What will move, and what stays.
     public let found: PutBack
     private let archive: ClusterArchive
     private let cluster: ClusterConfiguration
 
-    /// - Parameter isCertain: somebody answers for what contradicts the WAL around it.
+    /// - Parameter isCertain: the user answers for what contradicts the WAL around it.
     /// - Throws: as `PutBack.init`, and what reading the repository throws.
     public init(_ subject: PutAside.Subject, isCertain: Bool = false, of cluster: ClusterConfiguration) throws {
         self.cluster = cluster
@@ -85,7 +86,7 @@ public struct PutBackJob {
 
     /// - Throws: `BackupInProgress`, and as `PutBack.carryOut`.
     public func run() throws {
-        // An expiration must not decide between what is there before and what is there afterwards.
+        // An expiration must not see the state before the move in part and the state after it in part.
         let lock = try BackupLock(archive)
         try withExtendedLifetime(lock) { try found.carryOut() }
     }

@@ -8,21 +8,21 @@ public import Recovery
 import Repository
 import WAL
 
-/// Carries out a recovery: looks at the directory it goes to, plans, and then restores, starts and follows the server,
-/// leaving a state from which it can be resumed at every step.
+/// Carries out a recovery: examines its directory, plans, and then restores, starts and follows the server. At every
+/// step it leaves a state from which it can be resumed.
 ///
-/// Between `plan` and `run` whoever gave the order can say no; nothing is changed until then, but that a dead server's
+/// The caller may ask the user between `plan` and `run`; nothing is changed before `run`, except that a dead server's
 /// WAL is archived.
 public struct RecoverJob {
     public let order: RecoveryOrder
-    /// What is in the directory now, and gives place; nil when nothing of worth is there.
+    /// The data directory that is replaced; nil when there is none.
     public let old: OldDirectory?
     private let cluster: ClusterConfiguration
     private let installation: Installation
     private let context: JobContext
     private let interrupted: InterruptedRecovery?
 
-    /// - Throws: `NestedPlaces`, `TargetInUse`, and `Problem` when the directory cannot give place to the recovery.
+    /// - Throws: `NestedPlaces`, `TargetInUse`, and `Problem` when the directory cannot be replaced.
     public init(
         _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation,
         _ context: JobContext = JobContext()
@@ -36,7 +36,7 @@ public struct RecoverJob {
 
     /// Continues an interrupted recovery.
     ///
-    /// - Parameter order: made of the words that were kept; its directory is that of the recovery.
+    /// - Parameter order: made from the recorded words; its directory is that of the recovery.
     /// - Throws: as above.
     public init(
         resuming interrupted: InterruptedRecovery, _ order: RecoveryOrder, of cluster: ClusterConfiguration,
@@ -44,26 +44,26 @@ public struct RecoverJob {
     ) throws {
         (self.order, self.cluster, self.installation, self.context) = (order, cluster, installation, context)
         self.interrupted = interrupted
-        // Nothing was done yet when it was interrupted, or somebody has put a directory there since: a server may have run on
-        // it, and has committed what the first call knew nothing of.
+        // The interrupted call had done nothing yet, or the directory was put there since: a server may have run on it,
+        // and have committed transactions of which the first call knew nothing.
         old = interrupted.state.phase == .restoring ? try OldDirectory(order.directory) : nil
     }
 
-    /// Whether somebody should agree before the job runs: something is going to be done that nobody has agreed to yet.
+    /// Whether the user should be asked before the job runs, since something is done that was not confirmed yet.
     public var wantsConsent: Bool { interrupted == nil || old != nil }
 
-    /// Whether it takes the place of the cluster's own directory, and something is in it.
+    /// Whether it replaces the cluster's own, non-empty directory.
     public var replacesOwn: Bool { old != nil && order.isInPlace(of: cluster) }
 
-    /// Plans, and touches nothing.
+    /// Plans, and changes nothing.
     /// - Throws: as `PlannedRecovery.init`.
     public func preview() throws -> PlannedRecovery {
         try planned(rescued: interrupted != nil && old == nil ? wasRescued : nil)
     }
 
-    /// Finds what makes the recovery impossible on this host, once a preview is made.
+    /// After a preview, throws what makes the recovery impossible on this host.
     public func refuseWhatCannotBe(_ planned: PlannedRecovery) throws {
-        // One that is resumed has been through this.
+        // A resumed recovery has passed these checks.
         guard interrupted == nil else { return }
         try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
     }
@@ -90,8 +90,8 @@ public struct RecoverJob {
         return try possible(rescued, context)
     }
 
-    /// What an old directory's WAL held was archived by the call that was interrupted, and the server's partial may be part
-    /// of it. A copy beside the cluster was restored without.
+    /// The interrupted call has archived the old directory's WAL, and the plan may use the server's `.partial`. For a
+    /// copy beside the cluster it archived nothing.
     private var wasRescued: Bool? { order.isInPlace(of: cluster) ? true : nil }
 
     private func planned(rescued: Bool?, _ context: JobContext? = nil) throws -> PlannedRecovery {
@@ -100,13 +100,13 @@ public struct RecoverJob {
 
     /// Carries the plan out.
     ///
-    /// - Throws: `RecoveryInProgress`; `Problem` when the directory is another one than when the recovery was planned;
-    ///   `UnfinishedRestore`, `RecoveryFailure`, `JobCancelled`, and what restoring and following throw. The state that is
-    ///   kept then says how far it has come.
+    /// - Throws: `RecoveryInProgress`; `Problem` when the directory has changed since the recovery was planned;
+    ///   `UnfinishedRestore`, `RecoveryFailure`, `JobCancelled`, and what restoring and following throw. The recorded
+    ///   state then has the progress.
     public func run(_ planned: PlannedRecovery) throws -> RecoverReport {
         let claim = try interrupted?.claim() ?? RecoveryClaim(order.directory, in: cluster.state)
         defer { withExtendedLifetime(claim) {} }
-        // One whose restore was complete is looked at before it is started.
+        // A directory that was completely restored is checked before it is started.
         if interrupted?.state.phase != .prepared { try OldDirectory.refuseIfChanged(order.directory, since: old) }
         var execution = RecoveryExecution(
             order: order, planned: planned, context: context,

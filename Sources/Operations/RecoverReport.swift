@@ -1,7 +1,7 @@
 public import Postgres
 public import Recovery
 
-/// What a recovery came to.
+/// The result of a recovery.
 public struct RecoverReport: Sendable {
     public let planned: PlannedRecovery
     /// Nil when a resumed recovery had restored everything before.
@@ -9,6 +9,6 @@ public struct RecoverReport: Sendable {
     public let server: ServerProcess
     /// Nil when no server was started.
     public let result: RecoveryResult?
-    /// About prepared transactions that are pending, as sentences.
+    /// Sentences about prepared transactions that are pending.
     public let pending: [String]
 }

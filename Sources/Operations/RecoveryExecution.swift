@@ -10,7 +10,7 @@ import Repository
 import Restoring
 import WAL
 
-/// Carries out a planned recovery, leaving a state from which it can be resumed at every step.
+/// Carries out a planned recovery; at every step it leaves a state from which it can be resumed.
 struct RecoveryExecution {
     let order: RecoveryOrder
     let planned: PlannedRecovery
@@ -45,7 +45,7 @@ struct RecoveryExecution {
                     detail: result?.asPredicted == false ? "not as predicted" : result?.reason,
                     reached: result?.reached, rates: rates)
             } catch {
-                // What was recovered is there, whatever has become of the repository.
+                // The recovered directory is complete, whatever has happened to the repository.
                 let explained = error as? any Explained
                 context.note(
                     .warning, "could not record the end of the recovery: \(explained?.message ?? "\(error)")",
@@ -87,7 +87,8 @@ struct RecoveryExecution {
             prepared = done
         }
         try state.refuseAnother(of: planned.archive.contents.incarnation)
-        // Only now: a restore that is complete, but not known to be, would be taken for somebody's old directory.
+        // Not before this: a restore that is complete, but not recorded as such, would be taken for another data
+        // directory.
         try completeRestore(planned.directory)
         let server = ServerProcess(
             binDirectory: cluster.binDirectory(major: planned.plan.majorVersion), dataDirectory: planned.directory,
@@ -129,7 +130,7 @@ struct RecoveryExecution {
             planned: planned, prepared: prepared, server: server, result: result, pending: pending(server))
     }
 
-    /// What waits to be decided, as sentences; none where no server runs.
+    /// Pending prepared transactions, as sentences; none when no server runs.
     private func pending(_ server: ServerProcess) -> [String] {
         do {
             guard let running = try server.dataDirectory.runningServer(),
@@ -145,7 +146,7 @@ struct RecoveryExecution {
     private func follower(_ server: ServerProcess) throws -> ReplayFollower {
         var follower = ReplayFollower(
             plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
-        // The role may not have been there at the target, and the target tells of another: then whoever may do everything.
+        // The role may not have existed at the target; then superusers that the backup knows are tried.
         follower.roles =
             (try? RelationMap.superusers(of: planned.plan.backup.label, of: planned.archive.contents)) ?? []
         return follower

@@ -7,19 +7,19 @@ public import Recovery
 import Setup
 public import WAL
 
-/// What to recover, where to, and what the recovered server is to be like.
+/// What to recover, where to, and the properties of the recovered server.
 public struct RecoveryOrder: Sendable {
     public var target: TargetRequest
     /// Becomes the data directory: an absolute path without a slash at its end.
     public var directory: String
-    /// Absolute paths: where a tablespace was → where it goes.
+    /// Absolute paths: the original place of a tablespace → the new one.
     public var tablespaces: [String: String] = [:]
     public var action: TargetAction = .promote
     /// Set up a standby that follows the archive, instead of ending recovery.
     public var isStandby = false
-    /// Settings of the user's own for the recovered server.
+    /// The user's own settings for the recovered server.
     public var settings: [RecoverySetting] = []
-    /// Bring what is in the directory to the backup's state, rewriting only what differs.
+    /// Bring existing files in the directory to the backup's state, rewriting only what differs.
     public var isDelta = false
     /// Whether a directory that isn't empty may be renamed; the cluster's own always is.
     public var keepsOld = false
@@ -27,8 +27,8 @@ public struct RecoveryOrder: Sendable {
     public var starts = false
     /// The absolute path of the started server's log; nil for a file in the directory.
     public var logFile: String?
-    /// What is kept of the order for whoever resumes the recovery, given the timeline that is followed. The jobs don't
-    /// look into it, but passwords in options `--set` and `--conninfo` are left out (`RecoveryState`).
+    /// The command line recorded for resuming the recovery, given the timeline that is followed. The jobs don't use it,
+    /// but passwords in options `--set` and `--conninfo` are removed (`RecoveryState`).
     public var words: @Sendable (TimelineID) -> [String] = { _ in [] }
 
     public init(_ target: TargetRequest, directory: String) {
@@ -57,7 +57,7 @@ extension RecoveryOrder {
         }
     }
 
-    /// Whether the recovery takes the place of the cluster itself.
+    /// Whether the recovery replaces the cluster itself.
     func isInPlace(of cluster: ClusterConfiguration) -> Bool {
         Files.isSamePlace(directory, cluster.dataDirectory)
     }

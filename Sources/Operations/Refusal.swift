@@ -2,7 +2,7 @@ import Backups
 public import Recovery
 public import TableRecovery
 
-/// An error that refuses a request. It leaves no job record, even when it comes after the job has begun.
+/// An error that refuses a request. It leaves no job record, even after the job has begun.
 public protocol Refusal: Error {}
 
 extension NoSuchBackup: Refusal {}

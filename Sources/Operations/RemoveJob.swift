@@ -2,15 +2,15 @@ public import Configuration
 public import Expiring
 import Repository
 
-/// Removes one backup, whatever the rules of retention want.
+/// Removes one backup, whatever retention says.
 ///
-/// Between the initializer and `run` whoever gave the order can say no; nothing is changed until then.
+/// The caller may ask the user between `init` and `run`; nothing is changed before `run`.
 public struct RemoveJob {
-    /// What would go.
+    /// What would be removed.
     public let found: NamedRemoval
 
     /// - Parameters:
-    ///   - force: although it is pinned, or the last good one.
+    ///   - force: removes the backup even if it is pinned, or the last good one.
     ///   - incarnation: by its folder's name; nil for the one that has the backup.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what reading the repository throws.
     public init(
@@ -21,7 +21,7 @@ public struct RemoveJob {
             of: label, force: force, from: try incarnation.map(known.named) ?? known.holding(label))
     }
 
-    /// - Returns: what is gone.
+    /// - Returns: what was removed.
     /// - Throws: as above.
     public func run() throws -> NamedRemoval { try found.carryOut() }
 }

@@ -5,16 +5,16 @@ import Platform
 import Recovery
 import Repository
 
-/// Archives what the dead server left in its pg_wal.
+/// Archives the WAL that a dead server left in its pg_wal.
 struct RescueJob {
     let cluster: ClusterConfiguration
     let context: JobContext
-    /// The directory is changed where it is, not renamed: what is in it now is gone afterwards.
+    /// Whether the directory is changed in place, not renamed: its present contents are lost afterwards.
     let isDelta: Bool
 
-    /// - Returns: whether the segment the server was writing is in the archive now, as `.partial`.
-    /// - Throws: `NotRescued`, `Contradiction`, `ContradictionUnknown` and `JobCancelled`; then nothing in the directory was
-    ///   touched.
+    /// - Returns: whether the segment that the server was writing has been archived, as `.partial`.
+    /// - Throws: `NotRescued`, `Contradiction`, `ContradictionUnknown` and `JobCancelled`; then nothing in the
+    ///   directory was changed.
     func run(_ directory: String) throws -> Bool {
         let repository = cluster.openRepository()
         let rescue: Rescue
@@ -23,7 +23,7 @@ struct RescueJob {
             let identifier = try DataDirectory(directory).controlFile().systemIdentifier
             let archive = try repository.archive(of: cluster.name, systemIdentifier: identifier)
             owner = archive
-            // Before anything of it comes under another name.
+            // Checked before any file is archived under another name.
             if let archive, let own = try OwnDirectory(directory, of: archive) {
                 if let blocked = own.blocked { throw blocked }
                 if let contradiction = own.contradiction { throw contradiction }
@@ -47,7 +47,8 @@ struct RescueJob {
         let push = Push(
             into: repository, cluster: cluster.name, dataDirectory: directory, owner: owner,
             level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { context.note(.warning, $0) })
-        // Named after this process: another one may rescue from the same directory, and what it leaves is known as its own.
+        // Named after this process, since another one may rescue from the same directory; so its leftovers can be
+        // recognised.
         let scratch = temporaryName(for: cluster.state.rescue)
         Temporaries.add(scratch)
         defer {

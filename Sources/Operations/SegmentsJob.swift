@@ -6,14 +6,14 @@ public import Retention
 import Setup
 public import WAL
 
-/// Looks through the archived WAL: what is there, what is missing, and what would bring that back.
+/// Reports the archived WAL, its gaps, and the commands that close them.
 public struct SegmentsJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
     private let installation: Installation
     private let context: JobContext
 
-    /// - Parameter policy: what may be missing on purpose.
+    /// - Parameter policy: decides which segments are missing on purpose.
     public init(
         of cluster: ClusterConfiguration, policy: RetentionPolicy, _ installation: Installation,
         _ context: JobContext = JobContext()
@@ -44,7 +44,7 @@ public struct SegmentsJob {
             }, lost: lost, isContradicted: access.contradiction() != nil)
     }
 
-    /// When the gaps that `expire` made were made, as far as its records tell.
+    /// When `expire` removed the WAL in gaps, according to its records.
     private func removals(of gaps: [WALGap], _ access: CatalogAccess) throws -> [WALGap: Moment] {
         guard gaps.contains(where: \.isExpired) else { return [:] }
         let expired = ExpiredWAL(try JobJournal(of: access.archive).contents().jobs)
@@ -60,13 +60,13 @@ public struct SegmentsJob {
     }
 }
 
-/// What is archived of a cluster's WAL, and what is missing.
+/// A cluster's archived WAL, and its gaps.
 public struct SegmentsReport: Sendable {
     public struct Gap: Sendable {
         public let gap: WALGap
-        /// When `expire` removed the last of what is missing.
+        /// When `expire` removed the last segment of the gap.
         public let removed: Moment?
-        /// What closes it.
+        /// The commands that close it.
         public let remedy: GapRemedy?
     }
     public let cluster: String

@@ -2,13 +2,13 @@ public import Backups
 public import Configuration
 import Repository
 
-/// Looks into a backup.
+/// Reads the contents of a backup.
 public struct ShowJob {
     private let cluster: ClusterConfiguration
 
     public init(of cluster: ClusterConfiguration) { self.cluster = cluster }
 
-    /// - Parameter tables: how many of the largest to tell.
+    /// - Parameter tables: how many of the largest tables to return.
     /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what reading the repository throws.
     public func run(_ label: String, tables: Int = 20) throws -> ShowReport {
         let archive = try incarnations(of: cluster).holding(label)
@@ -18,7 +18,7 @@ public struct ShowJob {
     }
 }
 
-/// A backup, and what is in it.
+/// A backup and its contents.
 public struct ShowReport: Sendable {
     public let backup: BackupDescription
     public let contents: BackupContents

@@ -3,12 +3,12 @@ public import Expiring
 public import Repository
 public import Retention
 
-/// Adds up what a cluster takes in the repository, in all its incarnations.
+/// Sums up the space that a cluster takes in the repository, in all its incarnations.
 public struct StorageJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
 
-    /// - Parameter policy: what would be removed.
+    /// - Parameter policy: decides what `expire` would remove.
     public init(of cluster: ClusterConfiguration, policy: RetentionPolicy) {
         (self.cluster, self.policy) = (cluster, policy)
     }
@@ -25,7 +25,7 @@ public struct StorageJob {
     }
 }
 
-/// What takes space, in bytes.
+/// The space by kind, in bytes.
 public struct ClusterStorage: Sendable {
     public struct Part: Sendable {
         public let incarnation: Incarnation
@@ -33,9 +33,9 @@ public struct ClusterStorage: Sendable {
     }
     /// The incarnation in use.
     public let current: Part
-    /// What was before initdb or pg_upgrade.
+    /// Incarnations from before initdb or pg_upgrade.
     public let former: [Part]
-    /// What is free, where the repository's store can tell.
+    /// Free bytes, where the repository's store can tell.
     public let free: Int64?
 
     public var all: [Part] { [current] + former }

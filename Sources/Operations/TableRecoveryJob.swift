@@ -5,30 +5,31 @@ import Platform
 import Recovery
 public import TableRecovery
 
-/// Which tables to bring back, to when, and where to.
+/// The tables to recover, the target, and the destinations.
 public struct TableRecoveryOrder: Sendable {
     /// At least one, all of one database.
     public var tables: [TablePattern]
     public var target: TargetRequest
-    /// At least one, unless nothing but a plan is wanted.
+    /// At least one, except for a plan.
     public var destinations: [TableRecoveryRequest.Destination] = []
     public var method: FileSelection.Method = .filteredWAL
-    /// What new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and grants.
+    /// The parts new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and
+    /// grants.
     public var parts = SchemaParts()
 
     public init(_ tables: [TablePattern], _ target: TargetRequest) { (self.tables, self.target) = (tables, target) }
 }
 
-/// Brings back tables, and nothing else.
+/// Recovers tables only.
 public struct TableRecoveryJob {
     public let plan: Plan
-    /// Why the target may be another than the one that is meant, as a sentence.
+    /// Why the target may not be the intended one, as a sentence.
     public let doubt: String?
-    /// What planning took.
+    /// The duration of planning.
     public let planSeconds: Double
     /// What had to be assumed of the archive, as sentences.
     public var remarks: [String] { archive.remarks }
-    /// The cluster's, for local times; nil: the machine's own.
+    /// The cluster's time zone, for local times; nil for the machine's.
     public var zone: String? { cluster.timezone }
     private let archive: RecoveryArchive
     private let order: TableRecoveryOrder
@@ -48,7 +49,7 @@ public struct TableRecoveryJob {
         planSeconds = Double(Clock.monotonic - began) / 1e9
     }
 
-    /// - Throws: `JobCancelled`, and as `recoverTables`; the live database is then as it was.
+    /// - Throws: `JobCancelled`, and as `recoverTables`; the live database is unchanged then.
     public func run() throws -> TableRecoveryReport {
         var request = TableRecoveryRequest(
             tables: order.tables, plan: plan, destinations: order.destinations,

@@ -10,8 +10,8 @@ import Repository
 import TableRecovery
 import WAL
 
-/// The one way from a target that somebody asks for to a plan: the archive of the incarnation that is meant, its catalog
-/// where there is one, and whoever knows which timeline is the cluster's.
+/// Makes the plan for a requested target, from the archive of the right incarnation, its catalog if there is one, and
+/// the user's choice among several timelines.
 struct TargetPlanner {
     let request: TargetRequest
     let archive: RecoveryArchive
@@ -19,7 +19,7 @@ struct TargetPlanner {
     private let catalog: Catalog?
     private let jobs: Int
 
-    /// A plan, and what may be wrong about its target, as a sentence.
+    /// A plan, and a doubt about its target, as a sentence.
     typealias Outcome = (plan: Plan, doubt: String?)
 
     init(_ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext) throws {
@@ -31,12 +31,12 @@ struct TargetPlanner {
         (self.request, self.context, jobs) = (request, context, cluster.jobs)
     }
 
-    /// The catalog, up to date; nil when there is none to be had, as on a machine where nothing can be written: then the
-    /// repository alone answers, more slowly.
+    /// The synchronized catalog; nil when there can't be one, as on a machine where nothing can be written: then the
+    /// repository alone is used, more slowly.
     private static func catalog(
         of archive: RecoveryArchive, _ cluster: ClusterConfiguration, _ context: JobContext
     ) -> Catalog? {
-        // It knows nothing of what was put aside.
+        // The catalog doesn't include what was put aside.
         guard archive.putAside == nil else { return nil }
         do {
             let catalog = try Catalog(
@@ -51,12 +51,12 @@ struct TargetPlanner {
         }
     }
 
-    /// Plans along the timeline that was asked for; where nothing tells which one "latest" means, asks.
+    /// Plans along the requested timeline; when "latest" is ambiguous, asks.
     ///
     /// - Parameters:
-    ///   - isInPlace: the cluster's own dead server is recovered, before what it left in pg_wal is archived.
-    ///   - usesPartials: whether to replay incomplete segments, whatever the request says.
-    ///   - command: the command that replays incomplete segments, where the asker's own doesn't.
+    ///   - isInPlace: whether the cluster's own dead server is recovered, before the WAL in its pg_wal is archived.
+    ///   - usesPartials: replays incomplete segments, whatever the request says.
+    ///   - command: the command that replays incomplete segments, where the caller's own doesn't.
     /// - Throws: `Unreachable`, and what reading the archive throws.
     func plan(
         isInPlace: Bool = false, usesPartials: Bool = false, partialsBy command: String? = "tidemark recover"
@@ -158,7 +158,7 @@ struct TargetPlanner {
         return (moment.target, moment.doubt)
     }
 
-    /// The newest timeline that has a drop, when the history that is followed has none; nil when no other has.
+    /// The newest other timeline with a drop, when the chosen history has none; nil when no other has one.
     private func onOtherTimelines(
         _ archive: RecoveryArchive,
         _ find: (RecoveryTarget.Timeline) throws -> (target: RecoveryTarget, xid: UInt32, lsn: LSN)?
@@ -180,20 +180,20 @@ struct TargetPlanner {
         return nil
     }
 
-    /// A plan for a moment between the oldest backup and the end of the archive that can be recovered to.
+    /// A plan for a time between the oldest backup and the end of the archive that can be recovered to.
     private func anyMoment(_ timeline: RecoveryTarget.Timeline, _ plan: (PlanRequest) throws -> Plan) throws -> Plan {
         let latest = PlanRequest(RecoveryTarget(.latest, timeline: timeline))
         var everything: Plan?
         var refusal: PlanRefusal?
         do { everything = try plan(latest) } catch let found as PlanRefusal {
             if case .severalBranches = found.reason { throw found }
-            // A gap: what lies before it can still be rehearsed.
+            // There is a gap: times before it can still be rehearsed.
             refusal = found
         }
         let stops = archive.backups.complete.map(\.stopTime)
         let from = stops.min() ?? Moment(microseconds: 0)
         let until = everything?.lastIncluded?.time ?? everything?.backup.stopTime ?? Moment(microseconds: Clock.now)
-        // A moment before the first backup of this history can't be reached, nor one in a gap; another one can.
+        // A time before the first backup of this history, or in a gap, can't be reached; another one can.
         for _ in 0..<20 where from < until {
             let moment = Moment(microseconds: Int64.random(in: from.microseconds...until.microseconds))
             let request = PlanRequest(RecoveryTarget(.time(moment), timeline: timeline))
@@ -208,7 +208,7 @@ struct TargetPlanner {
     }
 }
 
-/// What is looked for was dropped, but not on the history that is followed.
+/// The object was dropped, but not on the chosen history.
 public struct DropElsewhere: Explained {
     let timeline: TimelineID
     let xid: UInt32
@@ -221,7 +221,7 @@ public struct DropElsewhere: Explained {
     public var hint: String? { offer.map { "Reachable: \($0.sentence)." } }
 }
 
-/// A refusal that says which archive it is about.
+/// A refusal that names the archive.
 public struct Unreachable: Explained {
     public let refusal: PlanRefusal
     public var message: String { refusal.message }

@@ -3,18 +3,17 @@ import Recovery
 public import TableRecovery
 import WAL
 
-/// A target as it is asked for, before the archive is looked at.
+/// A requested target, before the archive is read.
 public struct TargetRequest: Sendable {
     public enum Point: Sendable {
-        /// The target's own timeline doesn't count; the request's does.
+        /// A target of PostgreSQL. Its own timeline is ignored; the request's counts.
         case target(RecoveryTarget)
-        /// Just before these tables were dropped; all of one database.
-        ///
-        /// - isDatabaseMeant: where no drop of the tables is found, their database's drop is looked for.
+        /// Just before these tables were dropped; all of one database. If no drop of the tables is found and
+        /// `isDatabaseMeant` is set, just before their database was dropped.
         case beforeDrop(of: [TablePattern], isDatabaseMeant: Bool)
         /// Just before this database was dropped.
         case beforeDropOfDatabase(String)
-        /// A moment between the oldest backup and the end of the archive, chosen at random.
+        /// A random time between the oldest backup and the end of the archive.
         case anyMoment
     }
     public var point: Point
@@ -32,12 +31,12 @@ public struct TargetRequest: Sendable {
         (self.point, self.timeline, self.backup, self.incarnation) = (point, timeline, backup, incarnation)
     }
 
-    /// The time that was asked for.
+    /// The requested time.
     var moment: Moment? {
         if case .target(let target) = point, case .time(let moment) = target.point { moment } else { nil }
     }
 
-    /// The timeline's number that was asked for.
+    /// The requested timeline's number.
     var number: TimelineID? { if case .number(let number) = timeline { number } else { nil } }
 
     var isBeforeDrop: Bool {

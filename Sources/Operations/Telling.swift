@@ -4,14 +4,14 @@ public import Notifications
 import Platform
 public import WAL
 
-/// Hands notifications to a process that delivers them, without waiting for it.
+/// Queues notifications, and starts a process that delivers them.
 public struct Telling: Sendable {
     private let cluster: ClusterConfiguration
     private let notifiers: [NotifierConfiguration]
     private let installation: Installation
     private let context: JobContext
 
-    /// - Parameter notifiers: who is told.
+    /// - Parameter notifiers: the configured receivers.
     public init(
         of cluster: ClusterConfiguration, to notifiers: [NotifierConfiguration], _ installation: Installation,
         _ context: JobContext
@@ -20,7 +20,7 @@ public struct Telling: Sendable {
         (self.installation, self.context) = (installation, context)
     }
 
-    /// Queues and starts delivering. Whatever goes wrong is logged and changes nothing else.
+    /// Queues notifications and starts delivery. An error is only logged.
     public func tell(
         _ notifications: [Notification], only notifier: NotifierConfiguration? = nil, quietIfToldSince: Moment? = nil
     ) {
@@ -33,14 +33,14 @@ public struct Telling: Sendable {
                 let told = try outbox.enqueue(notification, for: receivers, quietIfToldSince: quietIfToldSince)
                 queued = queued || !told.isEmpty
             }
-            // What an earlier job could not deliver gets another chance.
+            // Earlier notifications that could not be delivered are tried again.
             if try queued || outbox.waiting().count > 0 { startDelivery() }
         } catch {
             context.note(.warning, "could not queue a notification: \(error)")
         }
     }
 
-    /// Starts a process that delivers what is queued, and doesn't wait for it.
+    /// Starts a process that delivers queued notifications, without waiting for it.
     public func startDelivery() {
         do {
             try startDetached(
@@ -52,7 +52,7 @@ public struct Telling: Sendable {
         }
     }
 
-    /// Delivers what is queued, here and now, and logs how that went.
+    /// Delivers queued notifications in this process, and logs the results.
     /// - Returns: whether everything was delivered.
     public func deliver() throws -> Bool {
         try Outbox(for: cluster).deliver(to: Receiver.all(of: notifiers)) { [context] event in
@@ -66,7 +66,7 @@ public struct Telling: Sendable {
         }
     }
 
-    /// Tells what has changed in the checks since the last time, and whether archiving fails.
+    /// Sends what has changed in the checks since the last time, and whether archiving fails.
     public func tell(_ report: CheckReport) throws {
         for notifier in notifiers {
             let patience = Double(notifier.archiveFailingAfter) / 1000
@@ -79,11 +79,11 @@ public struct Telling: Sendable {
                 to: report.results, cluster: cluster.name, host: hostName(), now: report.observation.now))
     }
 
-    /// Tells that a systemd unit has failed, unless the job in it has told that itself a moment ago, and more.
+    /// Reports that a systemd unit has failed, unless the job in it has just reported that itself, with more details.
     ///
     /// - Parameters:
-    ///   - unit: such as `tidemark-backup@main.service`; without its suffix, a service.
-    ///   - details: what systemd says of the failure.
+    ///   - unit: such as `tidemark-backup@main.service`; a name without suffix is a service.
+    ///   - details: systemd's facts about the failure.
     public func tell(ofUnit unit: String, _ details: [Notification.Detail]) {
         let name = unit.contains(".") ? unit : unit + ".service"
         let subject = String((unit.split(separator: "@", maxSplits: 1).first ?? "").trimmingPrefix("tidemark-"))
@@ -99,9 +99,9 @@ public struct Telling: Sendable {
             quietIfToldSince: Moment(microseconds: now.microseconds - 600_000_000))
     }
 
-    /// Sends everybody a message, here and now.
+    /// Sends a test message to all receivers, in this process.
     ///
-    /// - Parameter told: called with each receiver, and with what kept the message from it.
+    /// - Parameter told: called with each receiver, and with the error if it could not be reached.
     public func test(told: (Receiver, DeliveryFailure?) throws -> Void) rethrows {
         let message = Notification(
             event: nil, status: .success, cluster: cluster.name, host: hostName(),

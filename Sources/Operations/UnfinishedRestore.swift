@@ -3,7 +3,7 @@ public import Platform
 import Recovery
 import Restoring
 
-/// A restore that failed on its way: what is there now, and how to go on.
+/// A restore that failed on its way: the state of the directory, and how to continue.
 public struct UnfinishedRestore: Explained {
     public let cause: any Error
     public let directory: String

@@ -3,21 +3,21 @@ import Configuration
 public import Platform
 public import WAL
 
-/// A place in the archived WAL, as somebody names it.
+/// A position in the archived WAL, as the user names it.
 public enum WALPlace: Sendable {
     case lsn(LSN)
-    /// It stands for the segments in which a transaction ended by then.
+    /// Stands for the segments in which a transaction had ended by then.
     case time(Moment)
 }
 
-/// Finds the stretch of the archived WAL between two places.
+/// Finds the range of the archived WAL between two positions.
 struct VerifiedStretch {
     private let cluster: ClusterConfiguration
     private let context: JobContext
 
     init(of cluster: ClusterConfiguration, _ context: JobContext) { (self.cluster, self.context) = (cluster, context) }
 
-    /// Nil where neither place is named: then everything is meant.
+    /// Nil when neither is named: then everything is verified.
     /// - Throws: `NoStretch`, and what asking the catalog throws.
     func range(_ from: WALPlace?, _ to: WALPlace?) throws -> ClosedRange<LSN>? {
         guard from != nil || to != nil else { return nil }
@@ -44,7 +44,7 @@ struct VerifiedStretch {
     }
 }
 
-/// The stretch of WAL that was named ends before it begins.
+/// The named range of WAL ends before it begins.
 public struct NoStretch: Refusal, Explained, Equatable {
     public var message: String { "--from is after --to" }
 }

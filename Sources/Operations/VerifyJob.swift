@@ -8,38 +8,38 @@ public import Repository
 public import Retention
 public import WAL
 
-/// Which backups to verify.
+/// The backups to verify.
 public enum VerifiedBackups: Sendable {
     case all
     /// The newest one of the incarnation in use.
     case newest
-    /// Those with these labels, in whatever incarnation.
+    /// Those with these labels, in any incarnation.
     case named([String])
 }
 
-/// Reads backups and archived WAL in the repository, and reports what is wrong with them.
+/// Verifies backups and archived WAL in the repository, and reports problems.
 public struct VerifyJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
     private let context: JobContext
 
-    /// - Parameter policy: what may be missing on purpose.
+    /// - Parameter policy: decides which segments are missing on purpose.
     public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
         (self.cluster, self.policy, self.context) = (cluster, policy, context)
     }
 
-    /// A backup that was read.
+    /// A verified backup.
     public struct Backup: Sendable {
         public let report: VerifyReport
-        /// What of the WAL after it is missing.
+        /// Gaps in the WAL after it.
         public let gaps: [LineageGap]
     }
 
     public struct Report: Sendable {
         public fileprivate(set) var backups: [Backup] = []
-        /// How many can't even be looked up.
+        /// The number of backups whose description can't be read.
         public fileprivate(set) var unreadable = 0
-        /// What was read of the WAL, by incarnation; empty where only backups were read.
+        /// The verified WAL, by incarnation; empty where only backups were verified.
         public fileprivate(set) var archives: [ArchiveVerification] = []
         public fileprivate(set) var problems = 0
         /// Missing WAL after the backups, by incarnation, each gap once.
@@ -47,11 +47,11 @@ public struct VerifyJob {
         public var isGood: Bool { problems == 0 && gaps.isEmpty }
     }
 
-    /// Verifies backups, and, when they are all meant, the archived WAL of all incarnations as well.
+    /// Verifies backups and, when all of them are requested, the archived WAL of all incarnations as well.
     ///
-    /// - Parameter verified: called with each backup that was read.
-    /// - Throws: `NoSuchBackup`, `JobCancelled`, and what makes verifying impossible. Damage is in the report; so is what one
-    ///   object keeps from being read, which tells nothing of the others.
+    /// - Parameter verified: called with each verified backup.
+    /// - Throws: `NoSuchBackup`, `JobCancelled`, and what makes verifying impossible. Damage is in the report; so is an
+    ///   error that concerns one object only.
     public func run(
         _ which: VerifiedBackups, withWAL: Bool, verified: (Backup) throws -> Void = { _ in }
     ) throws -> Report {
@@ -77,7 +77,7 @@ public struct VerifyJob {
             do { _ = try archive.isConfirmed() } catch { complain(error) }
             if !isPart { archive.proveRecords { complain($0) } }
         }
-        /// One that can't be listed is nil.
+        /// The value is nil for an incarnation that can't be listed.
         var walOf: [Incarnation: ArchivedWAL?] = [:]
         var damaged: [VerifiedPart.Name] = []
         for (archive, backup) in backups {
@@ -149,7 +149,7 @@ public struct VerifyJob {
         let all = known.all.map(\.incarnation).map { incarnation in
             let gaps = report.gaps[incarnation, default: []].map { ArchiveProblem($0) }
             let own = found[incarnation, default: []]
-            // Both parts see what is missing after a backup.
+            // Both parts report gaps after a backup.
             return (incarnation: incarnation, problems: gaps.filter { !own.contains($0) } + own)
         }
         for problem in all.flatMap(\.problems) { context.note(.error, problem) }
@@ -162,8 +162,8 @@ public struct VerifyJob {
     /// Verifies the archived WAL of the incarnation in use.
     ///
     /// - Parameters:
-    ///   - from: nothing before it is read.
-    ///   - to: nothing after it is read.
+    ///   - from: where to begin; nil for the beginning.
+    ///   - to: where to end; nil for the end.
     /// - Throws: `NoStretch`, `JobCancelled`, and what makes verifying impossible.
     public func runWAL(from: WALPlace? = nil, to: WALPlace? = nil) throws -> ArchiveVerification {
         context.notes.begin()
@@ -227,8 +227,8 @@ public struct VerifyJob {
         return (backups, unreadable)
     }
 
-    /// The newest backup. Each that can't be read is told of, because it may be the newest; so is each newer one whose branch
-    /// was put aside.
+    /// The newest backup. Reports each that can't be read, because it may be the newest, and each newer one whose
+    /// branch was put aside.
     private static func latest(
         _ archive: ClusterArchive
     ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
@@ -243,7 +243,7 @@ public struct VerifyJob {
     }
 }
 
-/// What of an archive's WAL is not there on purpose.
+/// The segments of an archive that were removed on purpose.
 public func expiredSegments(
     of archive: ClusterArchive, by policy: RetentionPolicy, segmentSize: UInt32
 ) throws -> SegmentSet {
@@ -252,7 +252,7 @@ public func expiredSegments(
         segmentSize: segmentSize)
 }
 
-/// There is nothing that could be verified.
+/// There is nothing to verify.
 private struct NoBackup: Explained {
     let cluster: String
     var message: String { "cluster \"\(cluster)\" has no complete backup" }

@@ -5,13 +5,13 @@ import Platform
 public import Retention
 public import WAL
 
-/// Finds the moments that can be recovered to.
+/// Finds the times to which a recovery is possible.
 public struct WindowJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
     private let context: JobContext
 
-    /// - Parameter policy: what may be missing on purpose.
+    /// - Parameter policy: decides which segments are missing on purpose.
     public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
         (self.cluster, self.policy, self.context) = (cluster, policy, context)
     }
@@ -33,7 +33,7 @@ public struct WindowJob {
     }
 }
 
-/// The moments that can be recovered to.
+/// The times to which a recovery is possible.
 public struct WindowReport: Sendable {
     public let cluster: String
     public let now: Moment
@@ -42,7 +42,7 @@ public struct WindowReport: Sendable {
     public let gaps: [WALGap]
     /// How many backups can't be read.
     public let unreadable: Int
-    /// What a verification has found damaged and still is.
+    /// Damage that a verification found and that persists.
     public let damage: [KnownDamage]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
@@ -59,15 +59,15 @@ public struct WindowReport: Sendable {
         self.isContradicted = isContradicted
     }
 
-    /// Those in which there is a moment to recover to.
+    /// The windows with at least one time to recover to.
     public var usable: [RecoveryWindow] { windows.filter(\.isConsistent) }
     public var from: Moment? { usable.map(\.from).min() }
     public var to: Moment? { usable.map { $0.last?.time ?? $0.from }.max() }
 
-    /// Whether all of a gap is missing on purpose.
+    /// Whether all segments of a gap were removed on purpose.
     public func isExpired(_ gap: LineageGap) -> Bool { gap.names.allSatisfy { expired.contains($0) } }
 
-    /// Whether everything is as it should be. A window that ends at what expire removed is.
+    /// Whether there is no problem. A window that ends at what `expire` removed is none.
     public var isGood: Bool {
         !usable.isEmpty && !isContradicted && lost.isEmpty && damage.isEmpty && unreadable == 0
             && windows.allSatisfy { window in

@@ -1,6 +1,6 @@
 public import WAL
 
-// What summaries and records of the archive say, as the planner asks for it.
+// Converts summaries and records of the archive into the planner's types.
 
 extension SegmentOutline {
     public init(_ summary: SegmentSummary) {

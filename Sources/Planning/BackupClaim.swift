@@ -3,8 +3,9 @@ import WAL
 extension Planner {
     /// The only tip whose backups show that it is the cluster's own; nil when they don't decide.
     ///
-    /// A copy that archives by mistake may take backups as well. So a backup counts only if it was taken where the backups
-    /// before the branch were taken, if these say where, and after all other tips had ended; and only one tip may have such.
+    /// A copy that archives by mistake may take backups as well. So a backup counts only if it was taken on the host
+    /// and data directory of the backups before the branch, if these record them, and after all other tips had ended;
+    /// and only one tip may have such a backup.
     func claim(
         among tips: [[TimelinePath]], _ ends: [TimelineID: PlacedCommit]
     ) -> (tip: [TimelinePath], backups: [RestorableBackup])? {

@@ -1,16 +1,16 @@
 import Messages
 public import WAL
 
-/// Where a cluster is, or was when its server died: the WAL it wrote or replayed goes at least this far.
+/// A cluster's position, or its last one when its server died: the WAL it wrote or replayed goes at least this far.
 public struct KnownPlace: Hashable, Sendable {
     public var timeline: TimelineID
     public var position: LSN
-    /// A server that takes writes can't be anywhere else; one that doesn't may yet follow a newer timeline that branches
-    /// off later.
+    /// Whether the server is a primary, whose position is final; a standby may still follow a newer timeline that
+    /// branches off later.
     public var takesWrites: Bool
-    /// The timeline's history as the server has it, which the archive may not have yet.
+    /// The server's copy of the timeline's history, which may not be archived yet.
     public var history: TimelineHistory?
-    /// Who says so, as the beginning of a sentence: `The server in "/srv/pg" is`.
+    /// The source of this, as the beginning of a sentence: `The server in "/srv/pg" is`.
     public var witness: String
 
     public init(
@@ -20,44 +20,44 @@ public struct KnownPlace: Hashable, Sendable {
         (self.history, self.witness) = (history, witness)
     }
 
-    /// Whether the cluster may be on this path, or may come onto it.
+    /// Whether the cluster may be on this path, or may still come onto it.
     func mayFollow(_ path: TimelinePath) -> Bool {
         takesWrites ? path.target == timeline : path.contains(timeline, upTo: position)
     }
 }
 
-/// One of several timelines that went on after they had diverged.
+/// One of several timelines that continued after they diverged.
 public struct Branch: Hashable, Sendable {
     public var timeline: TimelineID
     /// The last commit on it.
     public var last: TransactionMark?
-    /// The newest backup that lies on it and on none of the others.
+    /// The newest backup that lies on it and on no other branch.
     public var backup: RestorableBackup?
-    /// The timeline it left, and where; nil for the first one.
+    /// The timeline from which it branches off, and where; nil for the first one.
     public var parent: TimelineID?
     public var begin: LSN
 }
 
 extension Planner {
-    /// A history that the target may lie on: its backups, oldest first, each with the path it is recovered along.
+    /// A history on which the target may lie: its backups, oldest first, each with its recovery path.
     struct History {
-        /// Nil when each backup has its own.
+        /// Nil when the backups have different timelines.
         var timeline: TimelineID?
         /// At least one.
         var candidates: [Candidate]
-        /// What there is to know about the choice, as sentences.
+        /// Remarks about the choice, as sentences.
         var remarks: [String] = []
-        /// What the remarks offer instead.
+        /// Alternatives that the remarks offer.
         var offers: [PlanRefusal.Alternative] = []
     }
 
     enum Choice {
         case history(History)
-        /// Nothing tells which of them is meant.
+        /// It can't be told which of them is meant.
         case branches([Branch])
     }
 
-    /// The history that the target's timeline means.
+    /// The history that the target's timeline stands for.
     /// - Throws: `PlanRefusal` when no backup lies on it.
     func choice() throws -> Choice {
         switch target.timeline {
@@ -85,8 +85,9 @@ extension Planner {
         return History(timeline: timeline, candidates: found)
     }
 
-    /// The timeline the cluster is known to be on, or else the one that holds every commit of the archive. Several that
-    /// each hold commits that no other one has are branches: then only backups can tell which of them is the cluster's.
+    /// The timeline the cluster is known to be on, or else the one that holds every commit of the archive. Several
+    /// timelines that each hold commits of their own are branches: then only backups can show which of them is the
+    /// cluster's.
     private func own() throws -> Choice {
         let all = timelines().compactMap(path(to:))
         guard !all.isEmpty else { throw refusal(.noBackup) }
@@ -126,13 +127,13 @@ extension Planner {
         return .history(history)
     }
 
-    /// The newest of some paths that hold the same commits, one with a backup if there is any.
+    /// The newest of several paths with the same commits, preferably one with a backup.
     private func preferred(_ paths: [TimelinePath]) -> TimelinePath? {
         paths.last { !onPath($0).isEmpty } ?? paths.last
     }
 
-    /// The paths of which no other one holds all commits, oldest first; those that end with the same commit together, such
-    /// as a timeline and those that began after its last commit and have none of their own yet.
+    /// The paths whose commits no other path holds completely, oldest first. Paths that end with the same commit are
+    /// grouped, such as a timeline and those that began after its last commit and have no commits of their own yet.
     private func tips(of paths: [TimelinePath], _ ends: [TimelineID: PlacedCommit]) -> [[TimelinePath]] {
         func holds(_ path: TimelinePath, allOf other: TimelinePath) -> Bool {
             ends[other.target].map(path.holds) ?? true
@@ -148,7 +149,7 @@ extension Planner {
         return tips.sorted { $0[$0.count - 1].target < $1[$1.count - 1].target }
     }
 
-    /// The last of these paths with a backup: a timeline of which there is none leads nowhere.
+    /// The last of these paths with a backup; without one it leads nowhere.
     private func newest(_ paths: [TimelinePath]) throws -> History {
         for path in paths.reversed() {
             let found = onPath(path)
@@ -163,7 +164,7 @@ extension Planner {
         return ends
     }
 
-    /// The last commit on a path, whichever of its timelines wrote it: one that has none of its own holds its ancestors'.
+    /// The last commit on a path, of any of its timelines: a timeline without commits of its own holds its ancestors'.
     /// Nil when the archive has none.
     func lastCommit(on path: TimelinePath) throws -> PlacedCommit? {
         let size = source.segmentSize
@@ -172,14 +173,14 @@ extension Planner {
         }
         var places: [(number: UInt64, commit: () throws -> TransactionMark?)] = []
         for (_, numbers) in path.lineage(segmentSize: size).archived(in: archived) {
-            // The record across the left boundary began in the file before.
+            // The record across the left boundary began in the previous file.
             let first = numbers.lowerBound - (hasFile(before: numbers.lowerBound) ? 1 : 0)
             let segments = WALSegments(
                 path, first: first, count: Int(numbers.upperBound - first) + 1, segmentSize: size)
             // The files of a path hold nothing that isn't on it.
             places.append((numbers.upperBound, { try source.lastCommit(of: segments, from: .zero) }))
         }
-        // Where a timeline's first segment isn't there, its parent's has the beginning of it.
+        // Where a timeline's first segment is missing, its parent's has the beginning of it.
         for number in Set(path.steps.dropFirst().map { $0.begin.rawValue / UInt64(size) })
         where !archived.contains(path.segment(number, segmentSize: size)) {
             guard
@@ -201,7 +202,7 @@ extension Planner {
                                 return true
                             }
                         } catch  where !isOutOfReach(error) {
-                            // Its records end where they can't be read.
+                            // The WAL ends where its records can't be read.
                         }
                         return last
                     }
@@ -222,7 +223,8 @@ extension Planner {
             begin: path.steps[path.steps.count - 1].begin)
     }
 
-    /// What other timelines hold that the chosen one doesn't, where the newest timeline might have been thought to be meant.
+    /// Remarks about commits on other timelines that the chosen one lacks, where the newest timeline may have been
+    /// expected.
     private func remarks(
         about all: [TimelinePath], _ ends: [TimelineID: PlacedCommit], besides chosen: TimelinePath, isKnown: Bool,
         why: (TimelinePath) -> String
@@ -230,14 +232,14 @@ extension Planner {
         guard makesOffers else { return ([], []) }
         var offers: [PlanRefusal.Alternative] = []
         let others = all.filter { path in
-            // What was left for the chosen timeline is past: the cluster has been there.
+            // If the cluster has left that timeline for the chosen one, a target time refers to the chosen one.
             if case .time = target.point, chosen.steps.contains(where: { $0.timeline == path.target }) { return false }
             guard path.target > chosen.target || (!isKnown && path.target != chosen.target) else { return false }
             return ends[path.target].map { !chosen.holds($0) } ?? false
         }
         let sentences = others.enumerated().compactMap { index, path -> String? in
             guard let end = ends[path.target],
-                // Of several that hold the same the newest is enough.
+                // Of several with the same commits the newest suffices.
                 !others[(index + 1)...].contains(where: { ends[$0.target] == end })
             else { return nil }
             let (parting, at) = chosen.parting(from: path)
@@ -255,14 +257,14 @@ extension Planner {
         return (sentences, offers)
     }
 
-    /// One that others descend from goes last.
+    /// A timeline that has descendants is put aside last.
     private func putAside(_ timeline: TimelineID) -> String {
         let descendants = histories.values.filter { $0.includes(timeline) }.map(\.timeline)
         return Set(descendants + [timeline]).sorted(by: >)
             .map { runnable("tidemark segments put-aside \($0.fileNamePart).history") }.joined(separator: "; ")
     }
 
-    /// Nothing tells which branch is meant: where it doesn't matter, or only one of them knows the target, that is planned.
+    /// Plans when the branch is ambiguous: where it makes no difference, or only one branch has the target.
     func plan(among branches: [Branch]) throws -> Plan {
         var plans: [Plan] = []
         var first: PlanRequest?
@@ -291,7 +293,7 @@ extension Planner {
         throw undecided(branches)
     }
 
-    /// The refusal that asks which branch is meant.
+    /// The refusal that asks for the branch.
     func undecided(_ branches: [Branch]) -> PlanRefusal {
         refusal(
             .severalBranches(branches),
@@ -304,7 +306,7 @@ extension Planner {
     }
 }
 
-/// A commit and the timeline whose files hold it.
+/// A commit, and the timeline whose files hold it.
 struct PlacedCommit: Hashable {
     let timeline: TimelineID
     let mark: TransactionMark
@@ -330,7 +332,7 @@ extension TimelinePath {
 }
 
 extension Plan {
-    /// Whether another plan ends at the same place of the same history.
+    /// Whether another plan ends at the same position of the same history.
     func endsLike(_ other: Plan) -> Bool {
         guard end == other.end else { return false }
         let last = LSN(end.rawValue - 1)

@@ -5,17 +5,17 @@ import WAL
 extension Planner {
     // MARK: Offers
 
-    /// What `request` leads to, as something to offer; nil when that can't be reached either.
+    /// `request` as an alternative to offer; nil when it can't be reached either.
     func offer(_ request: PlanRequest, _ meaning: (Plan) -> String?) -> PlanRefusal.Alternative? {
         makesOffers ? .proven(request, by: ask, meaning) : nil
     }
 
-    /// Those of `candidates` that lead somewhere.
+    /// Those of `candidates` that can be reached.
     func offers(_ candidates: [(request: PlanRequest, meaning: (Plan) -> String?)]) -> [PlanRefusal.Alternative] {
         candidates.compactMap { offer($0.request, $0.meaning) }
     }
 
-    /// Plans something else, with the same archive.
+    /// Plans another request, with the same archive.
     func ask(_ request: PlanRequest) throws -> Plan { try Planner(asking: request, like: self).plan() }
 
     /// The same target on another timeline.
@@ -29,7 +29,7 @@ extension Planner {
         (onTimeline(timeline), { _ in "on timeline \(timeline)" })
     }
 
-    /// The same target on every timeline where it can be reached and means another end than on `path`.
+    /// The same target on every timeline where it can be reached and has another end than on `path`.
     func otherTimelines(_ path: TimelinePath?) -> [PlanRefusal.Alternative] {
         var plans: [Plan] = []
         return timelines().filter { $0 != path?.target }.suffix(16).compactMap { timeline in
@@ -44,7 +44,7 @@ extension Planner {
         var asked = request
         asked.target = RecoveryTarget(.immediate, timeline: target.timeline)
         asked.backup = backup.label
-        // The history that is followed needn't have it. Whoever is asked for an offer makes none, and asks nobody.
+        // The history that is followed may lack it. A planner that makes no offers doesn't try.
         if makesOffers, (try? ask(asked)) == nil { asked.target.timeline = .number(backup.timeline) }
         return (asked, { _ in "the end of backup \"\(backup.label)\", \(backup.stopTime)" })
     }
@@ -109,7 +109,7 @@ extension Planner {
         }
     }
 
-    /// What can be reached before and after a stretch that can't be replayed.
+    /// What can be reached before and after a range that can't be replayed.
     private func around(
         _ wal: ReplayWAL<Source>, _ last: ReplayRecord?, _ request: PlanRequest, until end: LSN
     ) -> [PlanRefusal.Alternative] {
@@ -190,7 +190,7 @@ extension Planner {
         return []
     }
 
-    /// How the history parts from the timelines that are offered instead.
+    /// Where the history and the timelines that are offered instead diverge.
     private func partings(_ path: TimelinePath, _ offered: [PlanRefusal.Alternative]) -> [String] {
         guard !offered.isEmpty else { return [] }
         return timelines().compactMap(self.path(to:)).filter { other in
@@ -205,7 +205,7 @@ extension Planner {
         }
     }
 
-    /// The last transaction end, commit or abort, that the target time is compared with.
+    /// The last commit or abort record, with which the target time is compared.
     private func lastEnd(_ wal: ReplayWAL<Source>) throws -> TransactionMark? {
         var latest: TransactionMark?
         for index in wal.segments.indices.reversed() where try wal.facts(at: index).hasEnds {
@@ -220,7 +220,7 @@ extension Planner {
 
     // MARK: Names and transactions
 
-    /// No backup of this history is followed by the restore point or the end of the transaction.
+    /// No backup of this history precedes the restore point or the end of the transaction.
     func notFound(_ candidates: [Candidate]) throws -> PlanRefusal {
         guard makesOffers else { return refusal(.noBackup) }
         let oldest = candidates[0]
@@ -238,7 +238,7 @@ extension Planner {
         }
         let isOn = oldest.path.contains(first.timeline, upTo: first.record.end)
         if isOn, first.record.start >= oldest.backup.stop {
-            // The WAL of the newest backup before it breaks off.
+            // The WAL of the newest backup before it ends too early.
             let before = candidates.last { $0.backup.stop <= first.record.start } ?? oldest
             let refused = try beyond(try replayWAL(before))
             return PlanRefusal(target, refused.reason, nearest: others + refused.nearest, remarks: refused.remarks)
@@ -259,7 +259,7 @@ extension Planner {
             nearest: nearest)
     }
 
-    /// Where in the whole archive the target's record is, one place per stretch of a timeline's files.
+    /// All places of the target's record in the archive, one for each range of a timeline's files.
     private func everywhere() -> [(timeline: TimelineID, record: ReplayRecord)] {
         guard let all = try? source.everySegment() else { return [] }
         let rule = StopRule(target: target, consistent: .zero)

@@ -1,7 +1,7 @@
 public import Messages
 public import WAL
 
-/// A target that cannot be reached: why, and what can be reached instead. The command line exits with 4.
+/// A target that cannot be reached: why, and what can be reached instead. The command exits with status 4.
 public struct PlanRefusal: Explained, Equatable {
     public enum Reason: Hashable, Sendable {
         /// The archive holds no complete backup.
@@ -16,19 +16,19 @@ public struct PlanRefusal: Explained, Equatable {
         case afterLast(TransactionMark?, end: LSN)
         /// Segments are missing between the backup and the target.
         case gap([LineageGap])
-        /// A segment between the backup and the target is there, but can't be replayed.
+        /// A segment between the backup and the target exists, but can't be replayed.
         case broken(WALBreak)
-        /// A newer timeline's history file is missing: nothing tells whether it is the one to follow, or leads to it.
+        /// A newer timeline's history file is missing: it may be the timeline to follow, or lead to it.
         case lostHistory(LostHistory)
-        /// No backup was taken on the timeline or on one of its ancestors before they parted.
+        /// No backup was taken on the timeline, or on one of its ancestors before the next branched off.
         case notAnAncestor(TimelineID, backups: [TimelineID])
         /// The archive holds nothing of this timeline itself; these descend from it.
         case unknownTimeline(TimelineID, known: [TimelineID], descendants: [TimelineID])
-        /// Several timelines went on after they had diverged, and nothing tells which of them the cluster was on.
+        /// Several timelines continued after they diverged, and it can't be told which of them the cluster was on.
         case severalBranches([Branch])
         /// No backup is consistent where recovery would stop.
         case neverConsistent([PassedOver])
-        /// The record that is meant is in the archive, but recovery doesn't come by it.
+        /// The target's record is in the archive, but recovery doesn't replay it.
         case elsewhere(Whereabouts)
         /// The timeline begins in a segment that only its parent has archived.
         case timelineNotArchived(TimelineID, begin: LSN)
@@ -38,11 +38,11 @@ public struct PlanRefusal: Explained, Equatable {
         case unknownTransaction(UInt32)
     }
 
-    /// A target that can be reached: it has been planned. Only `Alternative.proven` makes one.
+    /// A target that can be reached, as a plan has proven. Only `Alternative.proven` makes one.
     public struct Alternative: Hashable, Sendable {
         /// What it is, to be followed by the options.
         public let meaning: String
-        /// All that ask for it, ready to be pasted into a shell.
+        /// The complete options, quoted for a shell.
         public let arguments: [String]
         /// Where the recovery ends with them.
         public let end: LSN
@@ -51,18 +51,18 @@ public struct PlanRefusal: Explained, Equatable {
             (self.meaning, self.arguments, self.end) = (meaning, arguments, end)
         }
 
-        /// What `request` leads to, as something to offer; nil when it can't be reached, or isn't what is promised.
+        /// `request` as an alternative to offer; nil when it can't be reached, or isn't what was meant.
         ///
         /// - Parameters:
-        ///   - usePartials: `--use-partial` belongs to it.
+        ///   - usePartials: whether it needs `--use-partial`.
         ///   - plan: makes the plan.
-        ///   - meaning: nil when the plan isn't what was meant.
+        ///   - meaning: describes the plan; nil when it isn't what was meant.
         public static func proven(
             _ request: PlanRequest, usePartials: Bool = false, by plan: (PlanRequest) throws -> Plan,
             _ meaning: (Plan) -> String?
         ) -> Alternative? {
             guard let made = try? plan(request), let meaning = meaning(made) else { return nil }
-            // A refusal to somebody who has given the option already is no exception: the command is complete in itself.
+            // The option is named even if the refused command had it: the offered command is complete in itself.
             let usesPartials = usePartials || !made.partials.isEmpty
             return Alternative(
                 meaning: meaning, arguments: request.arguments + (usesPartials ? ["--use-partial"] : []), end: made.end)
@@ -98,7 +98,7 @@ public struct PlanRefusal: Explained, Equatable {
         (self.target, self.reason, self.nearest, self.remarks) = (target, reason, nearest, remarks)
     }
 
-    /// - Parameter command: the one that takes the alternative's options, where that isn't the command that is refused.
+    /// - Parameter command: the command that takes the alternative's options, if it isn't the refused one.
     public func adding(_ alternative: Alternative, by command: String? = nil) -> PlanRefusal {
         guard let command else {
             return PlanRefusal(target, reason, nearest: [alternative] + nearest, remarks: remarks)
@@ -234,7 +234,7 @@ extension Branch {
     }
 }
 
-/// A sentence made of what was the middle of one.
+/// The sentence with a capital first letter.
 public func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }
 
 /// `3 d 4 h`, `12 min 5 s`, `0.25 s`: two units at most.

@@ -1,7 +1,7 @@
 import Messages
 public import WAL
 
-/// What the planner asks of an archive. It knows neither files nor catalogs: a test answers from arrays.
+/// The planner's view of an archive, independent of files and catalogs: a test answers from arrays.
 public protocol PlanSource {
     var majorVersion: Int { get }
     /// Bytes.
@@ -12,46 +12,46 @@ public protocol PlanSource {
     func histories() throws -> [TimelineID: TimelineHistory]
     /// Every whole segment the archive holds.
     func segments() throws -> SegmentSet
-    /// What is known of `path[range]` without reading the segments. `path` is a run of neighbours as recovery reads
-    /// them, so a record that crosses a boundary is told with the segment that completes it.
+    /// The facts of `path[range]`, without reading the segments. `path` is a run of consecutive segments in recovery's
+    /// order, so a record that crosses a boundary is counted in the segment that completes it.
     func facts(of path: WALSegments, _ range: Range<Int>) throws -> [SegmentOutline]
-    /// Every record that is complete within `path[index]`, in order, until `visit` says false. One that began in the
-    /// segment before comes first.
+    /// Visits every record that ends within `path[index]`, in order, until `visit` returns false. A record that began
+    /// in an earlier segment comes first.
     func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws
-    /// As `records`, but only those that tell of transactions' ends and restore points.
+    /// As `records`, but only transaction ends and restore points.
     func landmarks(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws
-    /// Which files these transactions changed, as far as `path[index]` tells.
+    /// The files that these transactions changed, as far as `path[index]` shows.
     func files(
         changedBy transactions: Set<UInt32>, in path: WALSegments, at index: Int
     ) throws -> [UInt32: Set<RelationFile>]
-    /// Whether only the incomplete last segment of a timeline (`.partial`) is there, which PostgreSQL doesn't ask for.
+    /// Whether only the incomplete last segment of a timeline (`.partial`) exists, which PostgreSQL doesn't request.
     func isPartial(_ name: SegmentName) -> Bool
-    /// Those `isPartial` is true for.
+    /// The segments for which `isPartial` is true.
     func partials() -> Set<SegmentName>
-    /// The first segment that a recovery along `path` doesn't get over though it is there: it is damaged, or doesn't go on
-    /// where the one before it ends.
+    /// The first segment that exists but ends a recovery along `path`: it is damaged, or doesn't continue the one
+    /// before it.
     func firstBreak(in path: WALSegments) throws -> WALBreak?
     /// What is wrong with `path[index]`, if a server that asked for it would not get it; all of it is read for that. Nil for
     /// one that isn't there: no server fails because of it.
     func fault(of path: WALSegments, at index: Int) throws -> WALBreak?
     /// Timelines that have a parent, but whose history file isn't there.
     func lostHistories() throws -> [LostHistory]
-    /// The first segment from `index` on that may hold the stop for a target; nil when none does. Saves a look at the facts
-    /// of all segments before it.
+    /// The first segment from `index` on that may hold the stop for a target; nil when none does. Saves reading the
+    /// facts of all segments before it.
     func firstCandidate(in path: WALSegments, from index: Int, for target: RecoveryTarget) throws -> Int?
-    /// The first segment from `index` on that may hold a transaction that ended before a moment (or at it).
+    /// The first segment from `index` on that may hold a transaction that ended before a time (or at it).
     func firstEnding(by moment: Moment, orAt: Bool, in path: WALSegments, from index: Int) throws -> Int?
-    /// Every restore point in the WAL; nil when that isn't known at once.
+    /// Every restore point in the WAL; nil when that takes reading it.
     func restorePoints(of path: WALSegments) throws -> [RestorePoint]?
-    /// What `path[...index]` tells about the server.
+    /// The changes to the server in `path[...index]`.
     func serverChanges(of path: WALSegments, through index: Int) throws -> ServerChanges
-    /// Transactions that were prepared in `path[...index]`, before a position, and what was decided in the same segments.
+    /// Transactions that were prepared in `path[...index]`, before a position, and those that were finished there.
     func preparations(of path: WALSegments, through index: Int, before end: LSN) throws -> Preparations
-    /// Those that were prepared before a backup and pending in it.
+    /// Transactions that were prepared before a backup and were pending in it.
     func prepared(in backup: RestorableBackup) throws -> [Prepare]
-    /// Every whole segment, those before the oldest backup as well.
+    /// Every whole segment, including those before the oldest backup.
     func everySegment() throws -> SegmentSet
-    /// The last commit at or after a position; damaged segments are passed over.
+    /// The last commit at or after a position; damaged segments are skipped.
     func lastCommit(of path: WALSegments, from position: LSN) throws -> TransactionMark?
 }
 
@@ -84,7 +84,7 @@ extension PlanSource {
         for index in path.indices.reversed() {
             var found: TransactionMark?
             do { found = try facts(of: path, index..<index + 1).first?.lastCommit } catch  where !isOutOfReach(error) {
-                // What isn't WAL holds no commit.
+                // A file that isn't WAL holds no commit.
             }
             if let last = found { return last.lsn >= position ? last : nil }
             if path[index].start(segmentSize: segmentSize) <= position { break }
@@ -93,20 +93,20 @@ extension PlanSource {
     }
 }
 
-/// Whether an error says nothing about what is stored, but that it could not be asked for.
+/// Whether an error says nothing about the stored object, only that it could not be read.
 func isOutOfReach(_ error: any Error) -> Bool {
     (error as? any Explained)?.isOutOfReach == true
 }
 
-/// Prepared transactions that a stretch of the WAL tells of.
+/// The prepared transactions in a range of the WAL.
 public struct Preparations: Sendable {
     public var prepared: [(lsn: LSN, transaction: Prepare)] = []
-    /// Ended in the same stretch, either way.
+    /// Transactions that were committed or rolled back in the same range.
     public var ended: Set<UInt32> = []
     public init() {}
 }
 
-/// A complete base backup, as far as planning goes.
+/// A complete base backup, with what planning needs.
 public struct RestorableBackup: Hashable, Sendable {
     public var label: String
     public var timeline: TimelineID
@@ -118,7 +118,7 @@ public struct RestorableBackup: Hashable, Sendable {
     public var stopTime: Moment
     /// Of the restored data directory, in bytes.
     public var size: Int64
-    /// Of which host and data directory it is; nil when it doesn't say.
+    /// The host and data directory that were backed up; nil when not recorded.
     public var place: String?
     /// What is known to be wrong with it: the rest of a sentence.
     public var damage: String?
@@ -142,7 +142,7 @@ public struct ReplayRecord: Hashable, Sendable {
         case restorePoint(RestorePoint)
         case other
 
-        /// The transaction that ends with the record, either way.
+        /// The transaction that the record commits or aborts.
         public var transactionEnd: TransactionMark? {
             switch self {
             case .commit(let mark), .abort(let mark): mark
@@ -153,7 +153,7 @@ public struct ReplayRecord: Hashable, Sendable {
         public var commit: TransactionMark? { if case .commit(let mark) = self { mark } else { nil } }
     }
     public var start: LSN
-    /// The position after it.
+    /// The position after the record.
     public var end: LSN
     public var content: Content
     public init(start: LSN, end: LSN, content: Content = .other) {
@@ -161,19 +161,20 @@ public struct ReplayRecord: Hashable, Sendable {
     }
 }
 
-/// A segment's summary, as far as planning goes. It covers the records that are complete within the segment, the one
-/// that crosses its left boundary included.
+/// A segment's summary, with what planning needs. It covers the records that end within the segment, including one that
+/// crosses its left boundary.
 public struct SegmentOutline: Hashable, Sendable {
-    /// Start of the first and of the last record; nil when the segment completes none.
+    /// Start of the first and of the last record; nil when no record ends in the segment.
     public var firstRecord: LSN?
     public var lastRecord: LSN?
-    /// Of commits and aborts alike; commit times are not in the order of the WAL, hence not simply the first and last.
+    /// Of commits and aborts; commit times are not in the order of the WAL, so these aren't simply the first and the
+    /// last.
     public var earliestEnd: Moment?
     public var latestEnd: Moment?
     public var firstCommit: TransactionMark?
     public var lastCommit: TransactionMark?
     public var commits: Int
-    /// The transactions that end here lie between these two; nil when none does or when the range is not known.
+    /// The XIDs of the transactions that end here lie between these two; nil when none does or the range is not known.
     public var lowestXID: UInt32?
     public var highestXid: UInt32?
     public var restorePoints: [RestorePoint]

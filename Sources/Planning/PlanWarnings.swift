@@ -1,7 +1,7 @@
 import Messages
 import WAL
 
-/// What a plan says of what it could not find out, instead of taking it for nothing.
+/// Doubts that a plan mentions when something could not be determined.
 enum PlanDoubt: String {
     case pending = "It is not known whether prepared transactions will be pending there and hold their locks"
     case next = "It is not known which transaction is the first that is not included"
@@ -20,13 +20,13 @@ enum PlanDoubt: String {
 }
 
 extension Planner {
-    /// What a person should know before going ahead.
+    /// Warnings for the user before the recovery.
     ///
     /// - Parameter offers: gets the other targets that the warnings offer.
     func warnings(
         _ wal: ReplayWAL<Source>, stop: StoppingPoint?, index: Int, _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
-        // Of a plan that is made to try an offer nobody reads the warnings.
+        // A plan that is made to test an offer needs no warnings.
         guard makesOffers else { return [] }
         var warnings: [String] = []
         if case .name(let name) = target.point { warnings += try namesakes(name, wal, stop: stop, &offers) }
@@ -43,7 +43,7 @@ extension Planner {
         return warnings
     }
 
-    /// Asks for everything up to and with the record that starts at a position, on this path.
+    /// A request for everything up to and including the record that starts at a position, on this path.
     private func through(
         _ start: LSN, until end: LSN, on path: TimelinePath, _ meaning: String
     ) -> PlanRefusal.Alternative? {
@@ -60,7 +60,7 @@ extension Planner {
         return nil
     }
 
-    /// Prepared transactions that nobody has decided before `end`: they keep their locks.
+    /// Prepared transactions that are neither committed nor rolled back before `end`: they keep their locks.
     func pending(_ wal: ReplayWAL<Source>, before end: LSN, through index: Int) throws -> [Prepare] {
         let told = try source.preparations(of: wal.segments, through: index, before: end)
         var known: Set<UInt32> = []
@@ -76,7 +76,7 @@ extension Planner {
             }
     }
 
-    /// PostgreSQL takes the first restore point of a name; people may mean another.
+    /// PostgreSQL takes the first restore point of a name; the user may mean another.
     private func namesakes(
         _ name: String, _ wal: ReplayWAL<Source>, stop: StoppingPoint?, _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {
@@ -146,7 +146,7 @@ extension Planner {
         ]
     }
 
-    /// The history to the target leaves out what other timelines did after they parted.
+    /// The history to the target omits what other timelines did after they diverged.
     private func otherHistories(
         _ wal: ReplayWAL<Source>, _ offers: inout [PlanRefusal.Alternative]
     ) throws -> [String] {

@@ -1,21 +1,21 @@
 import Messages
 public import WAL
 
-/// What is asked of the planner.
+/// A request to the planner.
 public struct PlanRequest: Hashable, Sendable {
     public var target: RecoveryTarget
-    /// Start from this backup, and no other.
+    /// Use this backup, and no other.
     public var backup: String?
-    /// The incarnation's folder, where options must name it: without them another one would be meant.
+    /// The incarnation's folder, if options must name it because another one is in use.
     public var incarnation: String?
-    /// Where the cluster is or was, when somebody knows: it decides which timeline is the latest.
+    /// The cluster's position, if known: it decides which timeline is the latest.
     public var known: KnownPlace?
 
     public init(_ target: RecoveryTarget, backup: String? = nil, known: KnownPlace? = nil) {
         (self.target, self.backup, self.known) = (target, backup, known)
     }
 
-    /// The options that ask for this on tidemark's command line.
+    /// The command-line options for this request.
     public var arguments: [String] {
         target.arguments + (backup.map { ["--backup", shellQuoted($0)] } ?? [])
             + (incarnation.map { ["--incarnation", shellQuoted($0)] } ?? [])
@@ -25,7 +25,7 @@ public struct PlanRequest: Hashable, Sendable {
 /// Plans the recovery: the newest backup that is consistent at or before the target on a timeline of the target's
 /// history, the WAL from there, and where PostgreSQL will stop in it.
 ///
-/// Reads summaries, then the one or two segments around the target; touches nothing.
+/// Reads summaries, then the one or two segments around the target; changes nothing.
 /// - Throws: `PlanRefusal` when the target can't be reached; whatever `source` throws.
 public func plan(_ request: PlanRequest, from source: some PlanSource) throws -> Plan {
     try Planner(request: request, source: source).plan()
@@ -43,7 +43,7 @@ struct Planner<Source: PlanSource> {
     /// A timeline whose history only the cluster itself has: a recovered server would not find it.
     let unarchived: TimelineID?
     let known: FactsStore
-    /// Whether a refusal looks for what can be reached instead; not while such an offer is tried.
+    /// Whether a refusal searches for alternatives; false while one is tested.
     let makesOffers: Bool
 
     init(request: PlanRequest, source: Source) throws {
@@ -63,7 +63,7 @@ struct Planner<Source: PlanSource> {
         makesOffers = true
     }
 
-    /// The same archive, asked something else; without offers.
+    /// A planner for another request on the same archive, without offers.
     init(asking request: PlanRequest, like other: Planner) {
         (self.request, target) = (request, request.target)
         (source, backups, archived, histories) = (other.source, other.backups, other.archived, other.histories)
@@ -99,11 +99,12 @@ struct Planner<Source: PlanSource> {
         return plan
     }
 
-    /// Where nobody named a timeline, one that is newer than what is followed may be the cluster's.
+    /// Without an explicit timeline, a newer one than the chosen one may be the cluster's.
     private func refuseLostHistory(besides history: History) throws {
         guard makesOffers, let followed = history.timeline else { return }
         let lost = try source.lostHistories().filter { $0.timeline > followed }
-        // Whatever is followed, the recovered server asks for a damaged one before it takes a number of its own.
+        // Before a recovered server takes a number of its own it requests a damaged history, whatever timeline it
+        // follows.
         if let damaged = lost.last(where: \.isDamaged) { throw refusal(.lostHistory(damaged)) }
         guard [.own, .latest].contains(target.timeline), request.known?.takesWrites != true, let lost = lost.last else {
             return
@@ -112,7 +113,7 @@ struct Planner<Source: PlanSource> {
         throw refusal(.lostHistory(lost), nearest: offers(known.map { onTimeline($0) }))
     }
 
-    /// Without its history a timeline looks like one of its own; that is what to say of it.
+    /// Without its history a timeline looks like a branch; the missing history is reported instead.
     private func refuseLostHistory(among branches: [Branch]) throws {
         let timelines = Set(branches.map(\.timeline))
         guard makesOffers, let lost = try source.lostHistories().last(where: { timelines.contains($0.timeline) }) else {
@@ -121,7 +122,7 @@ struct Planner<Source: PlanSource> {
         throw refusal(.lostHistory(lost), nearest: offers(timelines.sorted().map { onTimeline($0) }))
     }
 
-    /// A damaged backup is used only when it was asked for, or when no other one reaches the target.
+    /// A damaged backup is used only when it was named, or when no other one reaches the target.
     /// - Throws: `PlanRefusal`.
     func plan(on history: History) throws -> Plan {
         let sound = history.candidates.filter { $0.backup.damage == nil }
@@ -163,7 +164,7 @@ struct Planner<Source: PlanSource> {
             }
             switch target.point {
             case .name, .xid: continue
-            // By a clock that was set back meanwhile, an older backup may be followed by later times than a newer one.
+            // After the clock was set back, an older backup may be followed by later times than a newer one.
             case .time:
                 unreached = unreached ?? wal
                 passedOver.append(PassedOver(candidate.backup, stop: nil))
@@ -183,7 +184,7 @@ struct Planner<Source: PlanSource> {
             backup: candidate.backup, path: candidate.path, archived: archived, source: source, known: known)
     }
 
-    /// A target that says when or where rules out backups that began later, without a look into the WAL.
+    /// Whether the backup may serve: a target with a time or position rules out later backups without reading WAL.
     private func mayServe(_ backup: RestorableBackup) -> Bool {
         switch target.point {
         case .time(let time): backup.startTime <= time
@@ -192,7 +193,7 @@ struct Planner<Source: PlanSource> {
         }
     }
 
-    /// Whether one would have thought that it serves.
+    /// Whether the backup ended before the target, so that it might be expected to serve.
     private func endedInTime(_ passed: PassedOver) -> Bool {
         if case .time(let time) = target.point { passed.backup.stopTime <= time } else { true }
     }
@@ -209,8 +210,8 @@ struct Planner<Source: PlanSource> {
             known: !archived.runs(of: timeline).isEmpty || backups.contains { $0.timeline == timeline })
     }
 
-    /// The timeline that PostgreSQL's default takes from a backup on this one: the last whose history file is found before a
-    /// number is missing (`findNewestTimeLine`, timeline.c).
+    /// The timeline that PostgreSQL's default chooses for a backup on this one: the last one before a number without a
+    /// history file (`findNewestTimeLine`, timeline.c).
     private func latest(from timeline: TimelineID) -> TimelineID {
         var newest = timeline
         while newest.rawValue < .max, histories[TimelineID(newest.rawValue + 1)] != nil {
@@ -256,8 +257,8 @@ struct Planner<Source: PlanSource> {
         return plan
     }
 
-    /// Everything that is archived on the history of a timeline that has begun, but of which no segment is archived yet:
-    /// PostgreSQL is told to stop where it begins, since it would go on in what its parent wrote afterwards.
+    /// Plans a recovery of everything archived on the history of a timeline of which no segment is archived yet: its
+    /// target is where the timeline begins, since PostgreSQL would replay what the parent wrote afterwards.
     private func planToTheBranch(
         _ wal: ReplayWAL<Source>, _ timeline: TimelineID, _ begin: LSN
     ) throws -> Plan {
@@ -278,9 +279,9 @@ struct Planner<Source: PlanSource> {
         return plan
     }
 
-    /// The same WAL by the shortest history: when the target lies before a timeline of the path began, that timeline is
-    /// left out. The recovery ends in the same place, and the server gets a true history for it; with the longer one it
-    /// would record timelines it never was on.
+    /// The same WAL by the shortest history: a timeline of the path that begins after the target is omitted. The
+    /// recovery ends at the same position, and the server records a true history; with the longer one it would record
+    /// timelines that it never was on.
     private func direct(_ wal: ReplayWAL<Source>, to stop: StoppingPoint) throws -> ReplayWAL<Source> {
         let number = (stop.record.end.rawValue - 1) / UInt64(source.segmentSize)
         for (path, step) in zip(wal.path.shorter, wal.path.steps) {
@@ -288,7 +289,7 @@ struct Planner<Source: PlanSource> {
                 archived.contains(path.segment(number, segmentSize: source.segmentSize))
             else { continue }
             let shorter = try replayWAL((wal.backup, path))
-            // The segments before the parting are the same ones.
+            // The segments before the branch are the same.
             if Int(number) < shorter.first + shorter.segments.count {
                 return shorter
             }
@@ -297,8 +298,8 @@ struct Planner<Source: PlanSource> {
     }
 
     /// - Parameters:
-    ///   - wal: what recovery reads.
-    ///   - whole: the target's whole history, which tells what comes after the end.
+    ///   - wal: the WAL that recovery reads.
+    ///   - whole: the WAL of the target's whole history, which shows what comes after the end.
     private func finish(
         _ wal: ReplayWAL<Source>, whole: ReplayWAL<Source>, stop: StoppingPoint?, end: LSN, index: Int,
         passedOver: [PassedOver] = []
@@ -348,10 +349,10 @@ struct Planner<Source: PlanSource> {
     }
 }
 
-/// A backup that was looked at and can't serve.
+/// A backup that was examined and can't serve.
 public struct PassedOver: Hashable, Sendable {
     public let backup: RestorableBackup
-    /// Where recovery would stop, before the backup is consistent; nil: it would not stop at all.
+    /// Where recovery would stop, before the backup is consistent; nil when it would not stop at all.
     public let stop: LSN?
 
     init(_ backup: RestorableBackup, stop: LSN?) { (self.backup, self.stop) = (backup, stop) }

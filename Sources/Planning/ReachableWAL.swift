@@ -1,9 +1,9 @@
 public import WAL
 
-/// What a recovery from one backup can read: the WAL as far as it goes without a gap.
+/// The WAL that a recovery from one backup can read: all of it up to the first gap.
 public struct ReachableWAL: Sendable {
     public let segments: [SegmentName]
-    /// Records from here on belong to another history, although the last segment holds them.
+    /// Records from here on belong to another history, although they are in the last segment.
     public let limit: LSN?
     /// What keeps a recovery from going further, as the middle of a sentence; nil where the archive ends.
     public let obstacle: String?
@@ -11,8 +11,9 @@ public struct ReachableWAL: Sendable {
     public func holds(_ position: LSN) -> Bool { limit.map { position < $0 } ?? true }
 }
 
-/// What a recovery from the request's backup can read; nil when the backup doesn't lie on the history of its timeline.
-/// - Throws: `PlanRefusal` when there is no telling which timeline is meant; whatever `source` throws.
+/// The WAL that a recovery from the request's backup can read; nil when the backup isn't on the history of its
+/// timeline.
+/// - Throws: `PlanRefusal` when the timeline is ambiguous; whatever `source` throws.
 public func reachableWAL(_ request: PlanRequest, from source: some PlanSource) throws -> ReachableWAL? {
     try Planner(request: request, source: source).reachableWAL()
 }

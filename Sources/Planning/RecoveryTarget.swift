@@ -1,7 +1,7 @@
 import Messages
 public import WAL
 
-/// Where a recovery is to end: one of PostgreSQL's `recovery_target…` settings, understood.
+/// Where a recovery is to end: one of PostgreSQL's `recovery_target…` settings, parsed.
 public struct RecoveryTarget: Hashable, Sendable {
     public enum Point: Hashable, Sendable {
         /// `recovery_target_time`: compared with the times in commit and abort records.
@@ -20,7 +20,7 @@ public struct RecoveryTarget: Hashable, Sendable {
 
     /// `recovery_target_timeline`.
     public enum Timeline: Hashable, Sendable {
-        /// The one that the cluster is or was on; not a setting of PostgreSQL's, for it can't know.
+        /// The timeline of the cluster itself; tidemark's own default, since PostgreSQL can't know it.
         case own
         /// The newest timeline of the archive, by its number.
         case latest
@@ -30,7 +30,7 @@ public struct RecoveryTarget: Hashable, Sendable {
     }
 
     public var point: Point
-    /// `recovery_target_inclusive`: whether what lies exactly on the target is part of the recovery. Means nothing for
+    /// `recovery_target_inclusive`: whether what lies exactly on the target is part of the recovery. Has no effect for
     /// a name (always included), immediate and latest.
     public var inclusive: Bool
     public var timeline: Timeline
@@ -43,7 +43,7 @@ public struct RecoveryTarget: Hashable, Sendable {
 }
 
 extension RecoveryTarget {
-    /// The options that name this target on tidemark's command line, ready to be pasted into a shell.
+    /// The command-line options for this target, quoted for a shell.
     public var arguments: [String] {
         var words: [String] =
             switch point {
@@ -64,7 +64,7 @@ extension RecoveryTarget {
         return words
     }
 
-    /// `time 2026-11-05 09:00:00+00`, as messages name it.
+    /// The target as messages name it: `time 2026-11-05 09:00:00+00`.
     public var summary: String {
         switch point {
         case .time(let time): "time \(time)"

@@ -1,18 +1,18 @@
 import WAL
 
-/// The WAL a recovery from one backup would read: neighbouring segments from the backup's start as far as the archive
-/// goes, with what is known of them fetched as the search proceeds.
+/// The WAL that a recovery from one backup would read: consecutive segments from the backup's start to the end of the
+/// archive, whose facts are fetched as the search proceeds.
 struct ReplayWAL<Source: PlanSource> {
-    /// Why the WAL goes no further.
+    /// Why the WAL ends.
     enum Ending: Equatable {
-        /// Nothing newer is in the archive.
+        /// The archive has no newer WAL.
         case endOfArchive
-        /// These are missing, and newer ones are there.
+        /// These segments are missing, and newer ones exist.
         case gap([LineageGap])
-        /// The first segment of `timeline`, which begins at `begin`, has not been archived; its stretch exists on the
-        /// parent only, which says the same up to `begin`.
+        /// The first segment of `timeline`, which begins at `begin`, has not been archived; only its parent's segment
+        /// exists, which is the same up to `begin`.
         case notYetArchived(TimelineID, begin: LSN)
-        /// The next segment is there, but can't be replayed.
+        /// The next segment exists, but can't be replayed.
         case broken(WALBreak)
     }
 
@@ -22,7 +22,7 @@ struct ReplayWAL<Source: PlanSource> {
     /// The number of the first segment.
     var first: Int { Int(backup.start.rawValue / UInt64(source.segmentSize)) }
     let ending: Ending
-    /// Records from here on belong to another history, although the last segment holds them.
+    /// Records from here on belong to another history, although they are in the last segment.
     let limit: LSN?
     private let source: Source
     private let known: FactsStore
@@ -77,12 +77,12 @@ struct ReplayWAL<Source: PlanSource> {
         return known.facts[segments[index]]!
     }
 
-    /// Visits the records a recovery would see in segment `index`, until `visit` says false.
+    /// Visits the records of segment `index` that a recovery would see, until `visit` returns false.
     func records(at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try source.records(of: segments, at: index) { record in try within(record, visit) }
     }
 
-    /// The same of the records that tell of transactions' ends and restore points.
+    /// As `records`, but only transaction ends and restore points.
     func landmarks(at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         try source.landmarks(of: segments, at: index) { record in try within(record, visit) }
     }
@@ -93,8 +93,8 @@ struct ReplayWAL<Source: PlanSource> {
         return try visit(record)
     }
 
-    /// The files that each transaction changed, as far as the segments of their ends tell; where one can't be read,
-    /// nothing is said.
+    /// The files that each transaction changed, as far as the segments of their ends show; empty where one can't be
+    /// read.
     func files(changedBy marks: [TransactionMark]) -> [UInt32: Set<RelationFile>] {
         let indexes = Set(marks.map { Int($0.lsn.rawValue / UInt64(source.segmentSize)) - first })
         return indexes.reduce(into: [:]) { files, index in
@@ -104,7 +104,7 @@ struct ReplayWAL<Source: PlanSource> {
         }
     }
 
-    /// Where PostgreSQL would stop, and in which segment the record that stops it is complete.
+    /// Where PostgreSQL would stop, and the segment in which the record that stops it ends.
     func firstStop(_ rule: StopRule) throws -> (point: StoppingPoint, index: Int)? {
         var next = 0
         while next < segments.count,
@@ -165,7 +165,7 @@ struct ReplayWAL<Source: PlanSource> {
         return nil
     }
 
-    /// The last record that is whole; nil when the WAL holds none.
+    /// The last whole record; nil when the WAL holds none.
     func lastRecord() throws -> ReplayRecord? {
         for index in segments.indices.reversed() {
             var last: ReplayRecord?
@@ -179,9 +179,9 @@ struct ReplayWAL<Source: PlanSource> {
     }
 }
 
-/// Facts that were fetched already; several backups share most of their WAL.
+/// Cached facts; backups share most of their WAL.
 final class FactsStore {
     var facts: [SegmentName: SegmentOutline] = [:]
-    /// Where WAL that were looked at are broken; nil for those that aren't.
+    /// The break of each WAL that was checked; nil for those without one.
     var breaks: [WALSegments: WALBreak?] = [:]
 }

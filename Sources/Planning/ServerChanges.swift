@@ -1,8 +1,8 @@
 public import WAL
 
-/// What the replayed WAL says about the server that wrote it, as far as it matters to the one that replays it.
+/// Changes to the server in the replayed WAL that concern the server that replays it.
 public struct ServerChanges: Hashable, Sendable {
-    /// As far as summaries tell: those of earlier versions don't.
+    /// As far as summaries show: those of earlier versions don't.
     public var tablespaces: [SegmentFacts.TablespaceCreation] = []
     public var parameters: [ParameterChange] = []
 
@@ -13,7 +13,7 @@ public struct ServerChanges: Hashable, Sendable {
         parameters += facts.parameterChanges
     }
 
-    /// Those of a stretch of the WAL.
+    /// The changes in a range of the WAL.
     func within(_ range: Range<LSN>) -> ServerChanges {
         var changes = ServerChanges()
         changes.tablespaces = tablespaces.filter { range.contains($0.lsn) }
@@ -21,8 +21,8 @@ public struct ServerChanges: Hashable, Sendable {
         return changes
     }
 
-    /// Settings that a server that answers queries while it recovers must not have lower than the WAL's
-    /// (`CheckRequiredParameterValues`): the highest values in it. Until then it would stop, or wait for ever.
+    /// The minimum values of settings for replay with hot_standby (`CheckRequiredParameterValues`): the highest values
+    /// in the WAL. With lower ones the server would stop, or pause for ever.
     public var demands: [String: Int64] {
         var highest: [String: Int64] = [:]
         for change in parameters {

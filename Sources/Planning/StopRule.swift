@@ -23,7 +23,7 @@ struct StopRule {
     /// Where the backup becomes consistent.
     let consistent: LSN
 
-    /// Whether replay may stop at any record, and not only where a transaction ends or at a restore point.
+    /// Whether replay may stop at any record, and not only at a transaction's end or a restore point.
     var asksEveryRecord: Bool {
         switch target.point {
         case .lsn, .immediate: true
@@ -53,7 +53,7 @@ struct StopRule {
         }
     }
 
-    /// Whether a segment with these facts may hold the stop; false is a promise, true is not.
+    /// Whether a segment with these facts may hold the stop; false is certain, true is not.
     func mayStop(in facts: SegmentOutline) -> Bool {
         switch target.point {
         case .latest: return false

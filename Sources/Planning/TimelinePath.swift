@@ -4,9 +4,9 @@ public import WAL
 public struct TimelinePath: Hashable, Sendable {
     public struct Step: Hashable, Sendable {
         public var timeline: TimelineID
-        /// The timeline counts from here; zero for the first.
+        /// Where the timeline begins on this path; zero for the first.
         public var begin: LSN
-        /// The next one takes over here; nil for the last.
+        /// Where the next one begins; nil for the last.
         public var end: LSN?
     }
     public let steps: [Step]
@@ -14,8 +14,8 @@ public struct TimelinePath: Hashable, Sendable {
 
     /// The path to `timeline`; nil when it has no history file and isn't the first one.
     ///
-    /// A timeline without history file counts as one without ancestors when the archive holds segments of it (`known`):
-    /// so PostgreSQL reads it (`readTimeLineHistory`).
+    /// A timeline without a history file counts as one without ancestors when the archive holds segments of it
+    /// (`known`), as in PostgreSQL (`readTimeLineHistory`).
     public init?(to timeline: TimelineID, histories: [TimelineID: TimelineHistory], known: Bool) {
         guard histories[timeline] != nil || timeline == TimelineID(1) || known else { return nil }
         var steps: [Step] = []
@@ -30,10 +30,10 @@ public struct TimelinePath: Hashable, Sendable {
 
     private init(steps: [Step]) { self.steps = steps }
 
-    /// A timeline's own files, whatever they descend from.
+    /// A path of one timeline, ignoring its ancestors.
     init(alone timeline: TimelineID) { steps = [Step(timeline: timeline, begin: .zero, end: nil)] }
 
-    /// The paths that leave out the newest timelines of this one, shortest first.
+    /// The paths without the newest timelines of this one, shortest first.
     var shorter: [TimelinePath] {
         steps.indices.dropLast().map { last in
             var kept = Array(steps[...last])
@@ -42,7 +42,7 @@ public struct TimelinePath: Hashable, Sendable {
         }
     }
 
-    /// Whether the whole stretch is part of this history: written on `timeline` before the path left it.
+    /// Whether everything up to a position on `timeline` is part of this history.
     public func contains(_ timeline: TimelineID, upTo position: LSN) -> Bool {
         guard let step = steps.first(where: { $0.timeline == timeline }) else { return false }
         return step.end.map { position <= $0 } ?? true
@@ -66,13 +66,13 @@ public struct TimelinePath: Hashable, Sendable {
         lineage(segmentSize: segmentSize).file(number)
     }
 
-    /// The number of the path's last segment that is there, if it lies after `number`.
+    /// The number of the path's last archived segment, if it lies after `number`.
     func lastSegment(in archived: SegmentSet, behind number: UInt64) -> UInt64? {
         lineage(segmentSize: archived.segmentSize).newest(in: archived).flatMap { $0 > number ? $0 : nil }
     }
 
-    /// Files of older timelines that hold the beginning of segment `number`, with the timeline that leaves each in there,
-    /// oldest first.
+    /// Files of older timelines that hold the beginning of segment `number`, each with the timeline that follows it
+    /// there, oldest first.
     func substitutes(_ number: UInt64, segmentSize: UInt32) -> [(name: SegmentName, next: Step)] {
         lineage(segmentSize: segmentSize).substitutes(for: number).map { name, next in
             (name, Step(timeline: next.timeline, begin: next.begin, end: next.end))

@@ -1,14 +1,14 @@
 public import WAL
 
-/// Neighbouring segments as a recovery reads them, one after the other over timelines. Their names are made when they are
-/// asked for: a WAL may have a million of them.
+/// Consecutive segments in recovery's order, across timelines. Their names are computed on demand: there may be a
+/// million.
 public struct WALSegments: RandomAccessCollection, Hashable, Sendable {
     private let lineage: Lineage?
     private let size: UInt32
     /// The number of the first segment.
     public let first: UInt64
     public let count: Int
-    /// What stands in for the last segment: the same stretch on another timeline.
+    /// The substitute for the last segment: the same range on another timeline.
     private let last: SegmentName?
 
     public init(_ path: TimelinePath, first: UInt64, count: Int, segmentSize: UInt32, last: SegmentName? = nil) {
@@ -31,7 +31,7 @@ public struct WALSegments: RandomAccessCollection, Hashable, Sendable {
         return lineage.file(first + UInt64(index))
     }
 
-    /// Where a segment stands; nil when it isn't one of these.
+    /// The index of a segment; nil when it isn't one of these.
     public func index(of name: SegmentName) -> Int? {
         let number = name.number(segmentSize: size)
         guard number >= first, number - first < UInt64(count) else { return nil }
@@ -39,7 +39,7 @@ public struct WALSegments: RandomAccessCollection, Hashable, Sendable {
         return self[index] == name ? index : nil
     }
 
-    /// The stretches of one timeline each, up to an index; what stands in for the last segment apart.
+    /// The ranges of one timeline each, up to an index; a substitute for the last segment is separate.
     public func stretches(
         _ range: Range<Int>
     ) -> [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] {
@@ -59,7 +59,7 @@ public struct WALSegments: RandomAccessCollection, Hashable, Sendable {
         return found
     }
 
-    /// The segments up to and with an index, as few ranges.
+    /// The segments up to and including an index, as few ranges as possible.
     func ranges(through index: Int) -> [SegmentRange] {
         stretches(0..<index + 1).map { timeline, numbers in
             SegmentRange(

@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// Opens what lies below a directory, and nothing else: no name on the way may be a symbolic link, whoever put it there and
-/// however late (`openat2` with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, man 2 openat2).
+/// Opens files below a directory only: no name in the path may be a symbolic link, whoever put it there and however
+/// late (`openat2` with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, man 2 openat2).
 enum Beneath {
-    /// -1, and `errno`: ELOOP for a link, EXDEV for a way that leads out.
+    /// -1 and `errno` on failure: ELOOP for a link, EXDEV for a path that leads out of the directory.
     static func open(_ directory: Int32, _ name: String, _ flags: Int32, _ mode: mode_t) -> Int32 {
         let flags = flags | O_CLOEXEC
         return hasOneCall
@@ -17,7 +17,8 @@ enum Beneath {
             ? clinux_open_on_same_mount(directory, name) : clinux_open_on_same_mount_by_components(directory, name)
     }
 
-    /// ENOSYS of an old kernel, EPERM of a container's filter of system calls: then one call for each name does the same.
+    /// False on old kernels (ENOSYS) and in containers that filter the call (EPERM): then each name is opened by a call
+    /// of its own.
     static let hasOneCall: Bool = {
         let flags = clinux_path_flag() | O_CLOEXEC
         guard let raw = try? retrying(.kernel, "openat2", { clinux_openat2(AT_FDCWD, ".", flags, 0) }) else {
@@ -29,8 +30,8 @@ enum Beneath {
 }
 
 extension Place {
-    /// Makes a call about a name in a directory. In a confined one the directory that holds the name is opened first, without
-    /// following any link; the last name is for the call itself not to follow.
+    /// Makes a call about a name in a directory. In a confined one the directory that contains the name is opened
+    /// first, without following links; the call itself must not follow the last name.
     func anchored<Count: SignedInteger>(_ body: (_ directory: Int32, _ name: String) -> Count) -> Count {
         guard isConfined, let slash = name.lastIndex(of: "/") else { return body(raw, name) }
         let above = Beneath.open(raw, String(name[..<slash]), clinux_path_flag() | O_DIRECTORY, 0)

@@ -1,7 +1,7 @@
-/// A bounded queue between threads. Whoever fails cancels it with the reason, which every other side then gets.
+/// A bounded queue between threads. A side that fails cancels it with the reason, which all other sides get.
 public final class Channel<Item: Sendable>: Sendable {
     private struct State {
-        /// A ring; nil where nothing waits, so that what was received is not kept.
+        /// A ring; a free slot is nil, so that received items are not kept.
         var slots: [Item?]
         /// The slot to receive from.
         var first = 0

@@ -8,14 +8,14 @@ public enum Clock {
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
-    /// A clock that never goes back, in nanoseconds since some moment; for measuring durations only.
+    /// A clock that never goes back, in nanoseconds since an arbitrary time; for measuring durations only.
     public static var monotonic: UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    /// As `monotonic`, but it goes on while the machine sleeps.
+    /// As `monotonic`, but also counts while the machine sleeps.
     public static var sinceBoot: UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_BOOTTIME, &time)

@@ -1,6 +1,6 @@
 import CLinux
 
-/// The program's name and arguments, without asking anybody: nothing that fails on the machine can make them look absent.
+/// The program's name and arguments, without a call that could fail and make them look absent.
 ///
 /// Bytes that are not UTF-8 become U+FFFD.
 public func commandLineWords() -> [String] {

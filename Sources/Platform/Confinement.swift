@@ -2,16 +2,16 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Where a program and all that it starts may write: below these paths, and nowhere else. It may read everywhere; it can
-/// connect to nobody, be it over the network or through a socket of this host, and send no signal to others. The kernel sees
-/// to that (Landlock, seccomp), so that a door which was forgotten is EACCES and no disaster.
+/// Where a program and its children may write: below these paths only. They may read everywhere, but can't make
+/// connections, neither over the network nor through a socket of this host, nor send signals to other processes. The
+/// kernel enforces it (Landlock, seccomp), so that an overlooked access fails with EACCES.
 public struct Confinement: Sendable {
     private let writable: [String]
 
-    /// - Parameter own: directories; what isn't there doesn't count.
+    /// - Parameter own: directories; missing ones are ignored.
     public init(to own: [String]) { writable = own + ["/dev/null", "/dev/tty"] }
 
-    /// Whether this kernel can keep files from being written: Linux 5.19 and later, unless Landlock was left out.
+    /// Whether this kernel can restrict writing: Linux 5.19 and later, unless built without Landlock.
     public static var isPossible: Bool { clinux_confinement() >= 2 }
 
     /// Whether it can refuse every connection: any kernel with seccomp, on x86-64 and AArch64.
@@ -22,7 +22,7 @@ public struct Confinement: Sendable {
         guard Confinement.isPossible || Confinement.refusesConnections else {
             return try Platform.run(program, arguments, environment: environment)
         }
-        // A thread can't get rid of its confinement, so it is one of its own; a child inherits its parent thread's.
+        // A thread can't lift its confinement, so a new one is used; a child inherits its parent thread's.
         let outcome = Outcome()
         let worker = try Worker {
             let result = Result {

@@ -5,8 +5,8 @@ public import Glibc
 public struct Descriptor: ~Copyable, Sendable {
     public let raw: Int32
 
-    /// Opens a file with O_CLOEXEC added to `flags`. Never waits for one: a FIFO in the place of a file would keep its reader
-    /// until somebody writes to it. Whoever reads must still look what it is.
+    /// Opens a file with O_CLOEXEC added to `flags`. Never blocks: a FIFO in place of a file would block its reader
+    /// until it has a writer. The reader must still check the file's kind.
     public init(open place: Place, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) {
         raw = try retrying(.open, place.path) {
             place.opened(flags | O_NONBLOCK | O_NOCTTY, mode)
@@ -19,7 +19,7 @@ public struct Descriptor: ~Copyable, Sendable {
 
     public init(adopting raw: Int32) { self.raw = raw }
 
-    /// A new file without a name, gone with its descriptor.
+    /// A new unnamed file, which vanishes with its descriptor.
     public init(namelessIn directory: String) throws(SystemError) {
         var name = Array((directory + "/tidemark-XXXXXX").utf8CString)
         raw = try retrying(.open, directory) { mkstemp(&name) }
@@ -27,22 +27,23 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = fcntl(raw, F_SETFD, FD_CLOEXEC)
     }
 
-    /// Opens an existing file for reads and writes past the page cache (O_DIRECT in open(2)); nil where that can't be had.
+    /// Opens an existing file for reading and writing past the page cache (O_DIRECT in open(2)); nil where that isn't
+    /// possible.
     ///
-    /// Offsets, lengths and the memory's address must be multiples of `directAlignment`; a file system that wants more
-    /// refuses such a call with EINVAL.
+    /// Offsets, lengths and the memory's address must be multiples of `directAlignment`; a file system that requires
+    /// more rejects such a call with EINVAL.
     public init?(direct place: Place) {
         let raw = place.opened(O_RDWR | O_NOFOLLOW | clinux_direct_flag(), 0)
         guard raw >= 0 else { return nil }
         self.raw = raw
     }
 
-    /// Bytes. Enough for disks with sectors of 512 bytes and of 4 KiB.
+    /// Bytes; sufficient for disks with sectors of 512 bytes and of 4 KiB.
     public static let directAlignment = 4096
 
     deinit { _ = Glibc.close(raw) }
 
-    /// Leaves the open file to whoever adopts it.
+    /// Passes the open file on without closing it.
     public consuming func release() -> Int32 {
         let raw = self.raw
         discard self
@@ -54,12 +55,12 @@ public struct Descriptor: ~Copyable, Sendable {
     public consuming func close(path: String) throws(SystemError) {
         let raw = self.raw
         discard self
-        // Not tried again after EINTR: Linux has closed it all the same.
+        // Not repeated after EINTR: Linux has closed it all the same.
         if Glibc.close(raw) != 0 { throw SystemError(.close, path) }
         if Fault.isArmed, let code = Fault.strike(.close, path) { throw SystemError(.close, path, code: code) }
     }
 
-    /// Fills as much of `buffer` as the file has left from its own offset on; 0 at end of file.
+    /// Fills as much of `buffer` as the file has left from its own offset; returns 0 at the end of the file.
     public borrowing func read(into buffer: UnsafeMutableRawBufferPointer, path: String) throws(SystemError) -> Int {
         var filled = 0
         while filled < buffer.count {
@@ -73,7 +74,7 @@ public struct Descriptor: ~Copyable, Sendable {
         return filled
     }
 
-    /// Fills as much of `buffer` as the file has from `offset` (bytes) on; the file's own offset stays.
+    /// Fills as much of `buffer` as the file has from `offset` (bytes); the file's own offset is unchanged.
     public borrowing func read(
         into buffer: UnsafeMutableRawBufferPointer, at offset: Int64, path: String
     ) throws(SystemError) -> Int {
@@ -89,7 +90,7 @@ public struct Descriptor: ~Copyable, Sendable {
         return filled
     }
 
-    /// How many bytes of a stretch, up to 16 MiB, are in the page cache; nil where nobody can tell.
+    /// How many bytes of a range, up to 16 MiB, are in the page cache; nil when unknown.
     ///
     /// - Parameter offset: a multiple of the page size.
     public borrowing func cachedBytes(at offset: Int64, count: Int) -> Int? {
@@ -97,12 +98,12 @@ public struct Descriptor: ~Copyable, Sendable {
         return cached < 0 ? nil : cached
     }
 
-    /// Has the kernel begin to read a stretch that is about to be read. Only a hint.
+    /// Asks the kernel to read a range that will be read soon. Only a hint.
     public borrowing func readAhead(at offset: Int64, count: Int64) {
         _ = posix_fadvise(raw, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
     }
 
-    /// Lets a stretch leave the page cache, but for what is still to be written to disk. Only a hint.
+    /// Lets a range leave the page cache, except dirty pages. Only a hint.
     public borrowing func dropCached(at offset: Int64, count: Int64) {
         _ = posix_fadvise(raw, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
     }
@@ -127,11 +128,11 @@ public struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Writes what a server will rewrite page by page.
+    /// Writes bytes that a server will rewrite page by page.
     ///
-    /// Linux keeps what one write brought in one piece of the page cache (ext4 since 6.16), and looks at all blocks of that
-    /// piece whenever a page of it is written: after writes of 1 MiB that takes seven times as long as after these of
-    /// 32 KiB. Smaller ones gain little more, and cost more themselves.
+    /// Linux keeps the bytes of one write in one folio of the page cache (ext4 since 6.16), and examines all blocks of
+    /// a folio whenever one of its pages is written: after writes of 1 MiB that takes seven times as long as after
+    /// these of 32 KiB. Smaller ones gain little more, and cost more themselves.
     public borrowing func writePages(
         _ bytes: UnsafeRawBufferPointer, at offset: Int64, path: String
     ) throws(SystemError) {
@@ -152,22 +153,22 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = try retrying(.truncate, path) { ftruncate(raw, off_t(size)) }
     }
 
-    /// Asks the kernel to begin writing a stretch of the file to disk, so that a later fsync has less to wait for. Only a
-    /// hint: where it isn't understood nothing happens.
+    /// Asks the kernel to begin writing a range to disk, so that a later fsync waits less. Only a hint: where it isn't
+    /// supported nothing happens.
     public borrowing func startWriteback(at offset: Int64, count: Int) {
         _ = clinux_start_writeback(raw, offset, Int64(count))
     }
 
-    /// Waits until what was written of a stretch is on disk. Says nothing of failures: the next fsync does.
+    /// Waits until the range has been written to disk. Doesn't report failures: the next fsync does.
     public borrowing func finishWriteback(at offset: Int64, count: Int64) {
         _ = clinux_finish_writeback(raw, offset, count)
     }
 
-    /// Has the file system find room for a stretch that is about to be written, in one piece; what is written there goes to
-    /// disk with less bookkeeping. Only a wish: not every file system can.
+    /// Asks the file system to allocate a contiguous range that will be written, which then takes less metadata. Only a
+    /// hint: not every file system can.
     public borrowing func reserve(at offset: Int64, count: Int) { _ = clinux_reserve(raw, offset, Int64(count)) }
 
-    /// Turns a stretch of the file into zeros that take no space. Only a wish: not every file system can.
+    /// Turns a range of the file into zeros that take no space. Only a hint: not every file system can.
     public borrowing func punchHole(at offset: Int64, count: Int64) { _ = clinux_punch_hole(raw, offset, count) }
 
     public borrowing func status(path: String) throws(SystemError) -> FileStatus {
@@ -176,7 +177,7 @@ public struct Descriptor: ~Copyable, Sendable {
         return FileStatus(raw)
     }
 
-    /// Takes the advisory lock flock(2) gives; it dies with the process. False when somebody else holds it.
+    /// Takes the advisory lock flock(2); it ends with the process. False when another process holds it.
     ///
     /// - Parameter shared: any number of holders at once, but none beside an exclusive one.
     public borrowing func tryLock(path: String, shared: Bool = false) throws(SystemError) -> Bool {
@@ -189,8 +190,8 @@ public struct Descriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Gives the lock back at once. Closing does that only when nobody has the descriptor any more, and a child that another
-    /// thread is just starting has it until it becomes another program.
+    /// Releases the lock at once. Closing does so only when no process has the descriptor any more, and a child that
+    /// another thread is starting has it until its exec.
     public borrowing func unlock() { flock(raw, LOCK_UN) }
 }
 

@@ -1,7 +1,7 @@
 import CLinux
 public import Glibc
 
-/// Something else already lives under the name a new file was to get.
+/// The name that a new file was to get is taken.
 public struct AlreadyPresent: Explained, Equatable {
     public let path: String
     public init(path: String) { self.path = path }
@@ -11,22 +11,22 @@ public struct AlreadyPresent: Explained, Equatable {
     public var hint: String? { "Move it, or name another file, then try again." }
 }
 
-/// Creates a file so that it is either there, whole and durable, or not there at all.
+/// Creates a file that is either complete and durable, or absent.
 ///
 /// The steps, each of which must have succeeded before the next one starts:
 ///
-/// 1. The content goes to a temporary in the same directory (`temporaryName`). If the directory is missing it is made
-///    first, and made durable; so is one that holds no object yet, because its maker may have died in between. A process
-///    killed here leaves a temporary that nobody mistakes for an object, because no object's name starts with a dot;
-///    `removeStaleTemporaries` knows it again.
-/// 2. fsync of the temporary: content and size are on disk before any name points at them.
+/// 1. The content goes to a temporary in the same directory (`temporaryName`). A missing directory is created first and
+///    made durable; so is one that holds no object yet, because the process that created it may have died before. A
+///    process killed here leaves a temporary that can't be mistaken for an object, because no object's name starts with
+///    a dot; `removeStaleTemporaries` recognises it.
+/// 2. fsync of the temporary: content and size are on disk before any name refers to them.
 /// 3. renameat2(2) with RENAME_NOREPLACE to the final name, which fails when the name is taken: nothing is ever
-///    overwritten. File systems without it get link(2) and unlink(2), which promise the same.
-/// 4. fsync of the directory: the new name is on disk. Only then does the caller hear of success.
+///    overwritten. On file systems without it link(2) and unlink(2) guarantee the same.
+/// 4. fsync of the directory: the new name is on disk. Only then does the call return.
 ///
-/// Below a held directory missing ones are made, but never that one itself; and before step 3 the temporary must be found by
-/// its whole path, where everybody else will look for the object: what is written into a file system that was unmounted
-/// meanwhile is lost for them.
+/// Below a held directory missing ones are created, but never that one itself; and before step 3 the temporary must be
+/// found by its whole path, by which other processes will look for the object: for them, a file written into an
+/// unmounted file system is lost.
 ///
 /// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`, or what `write` throws; the temporary is
 ///   removed.
@@ -43,16 +43,15 @@ public func createDurably(
     _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws { try createDurably(Place(path), mode: mode, write: write) }
 
-/// As `createDurably`, with all bytes at hand.
+/// As `createDurably`, with the whole content in memory.
 public func createDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
     try createDurably(path, mode: mode) { file, temporary in
         try bytes.withUnsafeBytes { try file.write($0, path: temporary) }
     }
 }
 
-/// Replaces a file's content in one step, durably: a reader sees the old content or the new, never a mixture.
-/// For files that are ours to rewrite (settings, state); an object of a repository is replaced only when it is damaged, by
-/// its store.
+/// Replaces a file's content atomically and durably: a reader sees the old content or the new, never a mixture. For
+/// tidemark's own settings and state; an object of a repository is replaced only when it is damaged, by its store.
 public func replaceDurably(_ path: String, bytes: [UInt8], mode: mode_t = 0o640) throws {
     try replaceDurably(Place(path), bytes: bytes, mode: mode)
 }
@@ -64,7 +63,7 @@ public func replaceDurably(_ place: Place, bytes: [UInt8], mode: mode_t = 0o640)
     }
 }
 
-/// As above, for content that isn't at hand as a whole.
+/// As above, for content that isn't in memory as a whole.
 public func replaceDurably(
     _ path: String, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws { try replaceDurably(Place(path), mode: mode, write: write) }
@@ -98,8 +97,8 @@ func openNew(_ temporary: Place, in directory: Place, mode: mode_t) throws(Syste
     }
 }
 
-/// Makes the entries of `directory` and of those above it durable, up to the held one, unless an object in it says that it
-/// was done already.
+/// Makes the entries of `directory` and of its parents durable, up to the held one, unless an object in it shows that
+/// this was done before.
 func secureRoad(to directory: Place) throws(SystemError) {
     guard try !Files.holdsVisible(directory) else { return }
     var place = directory

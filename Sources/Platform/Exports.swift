@@ -1,2 +1,2 @@
-/// Whatever asks the operating system has its errors to report: who imports Platform has Messages, too.
+/// Calls of the operating system report errors: a module that imports Platform gets Messages, too.
 @_exported public import Messages

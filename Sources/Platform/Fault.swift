@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Makes system calls misbehave, so that tests can show what a program does when they do.
+/// Makes system calls fail, so that tests can show how a program reacts.
 ///
 /// Armed by the environment variable `TIDEMARK_FAULT`, a list of faults separated by commas:
 ///
@@ -18,13 +18,13 @@ import Synchronization
 ///     open:pg_control#3=EIO   the third open of something with that text in its path fails
 ///     trace               every call is reported on standard error as "trace: fsync <path>"
 ///
-/// Calls are named as in `SystemCall`. Every fault that strikes is reported on standard error as "fault: …". A test that
-/// must catch a process in the act holds it at a gate; it has no need to be quick.
+/// Calls are named as in `SystemCall`. Every fault that applies is reported on standard error as "fault: …". A test
+/// that must catch a process at a certain point holds it at a gate, so that timing doesn't matter.
 public enum Fault {
-    /// False in all ordinary life.
+    /// False except in tests.
     public static let isArmed = getenv("TIDEMARK_FAULT") != nil
 
-    /// To be asked before a call: the error it must fail with, nil to let it happen.
+    /// Called before a system call: returns the error with which it must fail, or nil.
     public static func strike(_ call: SystemCall, _ subject: String) -> Int32? {
         let hit = plan.count(call, subject)
         if plan.traces { say("trace: \(call) \(subject)") }
@@ -45,20 +45,20 @@ public enum Fault {
         return nil
     }
 
-    /// How much of `count` bytes the next read or write may move.
+    /// How many of `count` bytes the next read or write may transfer.
     public static func length(_ call: SystemCall, _ count: Int) -> Int {
         guard count > 1, case .short? = plan.peek(call) else { return count }
         say("fault: \(call) is short")
         return count / 2
     }
 
-    /// None of this goes through `retrying`, whose calls are counted.
+    /// Makes no calls through `retrying`, which are counted.
     private static func wait(at file: String, _ call: SystemCall, _ subject: String) {
         guard access(file, F_OK) != 0 else { return }
         say("fault: \(call) \(subject) waits for \(file)")
         let reached = open(file + ".reached", O_WRONLY | O_CREAT, 0o644)
         if reached >= 0 { Glibc.close(reached) }
-        // Not by the clock, which a test may make run faster.
+        // Counted, since a test may speed up the clock.
         for _ in 0..<30_000 {
             if access(file, F_OK) == 0 { return }
             Clock.sleep(milliseconds: 20)
@@ -86,7 +86,7 @@ private final class FaultPlan: Sendable {
     private enum Which {
         case every
         case number(Int)
-        /// Those whose subject has this in it, or that one of them.
+        /// Calls whose subject contains this text, or only the one with this number.
         case about(String, number: Int?)
     }
     private struct Rule: Sendable {
@@ -152,7 +152,7 @@ private final class FaultPlan: Sendable {
         }
     }
 
-    /// Whether a path holds a text, or each of several that are joined by asterisks.
+    /// Whether a path contains a text, or each of several that are joined by asterisks.
     private static func speaks(_ subject: String, of text: String) -> Bool {
         text.split(separator: "*").allSatisfy { subject.contains($0) }
     }

@@ -1,7 +1,7 @@
 import CLinux
 public import Glibc
 
-/// What stat(2) says of a file, as far as tidemark asks.
+/// The result of stat(2), as far as tidemark uses it.
 public struct FileStatus: Sendable, Equatable {
     public enum Kind: Sendable { case regular, directory, symbolicLink, other }
     public let kind: Kind
@@ -15,11 +15,11 @@ public struct FileStatus: Sendable, Equatable {
     public let group: gid_t
     /// Last change of the content, in microseconds since 1970.
     public let modified: Int64
-    /// Last change of content or attributes, in microseconds since 1970; the kernel sets it, nobody else can.
+    /// Last change of content or attributes, in microseconds since 1970; only the kernel can set it.
     public let changed: Int64
     public let device: UInt64
     public let inode: UInt64
-    /// How many names it has.
+    /// The number of its hard links.
     public let names: Int
 
     init(_ raw: Glibc.stat) {
@@ -31,7 +31,7 @@ public struct FileStatus: Sendable, Equatable {
             default: .other
             }
         size = Int64(raw.st_size)
-        // Those of a file system that somebody has made up may be any number, and are added up.
+        // A made-up file system may report any number, and the sizes are added up.
         allocated = Int64(min(max(raw.st_blocks, 0), 1 << 44)) * 512
         mode = raw.st_mode & 0o7777
         owner = raw.st_uid
@@ -43,18 +43,18 @@ public struct FileStatus: Sendable, Equatable {
         names = Int(raw.st_nlink)
     }
 
-    /// Anybody may set a file's time to any number of seconds (utimensat(2)); values further than 139,000 years from 1970 are
-    /// clamped, so that no difference overflows.
+    /// A file's time can be set to any number of seconds (utimensat(2)); values further than 139,000 years from 1970
+    /// are clamped, so that differences don't overflow.
     private static func microseconds(_ time: timespec) -> Int64 {
         let bound = 1 << 42
         return Int64(min(max(time.tv_sec, -bound), bound)) * 1_000_000 + Int64(time.tv_nsec) / 1000
     }
 
-    /// Follows symbolic links; throws when nothing is there.
+    /// Follows symbolic links; throws when the file doesn't exist.
     public init(of path: String) throws(SystemError) { try self.init(Place(path), 0) }
     public init(of place: Place) throws(SystemError) { try self.init(place, 0) }
 
-    /// Follows symbolic links; nil when nothing is there.
+    /// Follows symbolic links; nil when the file doesn't exist.
     public init?(ifPresent path: String) throws(SystemError) { try self.init(ifPresent: Place(path)) }
     public init?(ifPresent place: Place) throws(SystemError) {
         do throws(SystemError) { try self.init(place, 0) } catch {
@@ -63,7 +63,7 @@ public struct FileStatus: Sendable, Equatable {
         }
     }
 
-    /// Does not follow a symbolic link; nil when nothing is there.
+    /// Does not follow a symbolic link; nil when it doesn't exist.
     public init?(ofLinkItself path: String) throws(SystemError) { try self.init(ofLinkItself: Place(path)) }
     public init?(ofLinkItself place: Place) throws(SystemError) {
         do throws(SystemError) { try self.init(place, AT_SYMLINK_NOFOLLOW) } catch {
@@ -84,18 +84,18 @@ public struct FileStatus: Sendable, Equatable {
 }
 
 public enum Files {
-    /// The whole content of a small file; refuses one larger than `limit` bytes.
+    /// The whole content of a small file; throws for one larger than `limit` bytes.
     public static func read(_ path: String, limit: Int = 64 << 20) throws -> [UInt8] {
         let file = try Descriptor(open: path, O_RDONLY)
         let status = try file.status(path: path)
-        // A directory says so itself when it is read; a FIFO has nobody at its other end, and a device may never end.
+        // Reading a directory fails by itself; a FIFO may have no writer, and a device may never end.
         guard status.kind != .other else { throw Problem("\"\(path)\" is not an ordinary file") }
         let size = status.size
         guard size <= limit else {
             throw Problem(
                 "file \"\(path)\" is too large", detail: "It has \(size) bytes; at most \(limit) were expected.")
         }
-        // Files of /proc have contents, and no size.
+        // Files of /proc have contents, but no size.
         let piece = size == 0 ? 64 << 10 : Int(size)
         var bytes: [UInt8] = []
         while bytes.count < limit {
@@ -112,8 +112,8 @@ public enum Files {
         String(decoding: try read(path, limit: limit), as: UTF8.self)
     }
 
-    /// Names in a directory, without `.` and `..`, in no order. In a name that isn't UTF-8 U+FFFD stands for what is
-    /// not, and nothing is found by it.
+    /// Names in a directory, without `.` and `..`, in no order. In a name that isn't UTF-8, U+FFFD replaces the invalid
+    /// bytes, so the file can't be opened by it.
     public static func list(_ directory: String) throws(SystemError) -> [String] { try list(Place(directory)) }
     public static func list(_ directory: Place) throws(SystemError) -> [String] {
         var names: [String] = []
@@ -124,7 +124,7 @@ public enum Files {
         return names
     }
 
-    /// Whether a directory holds anything whose name doesn't start with a dot.
+    /// Whether a directory contains a name that doesn't start with a dot.
     public static func holdsVisible(_ directory: Place) throws(SystemError) -> Bool {
         var found = false
         try visit(directory) {
@@ -134,7 +134,7 @@ public enum Files {
         return found
     }
 
-    /// As `list`, a name at a time: for directories of any size.
+    /// As `list`, one name at a time: for directories of any size.
     public static func forEachName(in directory: Place, _ body: (String) throws -> Void) throws {
         var failure: (any Error)?
         try visit(directory) {
@@ -169,7 +169,7 @@ public enum Files {
         }
     }
 
-    /// As `list`, but empty when the directory isn't there.
+    /// As `list`, but empty when the directory doesn't exist.
     public static func listIfPresent(_ directory: String) throws(SystemError) -> [String] {
         try listIfPresent(Place(directory))
     }
@@ -197,7 +197,7 @@ public enum Files {
 
     public static func removeIfPresent(_ path: String) throws(SystemError) { try removeIfPresent(Place(path)) }
 
-    /// Bytes that a directory with everything in it takes on disk. What vanishes meanwhile doesn't count.
+    /// Bytes that a directory and its contents take on disk. Files that vanish meanwhile don't count.
     public static func allocated(in path: String) throws(SystemError) -> Int64 {
         guard let status = try FileStatus(ofLinkItself: path) else { return 0 }
         guard status.kind == .directory else { return status.allocated }
@@ -210,12 +210,12 @@ public enum Files {
         _ = try retrying(.rename, from) { Glibc.rename(from, to) }
     }
 
-    /// Gives a file a further name; fails with `EEXIST` when that is taken.
+    /// Creates a hard link; fails with `EEXIST` when the name is taken.
     public static func link(_ from: String, to: String) throws(SystemError) {
         try link(Place(from), to: Place(to))
     }
 
-    /// Where a symbolic link points, as it was written; fails with `EILSEQ` for what isn't UTF-8.
+    /// The target of a symbolic link, unresolved; fails with `EILSEQ` if it isn't UTF-8.
     public static func readLink(_ path: String) throws(SystemError) -> String { try readLink(Place(path)) }
     public static func readLink(_ place: Place) throws(SystemError) -> String {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
@@ -228,14 +228,14 @@ public enum Files {
         return text
     }
 
-    /// The same file by its name without symbolic links, `.` and `..`; what isn't there stays as it is.
+    /// The path with symbolic links, `.` and `..` resolved; a path that doesn't exist is returned unchanged.
     public static func resolved(_ path: String) -> String {
         guard let found = realpath(path, nil) else { return path }
         defer { free(found) }
         return String(cString: found)
     }
 
-    /// What stands between a path's slashes. By bytes: a slash and an accent that combines with it are one `Character`, which
+    /// The components of a path. Split by bytes: a slash and an accent that combines with it are one `Character`, which
     /// equals no slash; the kernel sees it nevertheless.
     public static func names(in path: some StringProtocol, maxSplits: Int = .max) -> [Substring] {
         String(path).utf8.split(
@@ -259,7 +259,7 @@ public enum Files {
         return String(trimmed[trimmed.utf8.index(after: slash)...])
     }
 
-    /// Free and total bytes, for unprivileged users, of the file system that holds `path`. One that doesn't count, such as
+    /// Free and total bytes, for unprivileged users, of the file system of `path`. One that doesn't count, such as
     /// ramfs, has a total of 0 and any number free.
     public static func space(at path: String) throws(SystemError) -> (free: Int64, total: Int64) {
         var raw = statvfs()
@@ -267,8 +267,8 @@ public enum Files {
         return space(blocks: UInt64(raw.f_blocks), available: UInt64(raw.f_bavail), of: UInt64(raw.f_frsize))
     }
 
-    /// A server may have given away more than there is for everybody, and say so with a negative number, which comes as one
-    /// beyond all disks; a file system without a limit may have such a number of blocks.
+    /// A server may report a negative number of available blocks when quotas exceed the space, which appears as a
+    /// number beyond all disks; so may a file system without a limit.
     static func space(blocks: UInt64, available: UInt64, of size: UInt64) -> (free: Int64, total: Int64) {
         func bytes(_ blocks: UInt64) -> Int64 {
             let (bytes, isTooMany) = blocks.multipliedReportingOverflow(by: size)

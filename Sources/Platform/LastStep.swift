@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Steps that an interruption waits for, such as a commit. What a finished step did is permanent, and an interruption that
-/// comes later reports it.
+/// Steps that an interruption waits for, such as a commit. The result of a finished step is permanent, and a later
+/// interruption reports it.
 public enum LastStep {
     private struct State {
         var running = 0
@@ -23,12 +23,12 @@ public enum LastStep {
     /// Begins a step that ends with the process.
     public static func begin() { state.withLock { $0.running += 1 } }
 
-    /// What has been done for good, as sentences.
+    /// Permanent results, as sentences.
     public static var outcomes: [String] { state.withLock { $0.outcomes } }
 
-    /// Waits until no such step is under way.
+    /// Waits until no such step is running.
     ///
-    /// - Returns: false when one still is after that time.
+    /// - Returns: false when one is still running after that time.
     public static func wait(milliseconds: Int) -> Bool {
         var waited = 0
         while state.withLock({ $0.running > 0 }) {

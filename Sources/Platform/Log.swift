@@ -1,7 +1,7 @@
 import Glibc
 
 /// One line per message on standard error, where PostgreSQL (`archive_command`, `restore_command`) and systemd both
-/// pick it up; worded and laid out as PostgreSQL's own log.
+/// read it; in the format of PostgreSQL's own log.
 ///
 /// When `JOURNAL_STREAM` names standard error, lines carry a syslog level (`<6>`) in place of a time, as
 /// systemd.exec(5) describes.
@@ -14,7 +14,7 @@ public struct Log: Sendable {
         case debug = 7
     }
     public var threshold: Level
-    /// People at a terminal get `tidemark: error: …` as from PostgreSQL's own programs; everybody else a log line.
+    /// On a terminal `tidemark: error: …` as from PostgreSQL's own programs; elsewhere a log line.
     public enum Layout: Sendable { case line, journal, terminal }
     public let layout: Layout
     /// One JSON object a line, with the keys of PostgreSQL's own jsonlog, in place of `layout`'s words.
@@ -39,7 +39,7 @@ public struct Log: Sendable {
             if let detail { text += line(level, "DETAIL", detail) }
             if let hint { text += line(level, "HINT", hint) }
         }
-        // One write(2) per message: lines of concurrent helpers do not mix.
+        // One write(2) per message, so that the lines of concurrent processes don't mix.
         _ = text.withUTF8 { write(2, $0.baseAddress, $0.count) }
     }
 
@@ -62,8 +62,8 @@ public struct Log: Sendable {
     }
 
     private func line(_ level: Level, _ label: String, _ text: String) -> String {
-        // A line that goes on is indented, as PostgreSQL's own are (append_with_tabs, src/backend/utils/error/elog.c): a name
-        // with a newline in it can't forge one.
+        // Continuation lines are indented, as in PostgreSQL's own log (append_with_tabs,
+        // src/backend/utils/error/elog.c): a name with a newline in it can't forge a message.
         let text = printable(text, keepingLines: true).split(separator: "\n", omittingEmptySubsequences: false)
             .joined(separator: "\n\t")
         return switch layout {
@@ -73,7 +73,7 @@ public struct Log: Sendable {
         }
     }
 
-    /// Keys as in src/backend/utils/error/jsonlog.c; journald still gets the level in front, which it takes off.
+    /// Keys as in src/backend/utils/error/jsonlog.c; for journald the level still comes first, and is removed there.
     private func jsonLine(_ level: Level, _ message: String, detail: String?, hint: String?) -> String {
         var fields = [("timestamp", timestamp()), ("error_severity", label(level)), ("message", message)]
         if let detail { fields.append(("detail", detail)) }

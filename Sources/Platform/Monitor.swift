@@ -6,8 +6,8 @@ public enum Readiness<Value> {
     case ready(Value)
 }
 
-/// State behind a lock, with waiting.  `Synchronization.Mutex` has no condition
-/// variable; this is the one place that pairs them.
+/// State behind a lock, with waiting. `Synchronization.Mutex` has no condition variable; only this type combines the
+/// two.
 ///
 /// `@unchecked Sendable`: `state` is touched only between lock and unlock.
 public final class Monitor<State>: @unchecked Sendable {

@@ -1,8 +1,8 @@
-/// What is mounted where, as /proc/self/mountinfo tells (proc(5)).
+/// The mounted file systems, from /proc/self/mountinfo (proc(5)).
 public struct MountTable: Sendable {
     private struct Mount: Sendable {
         let device: String
-        /// The directory of its file system that is to be seen at `point`.
+        /// The directory of the file system that is mounted on `point`.
         let root: String
         let point: String
     }
@@ -23,10 +23,10 @@ public struct MountTable: Sendable {
 
     public func isMountPoint(_ path: String) -> Bool { mounts.contains { $0.point == path } }
 
-    /// The file system that holds a path without symbolic links, and the path in it: the same for every name that a
-    /// directory has by bind mounts.
+    /// The file system of a path without symbolic links, and the path in it: the same for every name that a directory
+    /// has by bind mounts.
     public func origin(of path: String) -> (device: String, path: String)? {
-        // Of those on one point, the last one is seen.
+        // Of several on one point, the last one is visible.
         var found: Mount?
         for mount in mounts where Files.lies(path, in: mount.point) {
             if mount.point.utf8.count >= found?.point.utf8.count ?? 0 { found = mount }
@@ -54,17 +54,17 @@ public struct MountTable: Sendable {
 }
 
 extension Files {
-    /// Whether a path is another or below it, by its letters.
+    /// Whether a path is another or below it, by comparing the strings.
     public static func lies(_ path: String, in directory: String) -> Bool {
         path == directory || directory == "/" || path.utf8.starts(with: (directory + "/").utf8)
     }
 
-    /// A path without symbolic links, as far as it exists: one that leads to nothing is followed, too.
+    /// A path with symbolic links resolved, as far as it exists, including links that lead nowhere.
     public static func resolvedAsFarAsPossible(_ path: String) -> String {
         resolvedAsFarAsPossible(path, links: 40)
     }
 
-    /// - Parameter links: how many that lead to nothing are followed (`MAXSYMLINKS`, path_resolution(7)).
+    /// - Parameter links: how many links that lead nowhere are followed (`MAXSYMLINKS`, path_resolution(7)).
     private static func resolvedAsFarAsPossible(_ path: String, links: Int) -> String {
         var (missing, existing) = ("", path)
         while (try? FileStatus(ofLinkItself: existing)) == nil, existing != "/", existing != "." {
@@ -81,8 +81,7 @@ extension Files {
         return missing.isEmpty ? found : found == "/" ? missing : found + missing
     }
 
-    /// Whether two paths lead to the same place, however they are spelled: over symbolic links, other mounts of the same
-    /// directory, or to what isn't there yet.
+    /// Whether two paths are the same place: through symbolic links, bind mounts, or for a file that doesn't exist yet.
     public static func isSamePlace(_ path: String, _ other: String) -> Bool {
         if resolvedAsFarAsPossible(path) == resolvedAsFarAsPossible(other) { return true }
         guard let status = try? FileStatus(of: path), let second = try? FileStatus(of: other) else { return false }

@@ -1,7 +1,7 @@
 public import Glibc
 
-/// A file on its way to its name. Committed, it is there, whole and durable; abandoned, or dropped without either, nothing
-/// of it remains. `createDurably` says what the steps are. For one thread at a time.
+/// A file being created. After `commit` it is complete and durable; after `abandon`, or dropped without either, nothing
+/// of it remains. `createDurably` describes the steps. For one thread at a time.
 public final class NewFile {
     private let place: Place
     private let directory: Place
@@ -9,7 +9,7 @@ public final class NewFile {
     /// Nil once it is committed or abandoned.
     private var file: Descriptor?
 
-    /// Opens a temporary beside the name.
+    /// Opens a temporary in the file's directory.
     public init(_ place: Place, mode: mode_t = 0o640) throws {
         guard let directory = place.parent else { throw SystemError(.open, place.path, code: EISDIR) }
         self.place = place
@@ -24,25 +24,25 @@ public final class NewFile {
 
     deinit { abandon() }
 
-    /// - Parameter body: writes; the path is for messages.
+    /// - Parameter body: writes to the temporary, whose path is for messages.
     public func write(_ body: (borrowing Descriptor, _ temporary: String) throws -> Void) throws {
         guard file != nil else { throw SystemError(.write, place.path, code: EBADF) }
         try body(file!, temporary.path)
     }
 
-    /// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`. The temporary is gone then, and only
-    ///   where the last step fails, which makes the name durable, the file has it.
+    /// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`. The temporary is removed then;
+    ///   only if the last step fails, which makes the name durable, does the file exist.
     ///
-    /// - Parameter turn: is asked when the content is durable and only the name is missing. When it throws, the temporary is
-    ///   removed.
+    /// - Parameter turn: called when the content is durable and only the name is missing. When it throws, the temporary
+    ///   is removed.
     public func commit(turn: () throws -> Void = {}) throws {
         try commit(turn: turn) { try renameWithoutReplacing($0, to: place) }
     }
 
     /// As above, but the file gets its name from the caller.
     ///
-    /// - Parameter giveName: gets the temporary, whole and durable, and renames it to the place. When it throws, the temporary
-    ///   is removed.
+    /// - Parameter giveName: gets the complete, durable temporary, and renames it. When it throws, the temporary is
+    ///   removed.
     public func commit(turn: () throws -> Void = {}, giveName: (_ temporary: Place) throws -> Void) throws {
         do {
             guard let file = file.take() else { throw SystemError(.write, place.path, code: EBADF) }

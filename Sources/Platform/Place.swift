@@ -1,11 +1,11 @@
 import Glibc
 
-/// A directory that is held open: what is below it is found from here, whatever its name leads to meanwhile. A file system
-/// can be unmounted under a name, or another be mounted over it; neither changes what is held.
+/// A directory that is held open: names below it are looked up from here, even if its own name leads elsewhere
+/// meanwhile. An unmount or a mount over its name doesn't change what is held.
 public final class HeldDirectory: Sendable {
     public let path: String
-    /// No symbolic link is followed below it: what is found from here is in it, even where somebody puts a link in the place
-    /// of a directory at that moment. A call that comes upon one fails with ELOOP.
+    /// Whether symbolic links below it are never followed: a name looked up from here is within it, even if a link
+    /// replaces a directory at that moment. A call that meets a link fails with ELOOP.
     public let isConfined: Bool
     private let descriptor: Descriptor
     var raw: Int32 { descriptor.raw }
@@ -16,22 +16,22 @@ public final class HeldDirectory: Sendable {
         descriptor = try Descriptor(open: path, O_RDONLY | O_DIRECTORY)
     }
 
-    /// - Parameter followsLink: where `path` itself is a symbolic link, what it leads to is held; otherwise it fails with
-    ///   ENOTDIR or ELOOP.
+    /// - Parameter followsLink: whether the target is held where `path` itself is a symbolic link; otherwise that fails
+    ///   with ENOTDIR or ELOOP.
     public init(confining path: String, followsLink: Bool = true) throws(SystemError) {
         self.path = path
         isConfined = true
         descriptor = try Descriptor(open: path, O_RDONLY | O_DIRECTORY | (followsLink ? 0 : O_NOFOLLOW))
     }
 
-    /// As above, found from a directory that is held.
+    /// As above, looked up from a held directory.
     public init(confining place: Place) throws(SystemError) {
         path = place.path
         isConfined = true
         descriptor = try Descriptor(open: place, O_RDONLY | O_DIRECTORY)
     }
 
-    /// As above, unless something is mounted there: EXDEV.
+    /// As above; fails with EXDEV when it is a mount point.
     init(
         onMountOf above: HeldDirectory, _ name: String, hasOneCall: Bool = Beneath.hasOneCall
     ) throws(SystemError) {
@@ -43,7 +43,7 @@ public final class HeldDirectory: Sendable {
             })
     }
 
-    /// What a symbolic link, or a directory, of that name leads to.
+    /// The target of a symbolic link, or a directory, of that name.
     public init(following link: Place) throws(SystemError) {
         path = link.path
         isConfined = true
@@ -55,13 +55,13 @@ public final class HeldDirectory: Sendable {
 
     public func status() throws(SystemError) -> FileStatus { try descriptor.status(path: path) }
 
-    /// Where it is now, without symbolic links; nil without /proc.
+    /// Its present path without symbolic links; nil without /proc.
     public var realPath: String? { try? Files.readLink("/proc/self/fd/\(raw)") }
 }
 
 /// The name of a file, looked up from a directory that is held open or, without one, as a path.
 public struct Place: Sendable, CustomStringConvertible {
-    /// The whole path, for messages; and what everybody else will find the file by.
+    /// The whole path, for messages; other processes look the file up by it.
     public let path: String
     /// Nil for an ordinary path.
     public let directory: HeldDirectory?
@@ -70,7 +70,7 @@ public struct Place: Sendable, CustomStringConvertible {
 
     public init(_ path: String) { (self.path, directory, name) = (path, nil, path) }
 
-    /// - Parameter name: relative to the directory, and without `..`; `.` is the directory itself.
+    /// - Parameter name: relative to the directory, without `..`; `.` is the directory itself.
     public init(_ name: String, in directory: HeldDirectory) {
         self.directory = directory
         self.name = name
@@ -86,20 +86,20 @@ public struct Place: Sendable, CustomStringConvertible {
         return Place(name == "." ? part : name + "/" + part, in: directory)
     }
 
-    /// The path without symbolic links where it is now, if none is below the held directory; nil where that can't be told.
+    /// The present path without symbolic links, if there is none below the held directory; nil when unknown.
     public var realPath: String? {
         guard let directory else { return Files.resolved(path) }
         return directory.realPath.map { name == "." ? $0 : $0 + "/" + name }
     }
 
-    /// Where it lies; nil for the held directory, above which nothing is known.
+    /// The parent; nil for the held directory, whose parent isn't known.
     public var parent: Place? {
         guard let directory else { return path == "/" || path.isEmpty ? nil : Place(Files.parent(path)) }
         return name == "." ? nil : Place(name.contains("/") ? Files.parent(name) : ".", in: directory)
     }
 }
 
-/// What was written below a held directory isn't found by its path: something else is mounted there now, or nothing.
+/// A file written below a held directory isn't found by its path: the path leads to another mount now, or nowhere.
 public struct PlaceLost: Error, Equatable {
     public let path: String
 }

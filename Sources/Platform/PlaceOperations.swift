@@ -1,16 +1,17 @@
 import CLinux
 public import Glibc
 
-/// Making, linking, renaming and removing what a place names.
+/// Creating, linking, renaming and removing files by place.
 extension Files {
     public static func makeDirectories(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
         try makeDirectories(Place(path), mode: mode)
     }
 
-    /// Creates a directory and what is missing above it, but never the held one; each new directory's entry is fsynced in
-    /// its parent, so that an object stored inside cannot lose the road to it.
+    /// Creates a directory and its missing parents, but never the held one; each new directory's entry is fsynced in
+    /// its parent, so that the path to an object stored in it is durable.
     public static func makeDirectories(_ place: Place, mode: mode_t = 0o750) throws(SystemError) {
-        // An empty parent may be removed again by an expiration. And some are there and take no directories, such as /proc.
+        // An expiration may remove an empty parent again. And some directories can't contain others, such as those of
+        // /proc.
         var parentsToMake = 3
         while true {
             do throws(SystemError) {
@@ -23,22 +24,22 @@ extension Files {
                 guard error.code == ENOENT, parentsToMake > 0, let parent = place.parent else { throw error }
                 parentsToMake -= 1
                 try makeDirectories(parent, mode: mode)
-                // Somebody else may have made it in this moment, and die before its entry is durable.
+                // Another process may have just created it, and die before its entry is durable.
                 if let above = parent.parent { try synchronizeDirectory(above) }
             }
         }
         if let parent = place.parent { try synchronizeDirectory(parent) }
     }
 
-    /// One directory, unless it is there already; not yet durable.
+    /// Creates one directory, unless it exists; not durable yet.
     public static func makeDirectory(_ place: Place, mode: mode_t) throws(SystemError) {
         do throws(SystemError) {
             _ = try retrying(.makeDirectory, place.path) { place.anchored { mkdirat($0, $1, mode) } }
         } catch { if error.code != EEXIST { throw error } }
     }
 
-    /// Makes a directory's entries durable. Some file systems can't do that for one directory (CIFS, some of FUSE: EINVAL,
-    /// which PostgreSQL takes for success, `fsync_fname_ext` in src/common/file_utils.c); there the whole file system is flushed.
+    /// Makes a directory's entries durable. Some file systems can't fsync a directory (CIFS, some of FUSE: EINVAL,
+    /// which PostgreSQL ignores, `fsync_fname_ext` in src/common/file_utils.c); there the whole file system is flushed.
     public static func synchronizeDirectory(_ place: Place) throws(SystemError) {
         let directory = try Descriptor(open: place, O_RDONLY | O_DIRECTORY)
         do throws(SystemError) { try directory.synchronize(path: place.path) } catch {
@@ -57,8 +58,8 @@ extension Files {
 
     public static func removeTree(_ path: String) throws(SystemError) { try removeTree(Place(path)) }
 
-    /// Removes a file or a directory with everything in it; symbolic links are removed, never followed, and what is mounted in
-    /// it stays: that fails with EXDEV. The directory that it lies in, and each one within, is held open while its names are
+    /// Removes a file, or a directory with its contents. Symbolic links are removed, never followed; a mount point
+    /// within fails with EXDEV. The directory's parent, and each directory within, is held open while its names are
     /// removed: a link that replaces one of them meanwhile is not followed.
     public static func removeTree(_ place: Place) throws(SystemError) {
         guard let status = try FileStatus(ofLinkItself: place) else { return }
@@ -80,7 +81,7 @@ extension Files {
                 try removeDirectory(place)
                 return
             } catch {
-                // Somebody has put something in there meanwhile, or in its place.
+                // Another process has created an entry meanwhile, or replaced the directory.
                 if ![ENOTEMPTY, ENOTDIR, ELOOP].contains(error.code) || attemptsLeft == 0 { throw error }
             }
         }
@@ -91,7 +92,7 @@ extension Files {
         _ = try retrying(.removeDirectory, place.path) { place.anchored { unlinkat($0, $1, AT_REMOVEDIR) } }
     }
 
-    /// Gives a file a further name; fails with `EEXIST` when that is taken.
+    /// Creates a hard link; fails with `EEXIST` when the name is taken.
     public static func link(_ from: Place, to: Place) throws(SystemError) {
         _ = try retrying(.link, to.path) {
             from.anchored { directory, name in to.anchored { linkat(directory, name, $0, $1, 0) } }
@@ -105,17 +106,17 @@ extension Files {
         }
     }
 
-    /// Makes a symbolic link that says `target`.
+    /// Creates a symbolic link to `target`.
     public static func makeLink(_ place: Place, to target: String) throws(SystemError) {
         _ = try retrying(.makeLink, place.path) { place.anchored { symlinkat(target, $0, $1) } }
     }
 
-    /// Sets a directory's permission bits; the umask doesn't count.
+    /// Sets a directory's permission bits, ignoring the umask.
     public static func changeMode(ofDirectory place: Place, _ mode: mode_t) throws(SystemError) {
         _ = try retrying(.changeMode, place.path) {
             let directory = place.opened(O_RDONLY | O_DIRECTORY, 0)
             if directory < 0, errno == EACCES {
-                // Whoever owns it may have taken the right to read it from himself.
+                // The owner may lack permission to read it.
                 let place = place.opened(clinux_path_flag() | O_DIRECTORY, 0)
                 guard place >= 0 else { return Int32(-1) }
                 defer { close(place) }

@@ -3,8 +3,7 @@ import Glibc
 
 /// The process's share of CPU and disk.
 public enum Priority {
-    /// Only what nobody else wants: nice 19 and the idle I/O class, for every thread there is. Those that are started
-    /// afterwards inherit both.
+    /// Sets nice 19 and the idle I/O class for all present threads; later ones inherit both.
     public static func lower() {
         let threads = (try? Files.list("/proc/self/task")) ?? []
         for thread in [0] + threads.compactMap({ Int32($0) }) {

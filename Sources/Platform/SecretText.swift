@@ -9,14 +9,14 @@ public func withoutSecrets(_ text: String) -> String {
     return withoutKeywords(withoutCredentials(text))
 }
 
-/// In `scheme://user:password@host` the part between colon and last `@` of the authority.
+/// Masks the password in `scheme://user:password@host`, between the colon and the last `@` of the authority.
 private func withoutCredentials(_ text: String) -> String {
     var result = ""
     var rest = text[...]
     while let start = rest.firstRange(of: "://") {
         result += rest[..<start.upperBound]
         rest = rest[start.upperBound...]
-        // A password that isn't encoded may have a slash in it; a blank or a quote ends the URI for certain.
+        // An unencoded password may contain a slash; a blank or a quote certainly ends the URI.
         let whole = rest.prefix { !$0.isWhitespace && !"\"'<>".contains($0) }
         guard let sign = whole.lastIndex(of: "@"), let colon = whole[..<sign].firstIndex(of: ":") else { continue }
         result += whole[...colon] + "…"
@@ -25,7 +25,7 @@ private func withoutCredentials(_ text: String) -> String {
     return result + rest
 }
 
-/// After `password =` and `sslpassword=` the value, quoted or not.
+/// Masks the value after `password =` and `sslpassword=`, quoted or not.
 private func withoutKeywords(_ text: String) -> String {
     var result = ""
     var rest = text[...]
@@ -43,7 +43,7 @@ private func withoutKeywords(_ text: String) -> String {
         while let next = rest.first {
             if isQuoted ? next == "'" : next.isWhitespace || next == "&" || next == "\"" { break }
             rest.removeFirst()
-            // What follows a backslash belongs to the value.
+            // A character after a backslash belongs to the value.
             if next == "\\", !rest.isEmpty { rest.removeFirst() }
             length += 1
         }

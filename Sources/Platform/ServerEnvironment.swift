@@ -1,15 +1,16 @@
 import Glibc
 
-/// The environment of servers that are started, and of programs that look at them: what a program needs to run, speak and tell
-/// the time. Whatever else the caller has in his, secrets and libpq's settings above all, is no business of theirs.
+/// The environment of servers and server programs that tidemark starts: what a program needs for running, for messages
+/// and for the time zone. The rest of the caller's environment, above all secrets and libpq's settings, is not passed
+/// on.
 public enum ServerEnvironment {
     private static let names: Set<String> = [
         "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR",
-        // Where the programs of a server that somebody has built find their libraries and locales.
+        // Where the programs of a self-built server find their libraries and locales.
         "LD_LIBRARY_PATH", "LD_PRELOAD", "LOCPATH", "ICU_DATA",
     ]
 
-    /// What there is of it in this process's environment.
+    /// These variables in this process's environment.
     public static var own: [String: String] {
         var variables: [String: String] = [:]
         var next = environ

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// What a finished program left behind.
+/// The result of a finished program.
 public struct Finished: Sendable {
     public enum TerminationStatus: Equatable, Sendable {
         case exited(Int32)
@@ -12,7 +12,7 @@ public struct Finished: Sendable {
     public let errors: String
 }
 
-/// Runs a program to its end without a shell, keeping what it wrote.
+/// Runs a program to its end without a shell; returns its output.
 ///
 /// Both pipes are drained with poll(2): a program that fills one while the
 /// caller waits on the other would never finish.  They are close-on-exec from
@@ -38,8 +38,9 @@ public func run(
     posix_spawn_file_actions_adddup2(&actions, outFar.raw, 1)
     posix_spawn_file_actions_adddup2(&actions, errFar.raw, 2)
 
-    // A thread may have signals blocked (every thread of Dispatch has), and we ignore SIGPIPE; a child inherits both,
-    // and a program that waits for its alarm then waits for ever. It gets the state a shell would give it.
+    // A thread may have blocked signals (every thread of Dispatch has), and this process ignores SIGPIPE; a child would
+    // inherit both, and a program that waits for its alarm would wait for ever. It gets the state that a shell would
+    // give it.
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -48,7 +49,7 @@ public func run(
     posix_spawnattr_setsigmask(&attributes, &signals)
     sigaddset(&signals, SIGPIPE)
     posix_spawnattr_setsigdefault(&attributes, &signals)
-    // In a process group of its own, so that a Ctrl-C reaches only this process, which then ends the program.
+    // In a process group of its own, so that Ctrl-C reaches only this process, which then ends the program.
     posix_spawnattr_setflags(
         &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
 
@@ -70,7 +71,7 @@ public func run(
     while watched.contains(where: { $0.fd >= 0 }) {
         let left = deadline.map { $0 > Clock.monotonic ? Int32(clamping: ($0 - Clock.monotonic) / 1_000_000 + 1) : 0 }
         let ready = try retrying(.wait, program) { poll(&watched, 2, left ?? -1) }
-        // One that doesn't stop writing has had its time, too.
+        // A program that doesn't stop writing has exceeded its time, too.
         if ready == 0 || left == 0 {
             kill(-child, SIGKILL)
             break
@@ -89,7 +90,7 @@ public func run(
         output: String(decoding: outBytes, as: UTF8.self), errors: String(decoding: errBytes, as: UTF8.self))
 }
 
-/// Starts a program that goes on when this one has ended, in a session of its own, without input and output.
+/// Starts a program that outlives this one, in a session of its own, without input and output.
 public func startDetached(_ program: String, _ arguments: [String]) throws(SystemError) {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)

@@ -1,6 +1,6 @@
 public import Glibc
 
-/// One kind of system call, worded as PostgreSQL words its failures ("could not open file …").
+/// The kinds of system calls, in PostgreSQL's wording of failures ("could not open file …").
 public enum SystemCall: String, Sendable, CaseIterable {
     case open = "open file"
     case read = "read file"
@@ -33,7 +33,7 @@ public enum SystemCall: String, Sendable, CaseIterable {
 /// A failed system call: which one, on what, and why.
 public struct SystemError: Explained, Equatable {
     public let call: SystemCall
-    /// The path, or what else the call was about.
+    /// The path, or another subject of the call.
     public let subject: String
     /// The value of `errno`.
     public let code: Int32
@@ -44,7 +44,8 @@ public struct SystemError: Explained, Equatable {
         self.code = code
     }
 
-    /// What a file system answers that is away for a while: unmounted it lacks every file, over a network it may say more.
+    /// Whether a file system that is temporarily away would answer so: unmounted it lacks every file, on a network
+    /// there are more errors.
     public var isTransient: Bool {
         [
             ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,
@@ -70,8 +71,8 @@ public struct SystemError: Explained, Equatable {
 
 /// Calls `body` again while it fails with EINTR, and throws on any other failure.
 ///
-/// The one door every system call goes through, and the only reader of `errno`. A test can make the call fail here
-/// (`Fault`), so that each place that must survive a failure can be shown to.
+/// Every system call is made through this function, which alone reads `errno`. A test can make the call fail here
+/// (`Fault`).
 @inlinable
 public func retrying<Count: SignedInteger>(
     _ call: SystemCall, _ subject: @autoclosure () -> String, _ body: () -> Count

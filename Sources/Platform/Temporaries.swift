@@ -3,8 +3,9 @@ import Synchronization
 
 /// A name for the temporary that will become `path`: `.<name>.<place>-<pid>.<moment>.tmp` in the same directory.
 ///
-/// `<place>` stands for the host and its process numbers: `removeStaleTemporaries` asks about `<pid>` only where
-/// the number means the same process. `<moment>` keeps names of one process, and of its namesakes before and after, apart.
+/// `<place>` stands for the host and its PID namespace: `removeStaleTemporaries` looks for `<pid>` only where the
+/// number means the same process. `<moment>` distinguishes names of one process, and of earlier and later ones with the
+/// same ID.
 public func temporaryName(for path: String) -> String {
     let moment = Clock.monotonic &+ counter.wrappingAdd(1, ordering: .relaxed).newValue
     return "\(Files.parent(path))/.\(Files.name(path)).\(place)-\(getpid()).\(String(moment, radix: 16)).tmp"
@@ -20,12 +21,12 @@ public enum Temporaries {
     public static func forget(_ path: String) { all.withLock { _ = $0.remove(path) } }
 }
 
-/// Removes temporaries whose makers are gone, and says which.
+/// Removes temporaries whose processes have ended, and returns their names.
 ///
-/// A temporary of this host is stale when no process has its maker's number; one of another host (or from before a
-/// change of host name) when it has not been written to for a day. A maker whose temporary is taken away
-/// nevertheless fails at its rename and tries again: it cannot lose anything that was acknowledged.
-/// Files that can't be removed are left for the next time.
+/// A temporary of this host is stale when its process doesn't exist; one of another host (or from before a change of
+/// the host name) when it has not been written to for a day. A process whose temporary is removed nevertheless fails at
+/// its rename and tries again: nothing that was acknowledged is lost. Files that can't be removed are left for the next
+/// time.
 ///
 /// - Parameters:
 ///   - name: only temporaries of files with this name that belong to this user; for a directory that others use, too.
@@ -62,13 +63,12 @@ public func removeStaleTemporaries(
     return removed
 }
 
-/// Whether a directory has nothing in it that anybody would miss: at most `lost+found` of a file system's root, and
-/// temporaries of ours, which a killed process leaves behind.
+/// Whether a directory is empty except for `lost+found` of a file system's root, and temporaries of killed processes.
 public func holdsNothing(_ directory: String) throws(SystemError) -> Bool {
     try Files.list(directory).allSatisfy { $0 == "lost+found" || TemporaryMaker($0) != nil }
 }
 
-/// Who made a temporary, told by its name.
+/// The process that made a temporary, according to its name.
 struct TemporaryMaker: Equatable {
     let place: String
     let pid: pid_t
@@ -87,7 +87,7 @@ struct TemporaryMaker: Equatable {
 
 private let counter = Atomic<UInt64>(0)
 
-/// Eight hexadecimal digits (FNV-1a) for the host's name and the namespace its process numbers belong to.
+/// Eight hexadecimal digits (FNV-1a) for the host's name and its PID namespace.
 private let place: String = {
     var hash: UInt32 = 0x811C_9DC5
     func add(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 } }

@@ -2,8 +2,8 @@ import Glibc
 
 /// One operating-system thread.
 ///
-/// Blocking reads, compression and PQgetResult belong here and not on the
-/// Swift concurrency pool, which has one thread per core and never adds more.
+/// For blocking reads, compression and PQgetResult, which must not block Swift's concurrency pool: that has one thread
+/// per core and never adds more.
 public struct Worker: Sendable {
     private let handle: pthread_t
 
@@ -23,7 +23,7 @@ public struct Worker: Sendable {
         self.handle = handle
     }
 
-    /// Waits for the thread to return; to be called exactly once.
+    /// Waits for the thread to return; must be called exactly once.
     public func join() { pthread_join(handle, nil) }
 
     private final class Box {
@@ -32,10 +32,11 @@ public struct Worker: Sendable {
     }
 }
 
-/// Runs `work` on some threads while `body` keeps them busy, and returns when all have ended.
+/// Runs `work` on some threads while `body` provides their work, and returns when all have ended.
 ///
-/// - Parameter cancel: told what `body` or one of the threads throws; makes the others, and whoever waits for them, end.
-/// - Throws: what `body` throws. What a thread throws is `cancel`'s to remember.
+/// - Parameter cancel: called with an error of `body` or one of the threads; makes the others, and all that wait for
+///   them, end.
+/// - Throws: what `body` throws. `cancel` must keep an error of a thread.
 public func withWorkers<Value>(
     _ count: Int, _ work: @escaping @Sendable () throws -> Void, cancel: @escaping @Sendable (any Error) -> Void,
     _ body: () throws -> Value

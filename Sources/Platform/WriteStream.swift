@@ -1,21 +1,21 @@
-/// Writes one file from front to back without filling memory with it.
+/// Writes one file from front to back with bounded memory.
 ///
-/// The kernel is asked to write each window to disk as soon as it is full, and the window before is waited for and leaves
-/// the page cache. So what servers of this machine keep there stays, fsync at the end has little to wait for, and no more
-/// than two windows are in memory. Its pages are used again and again; fresh ones may cost a virtual machine more than all
-/// the rest, if it has to get each from its host.
+/// The kernel is asked to write each window to disk as soon as it is full; then the previous window is waited for and
+/// dropped from the page cache. So the pages of this machine's servers stay cached, the final fsync has little to wait
+/// for, and at most two windows are in memory. Their pages are reused; a virtual machine may have to get fresh ones
+/// from its host, which may cost more than all the rest.
 public struct WriteStream {
     private static let window: Int64 = 8 << 20
 
     private var written: Int64 = 0
-    /// Up to where the kernel was asked to write.
+    /// How far the kernel was asked to write.
     private var started: Int64 = 0
-    /// Up to where it has.
+    /// How far it has written.
     private var finished: Int64 = 0
 
     public init() {}
 
-    /// Appends to the file, which nobody else writes to.
+    /// Appends to the file, which has no other writer.
     public mutating func write(
         _ bytes: UnsafeRawBufferPointer, to file: borrowing Descriptor, path: String
     ) throws(SystemError) {

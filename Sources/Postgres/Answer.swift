@@ -2,25 +2,25 @@ import CPQ
 import Glibc
 import Platform
 
-/// A result of libpq's, cleared with the object.
+/// A result of libpq, cleared with the object.
 final class QueryResult {
-    /// Nil when the statement could not be sent; the connection has the reason.
+    /// Nil when the statement could not be sent; the connection has the error.
     let pointer: OpaquePointer?
     init(_ pointer: OpaquePointer?) { self.pointer = pointer }
     deinit { PQclear(pointer) }
 }
 
-/// What came back for a statement: the last result, as PQexec returns it, or nothing in time.
+/// The result of a statement: the last result, as PQexec returns it, or a timeout.
 enum Answer {
     case result(QueryResult)
-    /// The connection is of no use any more.
+    /// The connection can't be used any more.
     case late
 
     var isLate: Bool { if case .late = self { true } else { false } }
 
     /// - Parameters:
     ///   - patience: in seconds.
-    ///   - send: sends the statement; 0 when that didn't work.
+    ///   - send: sends the statement; returns 0 on failure.
     init(_ handle: OpaquePointer, patience: Int32, send: () -> Int32) {
         let end = Clock.monotonic + UInt64(max(0, patience)) * 1_000_000_000
         guard send() == 1 else {
@@ -37,7 +37,7 @@ enum Answer {
                     return
                 }
                 var socket = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
-                // Interrupted or not, the clock decides; a connection that is lost shows in what PQgetResult returns.
+                // Interrupted or not, the clock decides; PQgetResult shows whether the connection is lost.
                 if poll(&socket, 1, Int32(clamping: milliseconds)) > 0, PQconsumeInput(handle) == 0 { break }
             }
             guard let next = PQgetResult(handle) else { break }

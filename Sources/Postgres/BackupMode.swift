@@ -1,7 +1,7 @@
 import Platform
 public import WAL
 
-/// What the server handed over at the end of a base backup.
+/// The server's results at the end of a base backup.
 public struct BackupModeEnd: Sendable {
     /// The backup is consistent once WAL up to here has been replayed.
     public let stop: LSN
@@ -12,13 +12,13 @@ public struct BackupModeEnd: Sendable {
 }
 
 extension Connection {
-    /// Puts the server into backup mode for as long as this session lasts; several may be at once.
+    /// Puts the server into backup mode while this session lasts; several sessions may do so at once.
     ///
     /// `pg_start_backup(label, fast, exclusive := false)` up to 14, `pg_backup_start(label, fast)` since 15
     /// (<https://www.postgresql.org/docs/current/continuous-archiving.html>).
     ///
     /// - Parameter fast: ask for an immediate checkpoint instead of waiting for a spread one.
-    /// - Returns: where the WAL that the backup needs begins.
+    /// - Returns: where the WAL begins that the backup needs.
     public func startBackup(label: String, fast: Bool) throws -> LSN {
         let sql =
             majorVersion >= 15
@@ -26,7 +26,7 @@ extension Connection {
         return try lsn(query(sql, [label, fast ? "true" : "false"]).scalar)
     }
 
-    /// Ends backup mode. Doesn't wait for the archiver: the caller watches the repository, which is what counts.
+    /// Ends backup mode. Doesn't wait for the archiver: the caller checks the repository, which is what counts.
     public func stopBackup() throws -> BackupModeEnd {
         let sql =
             majorVersion >= 15

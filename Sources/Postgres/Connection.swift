@@ -2,10 +2,10 @@ import CPQ
 import Glibc
 public import Platform
 
-/// A server that could not be reached or refused the connection.
+/// A server could not be reached, or refused the connection.
 public struct ConnectionFailure: Explained, Equatable {
     public enum Kind: Sendable {
-        /// Nobody listens there, or the host can't be reached.
+        /// No server listens there, or the host can't be reached.
         case notRunning
         /// It is starting up, shutting down, or recovering without hot_standby.
         case notReady
@@ -17,7 +17,7 @@ public struct ConnectionFailure: Explained, Equatable {
         case other
     }
     public let kind: Kind
-    /// What libpq said, one line per address tried.
+    /// libpq's error text, one line per address tried.
     public let reason: String
 
     public var message: String { "could not connect to the PostgreSQL server" }
@@ -34,7 +34,7 @@ public struct ConnectionFailure: Explained, Equatable {
         }
     }
 
-    /// - Parameter libpqMessage: what libpq says, or would.
+    /// - Parameter libpqMessage: libpq's error text, or one in its form.
     public init(libpqMessage: String) {
         reason =
             libpqMessage.split(separator: "\n").map { $0.trimmingPrefix { $0.isWhitespace } }.joined(separator: " ")
@@ -55,7 +55,7 @@ public struct ConnectionFailure: Explained, Equatable {
     }
 }
 
-/// A statement that the server refused, or a connection lost on the way.
+/// The server refused a statement, or the connection was lost.
 public struct QueryFailure: Explained, Equatable {
     /// Five characters, `42P01`; empty when the connection was lost.
     public let sqlState: String
@@ -76,7 +76,7 @@ public struct QueryFailure: Explained, Equatable {
     }
 }
 
-/// What a query returned.
+/// The result of a query.
 public struct Rows: Sendable, Equatable {
     public let columns: [String]
     /// NULL is nil.
@@ -98,14 +98,14 @@ public final class Connection {
     public var majorVersion: Int { serverVersion / 10000 }
 
     /// - Parameters:
-    ///   - conninfo: keywords or a URI; what it leaves out comes from the environment.
+    ///   - conninfo: keywords or a URI; missing keywords come from the environment.
     ///   - database: overrides `dbname`.
-    ///   - patience: how long the server may take to answer, in seconds: to let us in, unless `connect_timeout` is set, and
-    ///     to each query. Nil lets a query take as long as it needs.
+    ///   - patience: how long the server may take to answer, in seconds: to accept the connection, unless
+    ///     `connect_timeout` is set, and for each query. Nil lets a query take any time.
     public init(
         _ conninfo: String, database: String? = nil, applicationName: String = "tidemark", patience: Int32? = nil
     ) throws(ConnectionFailure) {
-        // With expand_dbname the first dbname may be a whole conninfo string; a later dbname overrides its database.
+        // With expand_dbname the first dbname may be a whole connection string; a later dbname overrides its database.
         var pairs: [(String, String)] = [("fallback_application_name", applicationName)]
         if getenv("PGCONNECT_TIMEOUT") == nil {
             pairs.append(("connect_timeout", "\(patience ?? Connection.longestGreeting)"))
@@ -127,7 +127,7 @@ public final class Connection {
         guard PQstatus(handle) == CONNECTION_OK else {
             let message = String(cString: PQerrorMessage(handle))
             PQfinish(handle)
-            // A string that can't be read is quoted in pieces.
+            // A string that can't be parsed is quoted in parts.
             var isReadable = true
             if conninfo.contains("=") || conninfo.contains("://") {
                 do { _ = try ConnectionString(conninfo) } catch { isReadable = false }
@@ -135,7 +135,7 @@ public final class Connection {
             throw ConnectionFailure(libpqMessage: isReadable ? message : ConnectionString.shown(message, of: conninfo))
         }
         let version = Int(PQserverVersion(handle))
-        // Nothing below the command line prints.
+        // Only the command line prints.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
         let isUnencoded = PQparameterStatus(handle, "server_encoding").map { String(cString: $0) } == "SQL_ASCII"
         let settings = OwnSession.statement(major: version / 10000, isUnencoded: isUnencoded)
@@ -155,7 +155,7 @@ public final class Connection {
 
     private let patience: Int32?
 
-    /// In seconds. The kernel lets clients of a server in whose processes are stopped; nobody ever says a word to them.
+    /// In seconds. The kernel accepts connections for a server whose processes are stopped, and which never answers.
     private static let longestGreeting: Int32 = 60
 
     private static func silence(_ seconds: Int32) -> String { "the server does not answer within \(seconds) seconds" }
@@ -185,7 +185,7 @@ public final class Connection {
         }
     }
 
-    /// Whether the session still stands, as far as the last call showed.
+    /// Whether the session is usable, according to the last call.
     public var isAlive: Bool { PQstatus(handle) == CONNECTION_OK }
 
     private func rows(of result: OpaquePointer?) -> Rows {

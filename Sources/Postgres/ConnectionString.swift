@@ -1,10 +1,10 @@
 import CPQ
 public import Platform
 
-/// A libpq connection string, taken apart by libpq itself (`PQconninfoParse`), so that single keywords can be exchanged.
+/// A libpq connection string, parsed by libpq itself (`PQconninfoParse`), so that single keywords can be replaced.
 public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     private var values: [String: String] = [:]
-    /// In the order in which they were set first.
+    /// In the order in which they were first set.
     private var order: [String] = []
 
     /// Leaves everything to the environment.
@@ -29,14 +29,14 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What libpq says of a string that it can't read, without the pieces of it that it quotes where one may be a secret.
+    /// libpq's complaint about a string, without the quoted parts that may contain a secret.
     static func shown(_ complaint: String, of text: String) -> String {
         guard text.contains("://") || text.lowercased().contains("password") else { return complaint }
         return complaint.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
             .map { $0 % 2 == 1 && $1 != "=" ? "…" : String($1) }.joined(separator: "\"")
     }
 
-    /// A keyword's value; nil when the string leaves it to the environment.
+    /// A keyword's value; nil when the string doesn't have it.
     public subscript(keyword: String) -> String? {
         get { values[keyword] }
         set {
@@ -49,21 +49,21 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// The same role and database on another server, which is reached through the socket in `directory`. What leads
-    /// to the old server only, or refuses one that recovers, has no effect: neither in this string nor where libpq looks for
-    /// what a string leaves out, the environment and the service's file.
+    /// The same role and database on another server, which is reached through the socket in `directory`. Keywords that
+    /// apply to the old server only, or refuse a server in recovery, are disabled, both in this string and in the
+    /// environment and the service file, where libpq looks for missing ones.
     public func at(socketDirectory directory: String, port: String?) -> ConnectionString {
         var other = self
         other["host"] = directory
-        // libpq would go to the address rather than to the host's.
+        // libpq would prefer this address to the host.
         other.silence("hostaddr", by: "")
         other.silence("target_session_attrs", by: "any")
         if let port { other["port"] = port }
         return other
     }
 
-    /// Leaves a keyword out; where the environment or a service's file has it, libpq is given a value that means nothing instead,
-    /// because it would look there.
+    /// Removes a keyword; where the environment or a service file has it, sets it to a value without effect instead,
+    /// because libpq would look there.
     private mutating func silence(_ keyword: String, by nothing: String) {
         self[keyword] = nil
         guard let options = PQconndefaults() else {
@@ -80,13 +80,13 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
             }
             option += 1
         }
-        // An older libpq, which refuses what it doesn't know.
+        // An older libpq doesn't know the keyword, and would reject it.
     }
 
-    /// As a role of a temporary server of our own, which asks nobody for a proof: what else a connection string demands of the
-    /// server it was written for, this one doesn't have.
+    /// For a role of a temporary server, which requires no authentication and doesn't have what else a connection
+    /// string demands of the server it was written for.
     ///
-    /// - Parameter user: nil for the one that the string names.
+    /// - Parameter user: nil for the string's own.
     public func atOwnServer(socketDirectory directory: String, port: String?, user: String? = nil) -> ConnectionString {
         var other = at(socketDirectory: directory, port: port).withoutSecrets
         for keyword in ["passfile", "sslcert", "sslkey", "sslrootcert"] { other[keyword] = nil }
@@ -96,7 +96,7 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         return other
     }
 
-    /// Without what nobody should read over a shoulder or in a log.
+    /// Without secrets, for messages and logs.
     public var withoutSecrets: ConnectionString {
         var other = self
         for keyword in ["password", "sslpassword"] { other[keyword] = nil }
@@ -107,7 +107,7 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         order.map { "\($0)=\(ConnectionString.quoted(values[$0] ?? ""))" }.joined(separator: " ")
     }
 
-    /// A value as libpq reads it back.
+    /// A value quoted for libpq.
     public static func quoted(_ value: String) -> String {
         let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x27 || $0 == 0x5C }
         if isPlain { return value }

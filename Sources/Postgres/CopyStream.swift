@@ -2,7 +2,7 @@ import CPQ
 import Platform
 
 extension Connection {
-    /// Runs a script of several statements, all or nothing unless it says otherwise.
+    /// Runs a script of several statements, as one transaction unless it controls transactions itself.
     public func execute(_ script: String) throws(QueryFailure) {
         let result = PQexec(handle, script)
         defer { PQclear(result) }
@@ -12,10 +12,10 @@ extension Connection {
         }
     }
 
-    /// Runs `COPY … TO STDOUT` and hands each row to `body`, in a buffer that is valid during the call.
+    /// Runs `COPY … TO STDOUT` and passes each row to `body`, in a buffer that is valid during the call.
     ///
-    /// - Returns: how many rows the server sent.
-    /// - Throws: `QueryFailure`, or what `body` throws; the session is good for further statements then.
+    /// - Returns: the number of rows that the server sent.
+    /// - Throws: `QueryFailure`, or what `body` throws; the session can be used for further statements then.
     @discardableResult
     public func copyOut(_ sql: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws -> Int64 {
         let start = PQexec(handle, sql)
@@ -38,9 +38,9 @@ extension Connection {
         return try ended.get()
     }
 
-    /// Runs `COPY … FROM STDIN` with what `body` appends, in whatever pieces.
+    /// Runs `COPY … FROM STDIN` with the bytes that `body` appends.
     ///
-    /// - Returns: how many rows the server took.
+    /// - Returns: the number of rows that the server copied.
     /// - Throws: `QueryFailure`, or what `body` throws; nothing has been copied then.
     @discardableResult
     public func copyIn(
@@ -57,7 +57,7 @@ extension Connection {
         } catch {
             _ = PQputCopyEnd(handle, "the copy was given up")
             let ended = Result { try endCopy(sql) }
-            // What the server says comes first: the connection breaks because of it.
+            // The server's error comes first: it is why the connection broke.
             if error is QueryFailure { _ = try ended.get() }
             throw error
         }
@@ -80,7 +80,7 @@ extension Connection {
         return rows
     }
 
-    /// Asks the server to give up the statement under way.
+    /// Asks the server to cancel the current statement.
     private func cancel() {
         guard let request = PQgetCancel(handle) else { return }
         defer { PQfreeCancel(request) }

@@ -1,13 +1,14 @@
 public import Glibc
 public import Platform
 
-/// The processes of a server on a data directory: those that work in it, as every process of a server does and whatever that
-/// starts; and those that are about to start a server on it. Found in /proc, whether there is a postmaster.pid yet or not.
+/// The processes of a server on a data directory: those whose working directory it is, which is true for every server
+/// process and its children; and those that are about to start a server on it. Found in /proc, even without a
+/// postmaster.pid.
 public struct DirectoryProcesses {
     private let data: String
     private let place: FileStatus?
 
-    /// - Parameter data: as it was given to pg_ctl.
+    /// - Parameter data: as passed to pg_ctl.
     public init(_ data: String) throws(SystemError) {
         self.data = data
         place = try FileStatus(ifPresent: data)
@@ -20,11 +21,11 @@ public struct DirectoryProcesses {
         public let state: String
         public let isServer: Bool
 
-        /// What it does, as far as the kernel tells: a sentence.
+        /// What the process is doing, as far as the kernel shows it: a sentence.
         public var sentence: String {
             func read(_ file: String) -> String? {
                 let text = try? Files.readText("/proc/\(process)/\(file)", limit: 1 << 12)
-                // Who may not know gets nothing, or a zero.
+                // Without permission the file is empty, or has a zero.
                 return text.flatMap { $0.split(whereSeparator: \.isWhitespace).first }.map(String.init)
                     .flatMap { $0 == "0" ? nil : $0 }
             }
@@ -34,7 +35,7 @@ public struct DirectoryProcesses {
         }
     }
 
-    /// Those of this user; all for root. Zombies, and this process itself, are none.
+    /// This user's processes; for root all of them. Without zombies and this process itself.
     public func find() throws -> [Member] {
         let user = geteuid()
         return try Files.list("/proc").compactMap { name in
@@ -47,7 +48,7 @@ public struct DirectoryProcesses {
     }
 
     private func member(_ process: pid_t) -> Member? {
-        // The name in parentheses may have anything in it.
+        // The name in parentheses may contain anything.
         guard let text = try? Files.readText("/proc/\(process)/stat", limit: 1 << 12),
             let end = text.lastIndex(of: ")")
         else { return nil }

@@ -1,5 +1,5 @@
-/// What a session sets for itself before it does anything, whatever a role, a database or the server's configuration sets
-/// for sessions: those settings are made for the people and programs that use the database, not for its backup.
+/// Settings for tidemark's own sessions, whatever a role, a database or the server's configuration sets: those settings
+/// are made for applications, not for backups.
 enum OwnSession {
     /// - Parameters:
     ///   - major: the server's major version; a setting that it doesn't know would be an error.
@@ -11,11 +11,11 @@ enum OwnSession {
             ("search_path", "pg_catalog"), ("role", "none"), ("client_encoding", isUnencoded ? "SQL_ASCII" : "UTF8"),
             // A backup waits and works as long as it takes.
             ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
-            // Frozen after an accident, a database must still be repaired by recover-table. A standby can't serve
-            // serializable transactions.
+            // A database made read-only after an accident must still be repairable by recover-table. A standby doesn't
+            // support serializable transactions.
             ("default_transaction_read_only", "off"), ("default_transaction_isolation", "read committed"),
             ("default_transaction_deferrable", "off"),
-            // What comes back as text is read again.
+            // Output as text must be readable as input.
             ("datestyle", "ISO"), ("intervalstyle", "postgres"), ("extra_float_digits", "1"), ("bytea_output", "hex"),
             ("standard_conforming_strings", "on"), ("row_security", "off"),
         ]

@@ -3,12 +3,12 @@ import Platform
 import WAL
 
 extension Connection {
-    /// Whether this server runs on that very directory, and not on a copy of it, a standby's or one of the same path on
-    /// another host: what it reads in its pg_control is what is in the directory's. Needs no rights.
+    /// Whether this server runs on this directory, and not on a copy of it, a standby's or one of the same path on
+    /// another host: compares the server's pg_control functions with the directory's file. Needs no privileges.
     ///
     /// - Throws: `QueryFailure`, and what reading pg_control throws.
     public func runs(on directory: DataDirectory) throws -> Bool {
-        // Over a network file system the file may be seen a moment later.
+        // On a network file system the file may change a moment later.
         for attempt in 0..<5 {
             if attempt > 0 { Clock.sleep(milliseconds: 200) }
             var before = try directory.controlFile()
@@ -17,14 +17,14 @@ extension Connection {
                 let after = try directory.controlFile()
                 if [before, after].contains(where: { Connection.controlPoint($0) == theirs }) { return true }
                 if before == after { break }
-                // Written just now.
+                // The file has just been written.
                 before = after
             }
         }
         return false
     }
 
-    /// - Throws: `Problem` when the server runs on another directory; and as above.
+    /// - Throws: `Problem` when the server runs on another directory; and as `runs`.
     public func confirmRuns(on directory: DataDirectory) throws {
         func problem(_ detail: String) -> Problem {
             Problem(
@@ -45,7 +45,7 @@ extension Connection {
         }
     }
 
-    /// What moves whenever pg_control is written.
+    /// Values that change whenever pg_control is written.
     private func controlPoint() throws(QueryFailure) -> [String] {
         try query(
             """
@@ -54,7 +54,7 @@ extension Connection {
             FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() r
             """
         ).values.first?.map { word in
-            // Written as ours are.
+            // In the same format as tidemark's.
             word.map { $0.contains("/") ? LSN($0)?.description ?? $0 : $0 } ?? ""
         } ?? []
     }

@@ -2,13 +2,13 @@ import Platform
 public import WAL
 
 extension Connection {
-    /// The current value of a setting in its base unit, as `SHOW` would not tell it (`pg_settings.setting`); nil when
-    /// there is no such setting or the role must not see it.
+    /// The current value of a setting in its base unit (`pg_settings.setting`), unlike `SHOW`; nil when the setting
+    /// doesn't exist or the role may not see it.
     public func setting(_ name: String) throws(QueryFailure) -> String? {
         try query("SELECT setting FROM pg_settings WHERE name = $1", [name]).scalar
     }
 
-    /// Several settings at once; absent ones are left out.
+    /// Several settings at once; missing ones are omitted.
     public func settings(_ names: [String]) throws(QueryFailure) -> [String: String] {
         let list = "{" + names.joined(separator: ",") + "}"
         var found: [String: String] = [:]
@@ -27,7 +27,7 @@ extension Connection {
         return Moment(microseconds: microseconds)
     }
 
-    /// Where new WAL would go; on a standby, what has been replayed.
+    /// The end of WAL; on a standby, the replay position.
     public func currentLSN() throws -> LSN {
         let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END"
         return try lsn(query(sql).scalar)
@@ -40,14 +40,14 @@ extension Connection {
         return segment.timeline
     }
 
-    /// The timeline that a standby receives; nil when it receives nothing at the moment, or the role must not see it.
+    /// The timeline that a standby receives; nil when it isn't receiving, or the role may not see it.
     public func receivedTimeline() throws -> TimelineID? {
         try query("SELECT received_tli FROM pg_stat_wal_receiver").scalar.flatMap { UInt32($0) }.map { TimelineID($0) }
     }
 
     public func systemIdentifier() throws -> UInt64 {
         let text = try query("SELECT system_identifier FROM pg_control_system()").scalar
-        // bigint: the identifier's upper half shows as a negative number.
+        // bigint: the identifier may appear as a negative number.
         guard let text, let value = Int64(text) else {
             throw Problem("the server did not report its system identifier")
         }
@@ -62,7 +62,7 @@ extension Connection {
     }
 }
 
-/// What `pg_stat_archiver` says.
+/// The contents of `pg_stat_archiver`.
 public struct ArchiverState: Sendable, Equatable {
     public let lastArchived: String?
     public let failedCount: Int

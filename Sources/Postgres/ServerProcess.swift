@@ -2,15 +2,15 @@ public import DataDirectory
 import Glibc
 public import Platform
 
-/// A server on a data directory of ours: started, watched and stopped through `pg_ctl`, which detaches it properly.
+/// A server on one of tidemark's data directories, started, watched and stopped with `pg_ctl`, which detaches it.
 public struct ServerProcess: Sendable {
     public let binDirectory: String
     public let dataDirectory: DataDirectory
-    /// Where the server writes until its own logging settings take over.
+    /// The server's log until its own logging settings take effect.
     public let logFile: String
     /// For the server's command line, each `name=value`.
     public let options: [String]
-    /// Where it may write, when that is to be limited.
+    /// The directories in which it may write, when that is to be limited.
     public let confinement: Confinement?
 
     public init(
@@ -24,9 +24,9 @@ public struct ServerProcess: Sendable {
         self.confinement = confinement
     }
 
-    /// Checks that the programs are there and of the data directory's major version, then starts the server and returns
-    /// once it is seen, after a second as a rule: it may be starting still, be ready, or have gone again, which its log
-    /// then explains.
+    /// Checks that the programs exist and are of the data directory's major version, then starts the server and returns
+    /// once it is seen, usually after a second: it may still be starting, be ready, or have exited, for the reason in
+    /// its log.
     ///
     /// - Throws: `WrongPrograms`, `Problem` when there is no log.
     public func launch() throws {
@@ -34,9 +34,9 @@ public struct ServerProcess: Sendable {
         for name in [dataDirectory.path, logFile] { try ServerProcess.checkName(name) }
         // With -w pg_ctl knows whether the process it started lives, before that process has written its postmaster.pid.
         var arguments = ["-D", dataDirectory.path, "-l", logFile, "-w", "-t", "1", "-s"]
-        // A configuration may name another directory, the original's: the server would open that one.
+        // A configuration may name another data_directory, the original's: the server would open that one.
         let all = options + (options.contains { $0.hasPrefix("data_directory=") } ? [] : [ownDirectory])
-        // pg_ctl hands it to a shell.
+        // pg_ctl passes it to a shell.
         arguments += ["-o", all.map { "-c \(inShellQuotes($0))" }.joined(separator: " ")]
         let logged = words().count
         let began = Clock.monotonic
@@ -46,8 +46,8 @@ public struct ServerProcess: Sendable {
             try confinement?.run(program, arguments, environment: environment)
             ?? run(program, arguments, environment: environment)
         // pg_ctl sees at once when the server dies, and gives up after its second when it doesn't answer yet. A busy
-        // machine may need longer than that to write postmaster.pid; until then only its process tells a server that is
-        // about to run from one that has stopped.
+        // machine may need longer to write postmaster.pid; until then only its process distinguishes a server that is
+        // starting from one that has stopped.
         let gaveUp =
             finished.ending != .exited(0) && Clock.monotonic - began > 800_000_000
             && !finished.errors.contains("could not start server")
@@ -85,10 +85,10 @@ public struct ServerProcess: Sendable {
 
     private var ownDirectory: String { "data_directory=\(dataDirectory.path)" }
 
-    /// What is in our own log file; a server that fails before it runs leaves its words there.
+    /// The content of the log file, in which a server that fails at its start explains why.
     private func words() -> String { (try? Files.readText(logFile)) ?? "" }
 
-    /// Stops the server if it runs; `fast`, `smart` or `immediate`.
+    /// Stops the server if it runs, with mode `fast`, `smart` or `immediate`.
     public func stop(mode: String = "fast") throws {
         guard try dataDirectory.runningServer() != nil else { return }
         let finished = try run(
@@ -101,11 +101,11 @@ public struct ServerProcess: Sendable {
 
     public func isRunning() throws -> Bool { try dataDirectory.runningServer() != nil }
 
-    /// Whether any process works for a server on this directory, if only one that is about to start it.
+    /// Whether there is any process of a server on this directory, or one that is about to start it.
     public func isAlive() throws -> Bool { try !DirectoryProcesses(dataDirectory.path).find().isEmpty }
 
-    /// The segment the startup process works on, as it tells in its title (`startup recovering 0000000100000000000000A5`);
-    /// nil when there is no startup process, or no title.
+    /// The segment that the startup process is replaying, from its title (`startup recovering
+    /// 0000000100000000000000A5`); nil when there is no startup process, or no title.
     public func replayedSegment() throws -> String? {
         try startupProcess()?.title.split { $0 == " " || $0 == "\0" }.first {
             $0.utf8.count == 24 && UInt64($0.suffix(16), radix: 16) != nil
@@ -113,7 +113,7 @@ public struct ServerProcess: Sendable {
         .map(String.init)
     }
 
-    /// The process that replays: its title, and the command lines of the programs that it waits for.
+    /// The startup process: its title, and the command lines of the programs that it waits for.
     public func startupProcess() throws -> (title: String, commands: [String])? {
         guard let postmaster = try dataDirectory.runningServer()?.process else { return nil }
         for child in ServerProcess.children(of: "\(postmaster)") {
@@ -131,7 +131,7 @@ public struct ServerProcess: Sendable {
         return (text ?? "").split(separator: " ").map(String.init)
     }
 
-    /// Everything the server has written so far that can be found: our log file, and the logging collector's current one.
+    /// The server's log so far: the log file, and the logging collector's current one.
     public func log() -> String {
         var text = words()
         if let current = try? Files.readText(dataDirectory.path + "/current_logfiles") {
@@ -143,7 +143,7 @@ public struct ServerProcess: Sendable {
         return text
     }
 
-    /// Checks that the server programs are there and of a major version.
+    /// Checks that the server programs exist and are of a major version.
     ///
     /// - Throws: `WrongPrograms`, `Problem` when they can't be run.
     public static func checkPrograms(in binDirectory: String, of wanted: Int) throws {

@@ -27,7 +27,7 @@ public func aroundText(_ report: AroundReport) -> String {
         }
     }
     add(report.before, "before")
-    // A recovery to the moment has to get over one that lies between the two sides.
+    // A gap between the two sides affects a recovery to that time.
     addGaps(before: report.after.first?.mark.lsn)
     table.add(["-->", report.moment.description, "", "", "", ""])
     add(report.after, "after")
@@ -40,13 +40,13 @@ public func aroundText(_ report: AroundReport) -> String {
 }
 
 extension AroundReport.Transaction {
-    /// What it changed; where only nameless files are known, how many.
+    /// The changed relations; where only nameless files are known, their number.
     fileprivate var relationWords: [String] {
         relations.isEmpty && nameless > 0 ? ["\(nameless) files without a name"] : relations
     }
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct AroundDocument: Encodable {
     struct Transaction: Encodable {
         let xid: UInt32

@@ -2,7 +2,7 @@ public import Backups
 import Monitoring
 import WAL
 
-/// What a backup has come to.
+/// The result of a backup.
 public func backupText(_ backup: BackupDescription) -> String {
     """
     backup \(backup.label): \(size(backup.size)) in \(backup.fileCount) files, \(size(backup.storedSize)) stored, \
@@ -11,7 +11,7 @@ public func backupText(_ backup: BackupDescription) -> String {
     """
 }
 
-/// A page that a backup has found broken.
+/// A page with a wrong checksum.
 public func corruptPageText(_ page: CorruptPage) -> String {
     let relation = page.relation.map { " of \($0)" } ?? ""
     return "block \(page.block)\(relation) in file \"\(page.path)\" has a wrong checksum"

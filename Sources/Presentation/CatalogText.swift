@@ -1,14 +1,14 @@
 public import Operations
 import WAL
 
-/// How the catalog stands.
+/// The state of the catalog.
 public func catalogText(_ report: CatalogReport) -> String {
     "catalog \(report.path): \(size(report.size))\n"
         + "\(report.segments) segments on \(report.timelines.count) timelines, \(report.backups) backups; "
         + "\(report.read) segments read now, \(report.gone) gone"
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct CatalogDocument: Encodable {
     let path: String
     let size: Int64

@@ -3,8 +3,8 @@ import Jobs
 public import Monitoring
 import WAL
 
-/// What was observed and judged, as metrics (docs/monitoring.md). Moments are exported as moments: an age would stand still
-/// in a file that nobody rewrites, and `time() - x` is an age at any time.
+/// Observation and results as metrics (docs/monitoring.md). Times are exported as times: an age would stand still in a
+/// file that isn't rewritten, and `time() - x` is an age at any time.
 public func metrics(_ observation: Observation, _ results: [CheckResult], tidemarkVersion: String) -> [Metric] {
     let cluster = [(name: "cluster", value: observation.cluster)]
     func gauge(_ name: String, _ unit: String?, _ help: String, _ value: Double?) -> Metric {

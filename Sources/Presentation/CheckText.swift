@@ -4,9 +4,9 @@ public import Operations
 import Platform
 import WAL
 
-/// The checks as a table for people: what isn't well comes with the reason and the next step.
+/// The checks as a table: one that isn't ok has the reason and the next step.
 ///
-/// - Parameter paint: colours a piece of text by a status; the words say the same without it.
+/// - Parameter paint: colours a text by a status; the words say the same without it.
 public func checkText(
     _ report: CheckReport, paint: (String, CheckResult.Status) -> String = { text, _ in text }
 ) -> String {
@@ -16,7 +16,7 @@ public func checkText(
     for result in results {
         let subject = result.definition.subject
         let pad = String(repeating: " ", count: width - subject.count)
-        // Eight columns wide; the word says it, the colour only helps.
+        // Eight columns wide; colour is never the only sign.
         let status = result.status.rawValue
         let badge = paint(status + String(repeating: " ", count: 8 - status.count), result.status)
         lines.append("\(badge)  \(subject)\(pad)  \(printable(result.message))")
@@ -41,7 +41,7 @@ public func checkText(
     return lines.joined(separator: "\n")
 }
 
-/// The checks as machines read them.
+/// The checks as JSON.
 public struct CheckDocument: Encodable {
     let cluster: String
     let time: String

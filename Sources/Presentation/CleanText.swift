@@ -1,6 +1,6 @@
 public import Operations
 
-/// What was left behind, and is gone.
+/// The leftovers that were removed.
 public func cleanText(_ report: CleanJob.Report, dryRun: Bool) -> String {
     let gone = dryRun ? "Would remove" : "Removed"
     let lines =
@@ -9,7 +9,7 @@ public func cleanText(_ report: CleanJob.Report, dryRun: Bool) -> String {
     return lines.isEmpty ? "There is nothing to clean." : joined(lines)
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct CleanDocument: Encodable {
     let dryRun: Bool
     let scratchClusters: [String]

@@ -5,7 +5,7 @@ public import Recovery
 import Restoring
 import WAL
 
-/// What a drill showed.
+/// The result of a drill.
 public func drillText(_ report: DrillReport, _ plan: Plan) -> String {
     let last = plan.lastIncluded.map { "transaction \($0.xid), \($0.time)" } ?? "the backup's end"
     var lines = [
@@ -31,7 +31,7 @@ public func drillText(_ report: DrillReport, _ plan: Plan) -> String {
     return joined(lines)
 }
 
-/// What a drill showed, as machines read it.
+/// The result of a drill as JSON.
 public struct DrillDocument: Encodable {
     let plan: PlanDocument
     let seconds, restoreSeconds, replaySeconds, checkSeconds: Double
@@ -41,7 +41,7 @@ public struct DrillDocument: Encodable {
         let name: String
         let value, before: Int64
     }
-    /// Settings with which the server was started again.
+    /// Settings that were raised for a restart.
     let raisedSettings: [Raised]
     let pendingTransactions: Int
     let amcheck: Bool

@@ -59,7 +59,7 @@ private func line(_ event: Event) -> String {
     return parts.joined(separator: "  ") + "  (" + place.joined(separator: ", ") + ")"
 }
 
-/// An event, as machines read it.
+/// An event as JSON.
 public struct EventDocument: Encodable {
     let kind: String
     let time: String?
@@ -70,6 +70,6 @@ public struct EventDocument: Encodable {
     let files: [String]
     let detail: String?
     let command: String?
-    /// Why no command is told.
+    /// Why there is no command.
     let unreachable: String?
 }

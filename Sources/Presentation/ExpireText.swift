@@ -3,7 +3,7 @@ public import Repository
 import Retention
 import WAL
 
-/// What an expiry does: one line per decision, the incarnation in use first.
+/// The result of an expiry: one line per decision, the incarnation in use first.
 public func expireLines(_ expiry: ClusterExpiry, dryRun: Bool) -> [String] {
     lines(expiry.current, dryRun: dryRun)
         + expiry.former.flatMap { one in
@@ -33,7 +33,7 @@ private func lines(_ report: ExpiryReport, dryRun: Bool) -> [String] {
     return lines.isEmpty ? ["There is nothing to expire."] : lines
 }
 
-/// What an expiry does, as machines read it.
+/// The result of an expiry as JSON.
 public struct ExpireDocument: Encodable {
     struct Verdict: Encodable {
         let label: String
@@ -64,7 +64,7 @@ public struct ExpireDocument: Encodable {
     /// The incarnation in use, whose keys stand at the top.
     let current: Part
     let failures: [String]
-    /// What was before initdb or pg_upgrade.
+    /// Incarnations from before initdb or pg_upgrade.
     let former: [Part]
 
     public init(_ expiry: ClusterExpiry, of incarnation: Incarnation, dryRun: Bool) {

@@ -3,9 +3,9 @@ public import Jobs
 import Monitoring
 import WAL
 
-/// How jobs went.
+/// The records of jobs.
 ///
-/// - Parameter days: how far back was looked; nil for all.
+/// - Parameter days: how many days they cover; nil for all.
 public func historyText(_ jobs: [JobRecord], days: Int?) -> String {
     guard !jobs.isEmpty else {
         return days.map { "No jobs are recorded in the last \($0) days." } ?? "No jobs are recorded."
@@ -20,7 +20,7 @@ public func historyText(_ jobs: [JobRecord], days: Int?) -> String {
     return table.text
 }
 
-/// The error, else what the job noted, the label first.
+/// The error, or else the job's facts, the label first.
 private func about(_ job: JobRecord) -> String {
     if let message = job.message { return message }
     let label = job.facts["label"].map { [$0] } ?? []

@@ -1,6 +1,6 @@
 public import Archiving
 
-/// What was taken over of an archive, and what was left out.
+/// What was imported from an archive, and what was omitted.
 public func importText(_ report: ImportReport) -> String {
     var lines = [
         "\(report.stored) files stored, \(report.present) were there already, \(report.duplicates) were duplicates, "
@@ -16,7 +16,7 @@ public func importText(_ report: ImportReport) -> String {
     return joined(lines)
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct ImportDocument: Encodable {
     let stored, present, duplicates: Int
     let strangers, unfinished, unwritten: [String]
@@ -29,7 +29,7 @@ public struct ImportDocument: Encodable {
     }
 }
 
-/// Something that is wrong, as machines read it.
+/// A problem as JSON.
 struct ProblemRow: Encodable {
     let message: String
     let detail: String?

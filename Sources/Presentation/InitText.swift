@@ -3,7 +3,7 @@ import Platform
 import Repository
 import Setup
 
-/// What was set up, what the server lacks, and what comes next.
+/// What was created, the settings that the server lacks, and the next steps.
 ///
 /// - Parameter hasSystemd: whether the jobs can be started by its timers.
 public func initText(_ report: InitReport, hasSystemd: Bool) -> String {
@@ -39,7 +39,7 @@ private func settings(_ report: InitReport) -> [String] {
     return lines
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct InitDocument: Encodable {
     let cluster: String
     let repository: String

@@ -5,7 +5,7 @@ import Platform
 import Repository
 import WAL
 
-/// The base backups, and what is to be said of them.
+/// The base backups, with remarks.
 public func listText(_ report: ListReport) -> String {
     let rows = listRows(report)
     var lines: [String] = []
@@ -42,12 +42,12 @@ private func remarks(_ part: ListReport.Part) -> [String] {
         }
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public func listRows(_ report: ListReport) -> [ListedBackup] {
     report.incarnations.flatMap { part in part.backups.map { ListedBackup($0, of: part.incarnation) } }
 }
 
-/// A backup, as machines read it, and in columns.
+/// A backup as JSON, and in columns.
 public struct ListedBackup: Encodable {
     let label: String
     let incarnation: String
@@ -100,7 +100,7 @@ public struct ListedBackup: Encodable {
         return [damage, note, pin, corrupt].compactMap { $0 }.joined(separator: "; ")
     }
 
-    /// To the second, as PostgreSQL writes it.
+    /// Whole seconds, in PostgreSQL's format.
     private func short(_ moment: String) -> String { String(moment.prefix(19).map { $0 == "T" ? " " : $0 }) + "+00" }
 
     fileprivate var columns: [String] {

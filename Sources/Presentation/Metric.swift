@@ -31,8 +31,8 @@ public struct Metric: Sendable, Equatable {
     }
 }
 
-/// Metrics as text: OpenMetrics 1.0 for those who ask, Prometheus's text format 0.0.4 for node_exporter's textfile
-/// collector, which knows no other.
+/// The text format: OpenMetrics 1.0, or Prometheus's text format 0.0.4 for node_exporter's textfile collector, which
+/// knows no other.
 public enum MetricsFormat: Sendable {
     case openMetrics
     case prometheus

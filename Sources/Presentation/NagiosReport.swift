@@ -1,7 +1,7 @@
 import Configuration
 public import Monitoring
 
-/// The checks as a plugin of Nagios, Icinga and their kin prints them: a line, performance data, and the rest below.
+/// The checks in the format of a plugin of Nagios or Icinga: a line, performance data, and further lines.
 ///
 /// <https://www.monitoring-plugins.org/doc/guidelines.html>
 public func nagiosReport(_ results: [CheckResult], cluster: String) -> (text: String, status: Int32) {
@@ -13,7 +13,7 @@ public func nagiosReport(_ results: [CheckResult], cluster: String) -> (text: St
         case .critical: "CRITICAL"
         case .unknown: "UNKNOWN"
         }
-    // A bar would end the text, a line's end would end the line.
+    // A bar would end the text, and a line end the line.
     func clean(_ text: String) -> String { String(text.map { $0 == "|" || $0.isNewline ? " " : $0 }) }
     let wrong = results.filter { $0.status.nagios != 0 }.sorted { $0.status.severity > $1.status.severity }
     let summary =

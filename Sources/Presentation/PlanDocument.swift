@@ -3,7 +3,7 @@ import Planning
 import Recovery
 import WAL
 
-/// A plan as machines read it: `--json`. Keys are written in snake_case, times in ISO 8601, LSNs as PostgreSQL does.
+/// A plan as JSON: `--json`. Keys are written in snake_case, times in ISO 8601, LSNs as PostgreSQL does.
 public struct PlanDocument: Encodable, Sendable {
     struct Target: Encodable {
         let kind: String
@@ -31,7 +31,7 @@ public struct PlanDocument: Encodable, Sendable {
         let count: Int
         let size: Int64
         let segments: [Range]
-        /// Names of those that a dead server left in its pg_wal and that `recover` archives first.
+        /// Names of segments that a dead server left in its pg_wal and that `recover` archives first.
         let waiting: [String]
     }
     struct Stop: Encodable {
@@ -63,7 +63,7 @@ public struct PlanDocument: Encodable, Sendable {
     let tablespaces: [CopyTablespaces.Place]
     let warnings: [String]
 
-    /// A recovery's plan, with what is worth knowing of it.
+    /// A recovery's plan with its outlook.
     public init(_ planned: PlannedRecovery) throws {
         let outlook = try planned.outlook()
         self.init(planned, touched: outlook.touched, estimate: outlook.estimate, remarks: outlook.remarks)

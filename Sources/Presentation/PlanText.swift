@@ -5,23 +5,23 @@ import Platform
 import Recovery
 import WAL
 
-/// A plan for people.
+/// A plan as text.
 public struct PlanText {
     private let plan: Plan
     private let settings: [RecoverySetting]
     private let archiving: String
     private let tablespaces: [CopyTablespaces.Place]
-    /// Of local times; nil: the machine's own.
+    /// The time zone of local times; nil for the machine's.
     private let zone: String?
-    /// What the two transactions changed.
+    /// The tables that the two transactions changed.
     private let touched: [UInt32: [String]]
-    /// Seconds; nil when nothing was recovered yet.
+    /// Seconds; nil when there was no recovery yet.
     private let estimate: (restore: Double, replay: Double)?
     private let remarks: [String]
 
     /// A recovery's plan.
     ///
-    /// - Throws: what reading the archive for what is worth knowing throws.
+    /// - Throws: errors in reading the archive for the outlook.
     public init(_ planned: PlannedRecovery) throws {
         let outlook = try planned.outlook()
         let directory = planned.directory
@@ -121,7 +121,7 @@ public struct PlanText {
     }
 
     private func seconds(_ value: Double) -> String {
-        // An estimate from what others recorded.
+        // Computed from recorded rates, which may be anything.
         let whole = Int(min(value, 1e10).rounded(.up))
         return whole < 120 ? "\(whole) s" : "\((whole + 59) / 60) min"
     }

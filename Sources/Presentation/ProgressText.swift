@@ -2,9 +2,9 @@ import Backups
 public import Operations
 import Recovery
 
-/// How far a job is, in a line.
+/// A job's progress in one line.
 ///
-/// - Parameter leavesServer: whether the server that replays goes on when the job is interrupted.
+/// - Parameter leavesServer: whether the replaying server continues when the job is interrupted.
 public func progressText(_ progress: JobProgress, leavesServer: Bool = false) -> String {
     switch progress {
     case .waitingForCheckpoint: "waiting for the server's checkpoint"
@@ -33,7 +33,7 @@ private func text(_ progress: ReplayProgress, leavesServer: Bool) -> String {
     if let segment = progress.segment {
         place = "\(segment), \(progress.done)"
     } else if progress.done > 0 {
-        // Of a temporary cluster for tables only this much is known.
+        // A temporary cluster for tables reports only this much.
         place = "segment \(progress.done)"
     } else {
         return "the server is starting" + standstill

@@ -16,22 +16,22 @@ extension PutBack {
     fileprivate var objectWords: String { counted(objects.map(\.place.name)) }
 }
 
-/// Whether it should be put aside.
+/// The question before putting aside.
 public func putAsideQuestion(_ aside: PutAside) -> String {
     "\(aside.objectWords) will be put aside. "
         + "Recovery then doesn't use them, unless you ask for their timeline. Continue?"
 }
 
-/// What was put aside.
+/// The result of putting aside.
 ///
-/// - Parameter folder: where it is now; nil in a dry run.
+/// - Parameter folder: where the objects are now; nil in a dry run.
 public func putAsideText(_ aside: PutAside, in folder: RepositoryKey?) -> String {
     guard let folder else { return joined(aside.keys.map { "would be put aside: \($0)" }) }
     return "Put aside: \(aside.objectWords), now in \(folder).\n"
         + "\"\(runnable("tidemark segments put-back \(aside.subject.name)"))\" brings them back."
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct PutAsideDocument: Encodable {
     let name: String
     /// Where the objects are now; null in a dry run.
@@ -44,12 +44,12 @@ public struct PutAsideDocument: Encodable {
     }
 }
 
-/// Whether it should be put back.
+/// The question before putting back.
 public func putBackQuestion(_ back: PutBack) -> String {
     "\(back.objectWords) will be put back into the cluster's history. Continue?"
 }
 
-/// What was put back, and what stays.
+/// The objects that were put back, and those that stay.
 public func putBackText(_ back: PutBack, dryRun: Bool) -> String {
     let moved =
         dryRun
@@ -59,12 +59,12 @@ public func putBackText(_ back: PutBack, dryRun: Bool) -> String {
     return joined(moved + staying)
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct PutBackDocument: Encodable {
     let name: String
     let folder: String
     let objects: [String]
-    /// What stays where it is, because the same has been archived again.
+    /// Objects that stay, because others have been archived in their places.
     let staying: [String]
 
     public init(_ back: PutBack) {

@@ -1,18 +1,18 @@
 import Configuration
 public import Notifications
 
-/// Who is told of what, and whether a test has reached them.
+/// The receivers and their events, and whether a test has reached them.
 public func receiversText(_ rows: [ReceiverRow], waiting: Int) -> String {
     var table = TextTable(["receiver", "events"])
     for row in rows { table.add([row.receiver, row.events.joined(separator: ", ")]) }
     return table.text + "\n\n\(waiting) message\(waiting == 1 ? " is" : "s are") waiting for delivery."
 }
 
-/// One of them, as machines read it.
+/// A receiver as JSON.
 public struct ReceiverRow: Encodable {
     let receiver: String
     let events: [String]
-    /// Nil where nothing was sent.
+    /// Nil when nothing was sent.
     public let delivered: Bool?
     let problem: String?
     let detail: String?

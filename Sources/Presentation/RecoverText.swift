@@ -10,7 +10,7 @@ import Restoring
 import WAL
 
 extension RecoverReport {
-    /// What is said at the end.
+    /// The final report.
     public func text() throws -> String {
         var lines = [""]
         if let prepared {
@@ -66,7 +66,8 @@ extension RecoverReport {
         return joined(lines)
     }
 
-    /// Started as it is, the server would shut down at the target again: its signal file stays.
+    /// The command to start the server as a primary: otherwise it would shut down at the target again, since its signal
+    /// file stays.
     private var takingWrites: String { start(["recovery_target_action=promote"]) }
 
     private func start(_ more: [String]) -> String {
@@ -82,7 +83,7 @@ extension RecoverReport {
     }
 }
 
-/// What a recovery came to, as machines read it.
+/// The result of a recovery as JSON.
 public struct RecoverDocument: Encodable {
     let plan: PlanDocument
     let directory: String

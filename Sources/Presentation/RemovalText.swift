@@ -1,7 +1,7 @@
 import Backups
 public import Expiring
 
-/// Whether a backup should go.
+/// The question before removing a backup.
 public func removalQuestion(_ removal: NamedRemoval) -> String {
     let subject =
         removal.backup.map { "The backup of \($0.stopTime), \(size(removal.size))," } ?? "Backup \(removal.label)"
@@ -14,7 +14,7 @@ public func removalText(_ removal: NamedRemoval, dryRun: Bool) -> String {
         + (removal.keepsPacks ? "\nIts packs stay: other backups refer to them, or may." : "")
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct RemovalDocument: Encodable {
     let label: String
     let dryRun: Bool

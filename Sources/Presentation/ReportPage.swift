@@ -5,8 +5,8 @@ public import Monitoring
 import Notifications
 import WAL
 
-/// The status as a page that needs nothing else: no scripts, no fonts, no pictures to fetch; readable in print, and with a
-/// screen reader, for which every picture has its words and the table below says the same.
+/// The status as a self-contained page: no scripts, fonts or pictures to fetch; fit for print and for screen readers,
+/// as every picture has a text and the table below says the same.
 public func reportPage(_ observation: Observation, _ results: [CheckResult], days count: Int, tidemarkVersion: String)
     -> String
 {
@@ -60,7 +60,7 @@ private func badge(_ status: CheckResult.Status) -> String {
     "<span class=\"badge \(status.rawValue)\">\(status.rawValue)</span>"
 }
 
-/// Four rows of days. Shapes differ as colours do, so that print and colour-blind eyes lose nothing.
+/// Four rows of days. Shapes differ as well as colours, for print and colour-blind readers.
 private func picture(_ days: [DayRecord]) -> String {
     let (left, cell, height) = (90, 26, 30)
     let rows = ["backups", "WAL", "verified", "drills"]
@@ -118,7 +118,7 @@ private func table(_ caption: String, _ headings: [String], _ rows: [[String]]) 
     return text + "</tbody></table></div>\n"
 }
 
-/// Only days on which something happened or is missing.
+/// Only days with jobs, or with missing WAL.
 private func dayTable(_ days: [DayRecord]) -> String {
     func word(_ outcome: DayRecord.Outcome) -> String {
         switch outcome {

@@ -3,7 +3,7 @@ import Monitoring
 public import Operations
 import WAL
 
-/// The archived WAL, and what is missing.
+/// The archived WAL and its gaps.
 public func segmentsText(_ report: SegmentsReport) -> String {
     guard !report.stretches.isEmpty else { return "No WAL of cluster \"\(report.cluster)\" is archived." }
     var table = TextTable(
@@ -23,7 +23,7 @@ public func segmentsText(_ report: SegmentsReport) -> String {
 }
 
 extension SegmentsReport.Gap {
-    /// Why it is there, as far as that is known.
+    /// The cause of the gap, as far as known.
     fileprivate var cause: String {
         if case .putAside(let name) = gap.cause {
             return "They were put aside, all or some of them, as \"\(name)\"."
@@ -62,7 +62,7 @@ extension SegmentsReport.Gap {
     }
 }
 
-/// The archived WAL, as machines read it.
+/// The archived WAL as JSON.
 public struct SegmentsDocument: Encodable {
     struct Stretch: Encodable {
         let timeline: UInt32
@@ -77,10 +77,10 @@ public struct SegmentsDocument: Encodable {
         let from, to: String
         let firstMissing, lastMissing: String?
         let cause: String
-        /// When `expire` removed what is missing; null when it didn't.
+        /// When `expire` removed the missing segments; null when it didn't.
         let expired: String?
-        /// Whether the server still has some of what is missing, and the commands that store it, or bring back what was
-        /// put aside.
+        /// Whether the server still has some of the missing segments, and the commands that archive them, or bring back
+        /// those that were put aside.
         let atServer: Bool
         let remedy: [String]?
         let unreachableFrom, unreachableTo: String?

@@ -2,7 +2,7 @@ import Backups
 public import Operations
 import WAL
 
-/// What is in a backup.
+/// The contents of a backup.
 public func showText(_ report: ShowReport) -> String {
     let (backup, contents) = (report.backup, report.contents)
     var facts: [(String, String)] = [
@@ -32,7 +32,7 @@ public func showText(_ report: ShowReport) -> String {
     return joined(lines)
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct ShowDocument: Encodable {
     struct Part: Encodable {
         let name: String

@@ -5,9 +5,9 @@ import Planning
 import Platform
 import WAL
 
-/// One screen: the two numbers that matter, the last weeks as a picture, and what isn't well.
+/// One screen: the two most important numbers, the last weeks as a picture, and what isn't ok.
 ///
-/// - Parameter paint: colours a piece of text by a status; the words and signs say the same without it.
+/// - Parameter paint: colours a text by a status; the words and signs say the same without it.
 public func statusText(
     _ observation: Observation, _ results: [CheckResult], days count: Int,
     paint: (String, CheckResult.Status) -> String = { text, _ in text }

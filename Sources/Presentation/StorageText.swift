@@ -3,9 +3,9 @@ public import Operations
 import Platform
 import Repository
 
-/// What takes space.
+/// The space that backups and WAL take.
 ///
-/// - Parameter days: how many of the last days to tell of; nil for all.
+/// - Parameter days: how many of the last days to list; nil for all.
 public func storageText(_ storage: ClusterStorage, days: Int?) -> String {
     let report = storage.current.report
     var table = TextTable(["what", "stored"], [.left, .right])
@@ -42,7 +42,7 @@ public func storageText(_ storage: ClusterStorage, days: Int?) -> String {
     return joined(lines)
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct StorageDocument: Encodable {
     struct Backup: Encodable {
         let label: String
@@ -50,7 +50,7 @@ public struct StorageDocument: Encodable {
         let complete: Bool
         let stored: Int64
     }
-    /// What was before initdb or pg_upgrade.
+    /// Incarnations from before initdb or pg_upgrade.
     struct Former: Encodable {
         let incarnation: String
         let backupBytes, walBytes, wouldFree: Int64
@@ -63,7 +63,7 @@ public struct StorageDocument: Encodable {
     let backups: [Backup]
     let wal: [Day]
     let backupBytes, walBytes, asideBytes, wouldFree: Int64
-    /// Where the repository's store can tell.
+    /// Only where the repository's store can tell.
     let free: Int64?
     let walPerDay: Int64?
     let former: [Former]

@@ -4,7 +4,7 @@ public import Planning
 public import TableRecovery
 import WAL
 
-/// What a recovery of tables came to.
+/// The result of a table recovery.
 public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> String {
     var lines: [String] = []
     if let last = plan.lastIncluded {
@@ -38,7 +38,7 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
     return joined(lines)
 }
 
-/// What a recovery of tables came to, as machines read it.
+/// The result of a table recovery as JSON.
 public struct TableRecoveryDocument: Encodable {
     struct Table: Encodable {
         let schema: String

@@ -1,6 +1,6 @@
 import Platform
 
-/// Columns as psql aligns them: a heading, a rule, and rows.
+/// Columns aligned as in psql: a heading, a rule, and rows.
 struct TextTable {
     enum Alignment {
         case left

@@ -3,7 +3,7 @@ import Configuration
 /// Bytes in PostgreSQL's units: `912 kB`, `15 MB`.
 func size(_ bytes: Int64) -> String { Quantity.pretty(bytes: bytes) }
 
-/// How many times smaller something has become: `4.1`.
+/// By which factor something has become smaller: `4.1`.
 func ratio(_ bytes: Int64, to stored: Int64) -> String? {
     guard stored > 0 else { return nil }
     let tenths = Int((Double(bytes) / Double(stored) * 10).rounded())

@@ -4,7 +4,7 @@ import Monitoring
 public import Operations
 import WAL
 
-/// How a backup was found.
+/// The result of verifying a backup.
 public func verifiedLine(_ backup: VerifyJob.Backup) -> String {
     let report = backup.report
     let verdict =
@@ -23,7 +23,7 @@ public func verifiedLine(_ backup: VerifyJob.Backup) -> String {
         + duration(report.seconds) + before
 }
 
-/// How archived WAL was found.
+/// The result of verifying archived WAL.
 public func verifiedWALText(_ verification: ArchiveVerification) -> String {
     "\(verification.segments) segments (\(size(Int64(clamping: verification.bytes))), stored in "
         + "\(size(verification.storedBytes))) with \(verification.records) records and "
@@ -34,7 +34,7 @@ public func verifiedWALText(_ verification: ArchiveVerification) -> String {
             : "")
 }
 
-/// Backups and archived WAL that were verified, as machines read it.
+/// Verified backups and archived WAL as JSON.
 public struct VerifyDocument: Encodable {
     let backups: [VerifiedBackupDocument]
     let wal: [VerifiedWALDocument]
@@ -45,7 +45,7 @@ public struct VerifyDocument: Encodable {
     }
 }
 
-/// A backup that was verified, as machines read it.
+/// A verified backup as JSON.
 public struct VerifiedBackupDocument: Encodable {
     struct Gap: Encodable {
         let first, last: String
@@ -53,7 +53,7 @@ public struct VerifiedBackupDocument: Encodable {
     }
     let label: String
     let problems: [ProblemRow]
-    /// What of the WAL after the backup is missing: from the backup nothing after it can be reached.
+    /// Gaps after the backup: it can't be recovered past them.
     let gaps: [Gap]
     let packs, skippedPacks, frames, segments: Int
     let bytes, pages: Int64
@@ -70,7 +70,7 @@ public struct VerifiedBackupDocument: Encodable {
     }
 }
 
-/// Archived WAL that was verified, as machines read it.
+/// Verified archived WAL as JSON.
 public struct VerifiedWALDocument: Encodable {
     struct Problem: Encodable {
         let segment: String?

@@ -31,7 +31,7 @@ public func weeklyReport(_ observation: Observation, _ results: [CheckResult], p
         }
     return Notification(
         event: .weeklyReport, status: status, cluster: observation.cluster, host: host, time: observation.now,
-        // Each week's is news, whatever the last one said.
+        // Each week's report is sent, whatever the last one said.
         subject: "weekly report \(observation.now.compact)",
         message: wrong.isEmpty
             ? "weekly report: all \(results.count) checks are well"

@@ -4,7 +4,7 @@ import Monitoring
 public import Operations
 import WAL
 
-/// The moments that can be recovered to.
+/// The times to which a recovery is possible.
 public func windowText(_ report: WindowReport) -> String {
     guard !report.windows.isEmpty else {
         return report.unreadable == 0
@@ -39,7 +39,7 @@ private func text(_ ending: RecoveryWindow.Ending, _ report: WindowReport) -> St
     }
 }
 
-/// The span in which every moment can be recovered to.
+/// The period in which every moment can be recovered to.
 private func summary(_ usable: [RecoveryWindow], now: Moment) -> String {
     let furthest = usable.max { ($0.last?.time ?? $0.from) < ($1.last?.time ?? $1.from) }
     let chain = usable.filter { $0.timeline == furthest?.timeline && $0.end == furthest?.end }
@@ -68,7 +68,7 @@ private func reason(_ gap: WALGap) -> String {
     return missing.removedSentence
 }
 
-/// The same, as machines read it.
+/// The same as JSON.
 public struct WindowDocument: Encodable {
     struct Window: Encodable {
         let backup: String
@@ -89,13 +89,13 @@ public struct WindowDocument: Encodable {
     let windows: [Window]
     let unreachable: [Unreachable]
 
-    /// Moments in a gap, or after it, that can't be recovered to.
+    /// Times in a gap, or after it, that can't be recovered to.
     struct Unreachable: Encodable {
         let after: String?
         let before: String?
         let reason: String
     }
-    /// What a verification has found damaged and still is.
+    /// Damage that a verification found and that persists.
     let knownDamage: [String]
 
     public init(_ report: WindowReport) {

@@ -4,8 +4,8 @@ import Platform
 public import Repository
 public import WAL
 
-/// Answers the planner from a repository: names by listing, facts from the summaries in the segments' heads, records by
-/// reading segments.
+/// Answers the planner from a repository: segment names from listings, facts from the summaries in the segments' heads,
+/// records from the segments themselves.
 public final class ArchivePlanSource: PlanSource {
     public let majorVersion: Int
     public let segmentSize: UInt32
@@ -13,7 +13,7 @@ public final class ArchivePlanSource: PlanSource {
     private let known: [RestorableBackup]
     private let jobs: Int
     private let usePartials: Bool
-    /// A dead server's own, which are read where they lie.
+    /// The WAL in a dead server's pg_wal, read where it lies.
     private let waiting: WaitingWAL
     private var local: [SegmentName: WaitingWAL.Segment] = [:]
     private var partialSegments: Set<SegmentName> = []
@@ -22,11 +22,11 @@ public final class ArchivePlanSource: PlanSource {
     private var recent: [SegmentRecords] = []
 
     /// - Parameters:
-    ///   - segmentSize: in bytes, as the backups or the incarnation's marker name it.
+    ///   - segmentSize: in bytes, from the backups or the incarnation's marker.
     ///   - backups: the complete ones.
     ///   - jobs: how many summaries are read at once.
-    ///   - usePartials: where a segment is missing, take what a `.partial` of it holds.
-    ///   - waiting: counts as if it were archived already.
+    ///   - usePartials: where a segment is missing, use its `.partial`.
+    ///   - waiting: counts as archived.
     public init(
         archive: ClusterArchive, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int,
         usePartials: Bool = false, waiting: WaitingWAL = WaitingWAL()
@@ -58,7 +58,7 @@ public final class ArchivePlanSource: PlanSource {
         for (name, segment) in waiting.segments {
             if segment.isLast {
                 if all.contains(name) { continue }
-                // Of two copies the one with more records is kept.
+                // Of two copies the one with more records is used.
                 if local[name] == nil, partialSegments.contains(name), let end = endOfPartial(name),
                     end >= segment.summary.end
                 {
@@ -87,7 +87,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     public func facts(of path: WALSegments, _ range: Range<Int>) throws -> [SegmentOutline] {
-        // The record across the left boundary may have begun several segments before.
+        // The record across the left boundary may have begun several segments earlier.
         var first = max(0, range.lowerBound - 1)
         try fetch(path[first..<range.upperBound])
         while first > 0, summaries[path[first]]?.firstRecord == nil {
@@ -152,8 +152,8 @@ public final class ArchivePlanSource: PlanSource {
         return try preparations(of: path, at: places, before: end)
     }
 
-    /// The segments that are read for prepared transactions, at most: what has been pending for longer is told by the
-    /// recovered server only.
+    /// The most segments that are read for prepared transactions: those that have been pending for longer are only
+    /// found on the recovered server.
     private static let mostPreparing = 64
 
     func preparations(of path: WALSegments, at places: [Int], before end: LSN) throws -> Preparations {
@@ -189,7 +189,7 @@ public final class ArchivePlanSource: PlanSource {
 
     public func firstBreak(in path: WALSegments) throws -> WALBreak? {
         var continuity = Continuity()
-        // Several at once; one by one where something is wrong.
+        // Several at once; one by one where one of them can't be read.
         for begin in stride(from: 0, to: path.count, by: 1024) {
             let names = Array(path[begin..<min(begin + 1024, path.count)])
             let isWhole: Bool
@@ -236,7 +236,7 @@ public final class ArchivePlanSource: PlanSource {
     public func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
         let read = try read(path, at: index)
         guard try read.visitAll(visit) else { return }
-        // Behind what was looked for, damage doesn't matter.
+        // Damage after the record that was looked for doesn't matter.
         if let damage = read.damage { throw damage }
     }
 
@@ -252,7 +252,7 @@ public final class ArchivePlanSource: PlanSource {
         try read(path, at: index).files(changedBy: transactions)
     }
 
-    /// The planner looks at the one segment around the target several times.
+    /// Cached: the planner reads the one segment around the target several times.
     private func read(_ path: WALSegments, at index: Int) throws -> SegmentRecords {
         if let known = recent.first(where: { $0.name == path[index] }) { return known }
         var first = index
@@ -260,7 +260,7 @@ public final class ArchivePlanSource: PlanSource {
         if let boundary = try boundary(of: path, at: index) {
             crossing = ReplayRecord(boundary)
             if crossing == nil {
-                // Too long for the summaries: it has to be read from where it begins.
+                // The summaries don't hold so long a record: it is read from the segment in which it begins.
                 repeat { first -= 1 } while try first > 0 && summary(of: path[first]).firstRecord == nil
             }
         }
@@ -270,7 +270,7 @@ public final class ArchivePlanSource: PlanSource {
     }
 
     /// - Parameters:
-    ///   - first: of the segments that are read for it.
+    ///   - first: the first segment to read for it.
     ///   - crossing: as for `SegmentRecords`.
     private func read(
         _ path: WALSegments, at index: Int, from first: Int, crossing: ReplayRecord?
@@ -312,7 +312,7 @@ public final class ArchivePlanSource: PlanSource {
         local[name].map { $0.contents == .partial } ?? partialSegments.contains(name)
     }
 
-    /// Adds a segment whose summary has been fetched. Only now is it known where one that may end early does.
+    /// Adds a segment whose summary has been fetched; where a segment that may end early ends is known only then.
     private func add(
         _ name: SegmentName, to continuity: inout Continuity
     ) throws -> (summary: SegmentSummary, join: Continuity.Join) {
@@ -334,7 +334,7 @@ public final class ArchivePlanSource: PlanSource {
         return summary
     }
 
-    /// Reads the summaries that aren't at hand yet, several at once.
+    /// Reads the summaries that aren't cached, several at once.
     private func fetch(_ names: some Collection<SegmentName>) throws {
         let missing = names.filter { summaries[$0] == nil }
         guard !missing.isEmpty else { return }

@@ -3,15 +3,15 @@ public import Planning
 import Repository
 public import WAL
 
-/// Answers the planner from the catalog where that knows, and from the repository's segments where records are asked for:
-/// the cost of a plan doesn't grow with the archive.
+/// Answers the planner from the catalog where it can, and from the repository's segments where records are needed: the
+/// cost of a plan doesn't grow with the archive.
 public final class CatalogPlanSource: PlanSource {
     private let catalog: Catalog
     private let archive: ArchivePlanSource
 
     /// - Parameters:
-    ///   - catalog: brought up to date already.
-    ///   - archive: reads the records, and knows what the catalog doesn't.
+    ///   - catalog: already synchronized with the repository.
+    ///   - archive: reads the records, and answers where the catalog can't.
     public init(_ catalog: Catalog, _ archive: ArchivePlanSource) { (self.catalog, self.archive) = (catalog, archive) }
 
     public var majorVersion: Int { archive.majorVersion }
@@ -25,7 +25,7 @@ public final class CatalogPlanSource: PlanSource {
         for stretch in path.stretches(range) {
             rows += try catalog.segments(of: stretch.timeline, stretch.numbers)
         }
-        // What the catalog cannot tell is asked of the segments themselves: it throws what is wrong with them.
+        // Where the catalog can't tell, the segments themselves are read; that throws what is wrong with them.
         guard rows.count == range.count, rows.allSatisfy({ $0.state == .read && $0.link != .broken }) else {
             return try archive.facts(of: path, range)
         }

@@ -9,8 +9,8 @@ extension RelationMap {
 }
 
 extension RecoveryArchive {
-    /// What the WAL of these segments, neighbours in this order, does to a database's pg_class and pg_namespace. Reads
-    /// those segments only in which one of the two is changed, by their summaries.
+    /// The changes that the WAL of these consecutive segments makes to a database's pg_class and pg_namespace. Reads
+    /// only the segments whose summaries show a change to one of the two.
     ///
     /// - Parameters:
     ///   - relations: the number of pg_class's file.

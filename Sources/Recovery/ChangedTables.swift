@@ -10,10 +10,10 @@ extension Plan {
             && changedFiles.values.contains { $0.contains { relation.isIn($0) } }
     }
 
-    /// What the last included and the first excluded transaction changed: tables by the name the plan's backup knew them
-    /// under (`database.schema.table`), as far as the segment of the commit tells.
+    /// The tables that the last included and the first excluded transaction changed, by their names in the plan's
+    /// backup (`database.schema.table`), as far as the segment of the commit shows.
     ///
-    /// - Parameter map: with those relations at least that `changes` names.
+    /// - Parameter map: with at least the relations that `changes` names.
     public func changedTables(_ map: RelationMap) -> [UInt32: [String]] {
         let databases = Dictionary(map.databases.map { ($0.oid, $0.name) }) { $1 }
         var names: [UInt32: Set<String>] = [:]

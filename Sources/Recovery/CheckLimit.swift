@@ -3,8 +3,8 @@ import Platform
 import Postgres
 import Synchronization
 
-/// The time that the checks of a drill may take together. When it is over, whatever is at work in the drill's server is ended,
-/// after a look at what it waits for; a server that can't be asked any more is ended itself. So no check waits for ever.
+/// The time that the checks of a drill may take together. When it is over, the active sessions of the drill's server
+/// are terminated, and their waits reported; a server that doesn't answer is stopped. So no check waits for ever.
 final class CheckLimit: Sendable {
     /// By the monotonic clock.
     let deadline: UInt64
@@ -17,7 +17,7 @@ final class CheckLimit: Sendable {
 
     /// - Parameters:
     ///   - milliseconds: from now on.
-    ///   - data: the directory of the server that is checked.
+    ///   - data: the data directory of the server that is checked.
     init(milliseconds: Int64, conninfo: String, data: String) throws {
         limit = milliseconds
         deadline = Clock.monotonic + UInt64(min(max(0, milliseconds), .max / 2_000_000)) * 1_000_000
@@ -31,8 +31,8 @@ final class CheckLimit: Sendable {
 
     var isOver: Bool { found.withLock { $0 != nil } }
 
-    /// To be called when the checks are done.
-    /// - Returns: what was ended, as sentences; nil when there was time enough.
+    /// Called when the checks are done.
+    /// - Returns: what was terminated, as sentences; nil when the time sufficed.
     func stop() -> String? {
         isStopped.withLock { $0 = true }
         worker.wait { $0 ? .ready(()) : .notYet }
@@ -47,7 +47,7 @@ final class CheckLimit: Sendable {
         let sentence =
             "The checks were ended: they took longer than drill_timeout (\(Quantity.pretty(milliseconds: limit)))."
         found.withLock { $0 = sentence }
-        // A server that hangs itself doesn't answer this either.
+        // A server that hangs doesn't answer this query either.
         let answer = Monitor<String?>(nil)
         _ = try? Worker { [conninfo] in
             let words = CheckLimit.work(conninfo)
@@ -81,7 +81,7 @@ final class CheckLimit: Sendable {
 
     private static let others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
 
-    /// What the server's sessions are at, as sentences.
+    /// What the server's sessions are doing, as sentences.
     private static func work(_ conninfo: String) -> String {
         let ask = """
             SELECT query, wait_event_type || ': ' || wait_event FROM pg_stat_activity

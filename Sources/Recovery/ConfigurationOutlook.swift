@@ -1,10 +1,10 @@
 public import Backups
 import Platform
 
-/// What is known about the recovered server's configuration files before anything is restored, as sentences: from the
-/// backup's own record, for the present configuration may be another machine's.
+/// What is known about the recovered server's configuration files before anything is restored, as sentences. It is
+/// taken from the backup's record, since the present configuration may be another machine's.
 ///
-/// - Parameter holds: whether the backup has a file, named from the data directory.
+/// - Parameter holds: whether the backup has a file, by its path in the data directory.
 /// - Throws: `Problem` when a file named by `--set` can't be used; what `holds` throws.
 public func configurationOutlook(
     _ backup: BackupDescription, directory: String, setup: RecoverySetup, holds: (String) throws -> Bool
@@ -32,7 +32,7 @@ private struct ConfigurationOutlook {
                 detail: inside(setting.value).map { "The backup has no \"\($0)\"." })
         }
         if let file = configuration.chosenFile {
-            // A file of the backup is led into the new directory.
+            // A configuration file in the backup is adapted to the new directory.
             guard try inside(file) != nil || configuration.isFor(directory, file) else {
                 throw Problem(
                     "configuration file \"\(file)\" belongs to another data directory",
@@ -53,14 +53,14 @@ private struct ConfigurationOutlook {
         ]
     }
 
-    /// The server uses `postgresql.conf` of its directory when that is there, wherever the original's was.
+    /// The server uses `postgresql.conf` of its directory if there is one, wherever the original's was.
     private func hasOwnConfiguration() throws -> Bool {
         guard let file = settings["config_file"], !file.isEmpty else { return true }
         if let original = settings["data_directory"], file == original + "/postgresql.conf" { return true }
         return try holds("postgresql.conf")
     }
 
-    /// The path from the new directory, for what lies in it.
+    /// The path relative to the new directory, for a file within it.
     private func inside(_ file: String) -> String? {
         file.hasPrefix(directory + "/") ? String(file.dropFirst(directory.count + 1)) : nil
     }
@@ -68,22 +68,22 @@ private struct ConfigurationOutlook {
     private func willBeThere(_ file: String, named name: String) throws -> Bool {
         guard let path = inside(file) else { return try Files.exists(file) }
         if try holds(path) { return true }
-        // The recovery makes these when the backup has no configuration at all.
+        // The recovery creates these when the backup has no configuration at all.
         let made = ["hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf"]
         guard made[name] == path, configuration.chosenFile == nil else { return false }
         return try !hasOwnConfiguration() && !(configuration.isOwn && configuration.ownFile(major: major) != nil)
     }
 
-    /// Why a file that is there can't be read, with what follows; nil when it can.
+    /// Why an existing file can't be read, and the consequence; nil when it can.
     private func unreadable(_ path: String) -> String? {
         ServerConfiguration.whyUnreadable(path).map { reason in
             "\(reason). Its settings are not known here, and a server whose user can't read it either will not start."
         }
     }
 
-    // MARK: Paths outside of the data directory
+    // MARK: Paths outside the data directory
 
-    /// Settings of files that the server reads and doesn't start without.
+    /// Settings that name files without which the server doesn't start.
     private var read: [String] {
         ["hba_file", "ident_file"]
             + (usesTLS

@@ -5,8 +5,9 @@ public import Platform
 public import Repository
 public import WAL
 
-/// The archive holds another server's file under the name of one in the cluster's own pg_wal: two servers wrote the same
-/// timeline, or a copy of this one archived first. Whatever follows the archive then follows the other server.
+/// The archive holds another server's file under the name of one in the cluster's own pg_wal: two servers wrote the
+/// same timeline, or a copy of this server archived first. Every recovery from the archive then follows the other
+/// server.
 public struct Contradiction: Explained, Equatable {
     public let file: String
     public let dataDirectory: String
@@ -25,16 +26,16 @@ public struct Contradiction: Explained, Equatable {
         "If this server is the right one, take the other's WAL out of the way with \"\(remedy)\". If the other one is the right one, recover "
             + "into another directory."
     }
-    /// The command that does it, for a server that is right.
+    /// The command that resolves it, if this server is the right one.
     public var remedy: String {
         runnable("tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following"))
     }
 
-    /// Compares what a data directory's server has not archived yet, the newest that it has, and the histories that lead to
-    /// its timeline, with what the archive has under their names. Reads segments only where both have one.
+    /// Compares the files of a data directory that are not archived yet, its newest segment, and the histories that
+    /// lead to its timeline with the archived files of the same names. Reads segments only where both exist.
     ///
-    /// - Parameter segments: further ones, which the server may have archived.
-    /// - Returns: the first one that contradicts; nil when there is none, or when nothing can be told.
+    /// - Parameter segments: further segments that the server may have archived.
+    /// - Returns: the first contradiction; nil when there is none, or when none can be proven.
     public static func find(
         in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of archive: ClusterArchive
     ) throws -> Contradiction? {
@@ -53,21 +54,21 @@ public struct Contradiction: Explained, Equatable {
         func named(_ suffix: String) -> [SegmentName] {
             status.filter { $0.hasSuffix(suffix) }.compactMap { SegmentName(String($0.dropLast(suffix.utf8.count))) }
         }
-        /// Nil when one of them doesn't have it.
+        /// Nil when either side lacks it.
         func contradicts(_ name: SegmentName) throws -> Bool? {
             let path = "\(folder)/\(name)"
             guard try Files.exists(path), try archive.has(.segment(name)) else { return nil }
             do { return try isContradicted(path, name, of: archive) } catch let error as SystemError
                 where error.code == ENOENT && error.subject == path
             {
-                // A server that runs has recycled it meanwhile.
+                // A running server has recycled it meanwhile.
                 return nil
             }
         }
-        // Who went on differently once never agrees again: a few tell it for all.
+        // Once servers diverge, they never agree again: a few segments suffice.
         var first: SegmentName?
         if let size = try? DataDirectory(dataDirectory).controlFile().segmentSize {
-            // What the server archived may have been put aside since, in favour of another one's.
+            // A file that the server archived may have been put aside since, in favour of another server's.
             let lineage = Lineage(history ?? TimelineHistory(timeline), segmentSize: size)
             let archived = named(".done").filter(lineage.reads)
                 .sorted { $0.number(segmentSize: size) > $1.number(segmentSize: size) }
@@ -99,7 +100,7 @@ public struct Contradiction: Explained, Equatable {
     }
 }
 
-/// Whether there is a contradiction could not be found out.
+/// Whether there is a contradiction isn't known.
 public struct ContradictionUnknown: Explained {
     public let dataDirectory: String
     let cause: any Error

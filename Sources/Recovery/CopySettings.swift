@@ -1,10 +1,10 @@
 import Platform
 
-/// What a copy of the cluster must not inherit of the original's configuration: all that writes, runs, connects, listens, waits
-/// or schedules outside of the copy's own directories. Recoveries beside the cluster, standby copies, drills and the scratch
-/// clusters of table recovery all take it from here; only `--set` brings something back.
+/// The settings that a copy of the cluster must not inherit from the original: all that write, run, connect, listen,
+/// wait or schedule outside the copy's own directories. Recoveries beside the cluster, standby copies, drills and the
+/// scratch clusters of table recovery all take them from here; only `--set` restores one.
 public enum CopySettings {
-    /// Why a copy has another value than the original.
+    /// Why a setting has another value in a copy.
     enum Effect: String, Sendable {
         case runs, connects, listens, writes, waits
     }
@@ -13,39 +13,39 @@ public enum CopySettings {
         let name: String
         let value: String
         let effect: Effect
-        /// The major versions that know the setting: others don't start with it.
+        /// The major versions that have the setting: other versions refuse to start with it.
         var versions: ClosedRange<Int> = 0...Int.max
     }
 
     static let rules: [Rule] = [
-        // Somebody else's archive, programs and trigger files.
+        // The original's archive, programs and trigger files.
         Rule(name: "archive_mode", value: "off", effect: .writes),
         Rule(name: "archive_command", value: "", effect: .runs),
         Rule(name: "archive_library", value: "", effect: .runs, versions: 15...Int.max),
-        // It removes WAL that the original's own standbys may still want.
+        // It removes WAL that the original's own standbys may still need.
         Rule(name: "archive_cleanup_command", value: "", effect: .runs),
         Rule(name: "recovery_end_command", value: "", effect: .runs),
         Rule(name: "promote_trigger_file", value: "", effect: .waits, versions: 0...15),
-        // With TLS the passphrase's command would run, and a key that this host doesn't have would be missed. Nobody comes
-        // over the network.
+        // With TLS the passphrase command would run, and a key that this host doesn't have would be missed. No client
+        // connects over the network.
         Rule(name: "ssl", value: "off", effect: .runs),
-        // The original may still run here: its port must not be asked for, and its clients must not come.
+        // The original may still run on this host: the copy must not take its port or its clients.
         Rule(name: "listen_addresses", value: "", effect: .listens),
         Rule(name: "bonjour", value: "off", effect: .listens),
-        // Another server's slots, subscriptions and horizon.
+        // The original's slots, subscriptions and horizon.
         Rule(name: "primary_conninfo", value: "", effect: .connects),
         Rule(name: "primary_slot_name", value: "", effect: .connects),
         Rule(name: "wal_receiver_create_temp_slot", value: "off", effect: .connects),
         Rule(name: "hot_standby_feedback", value: "off", effect: .connects),
         Rule(name: "sync_replication_slots", value: "off", effect: .connects, versions: 17...Int.max),
         Rule(name: "max_logical_replication_workers", value: "0", effect: .connects),
-        // A primary counts standbys by this name, and people find processes by it.
+        // A primary recognises standbys by this name, and people recognise processes by it.
         Rule(name: "cluster_name", value: "", effect: .connects),
-        // For standbys that the copy doesn't have, and for a time that isn't meant.
+        // For standbys that the copy doesn't have, and delays that it doesn't want.
         Rule(name: "synchronous_standby_names", value: "", effect: .waits),
         Rule(name: "synchronized_standby_slots", value: "", effect: .waits, versions: 17...Int.max),
         Rule(name: "recovery_min_apply_delay", value: "0", effect: .waits),
-        // The host's log is everybody's.
+        // The host's log is shared.
         Rule(name: "log_destination", value: "stderr", effect: .writes),
     ]
 
@@ -53,12 +53,12 @@ public enum CopySettings {
         rules.contains { $0.name == setting.name && $0.value == setting.value }
     }
 
-    /// What every copy has.
+    /// The settings of every copy.
     ///
     /// - Parameter original: the original's settings, as far as its backup recorded them.
     static func all(major: Int, original: [String: String]) -> [RecoverySetting] {
         var settings = rules.filter { $0.versions.contains(major) }.map { RecoverySetting($0.name, $0.value) }
-        // What the WAL makes lies in the directory itself (`--confine-tablespaces`).
+        // Tablespaces that the WAL creates lie in the directory itself (`--confine-tablespaces`).
         if knowsTablespacesInPlace(major, original["server_version"]) {
             settings.append(RecoverySetting("allow_in_place_tablespaces", "on"))
         }
@@ -72,10 +72,11 @@ public enum CopySettings {
         return settings
     }
 
-    /// A library that the original would have loaded at its next start only: its backup doesn't tell of it.
+    /// Libraries that are configured, but that the original would have loaded only at its next start, so that its
+    /// backup doesn't record them.
     ///
     /// - Parameters:
-    ///   - configured: what the configuration says.
+    ///   - configured: the configured value.
     ///   - named: the settings that the recovery writes anyway.
     static func libraries(_ configured: String?, _ setup: RecoverySetup, _ named: Set<String>) -> [RecoverySetting] {
         guard !setup.isOwnDirectory, !named.contains("shared_preload_libraries"),
@@ -84,7 +85,7 @@ public enum CopySettings {
         return [RecoverySetting("shared_preload_libraries", libraries.kept.joined(separator: ","))]
     }
 
-    /// What a cluster that is thrown away has beside that: nobody but tidemark comes to it.
+    /// The further settings of a cluster that is thrown away: only tidemark connects to it.
     public static func scratch(major: Int, socketDirectory: String, rulesFile: String, mapFile: String)
         -> [RecoverySetting]
     {
@@ -98,25 +99,26 @@ public enum CopySettings {
             RecoverySetting("local_preload_libraries", ""),
             RecoverySetting("autovacuum", "off"), RecoverySetting("shared_buffers", "128MB"),
             RecoverySetting("huge_pages", "off"),
-            // In files of its own directory: whoever may write in /dev/shm may write into the living server's memory.
+            // In files of its own directory: a process that may write in /dev/shm could write into the memory of the
+            // cluster's server.
             RecoverySetting("dynamic_shared_memory_type", "mmap"), RecoverySetting("shared_memory_type", "mmap"),
         ]
-        // A trigger on login may do anything.
+        // A login trigger can run any code.
         if major >= 17 { settings.append(RecoverySetting("event_triggers", "off")) }
-        // It connects past what the kernel refuses (`Confinement`).
+        // io_uring connects without the system calls that `Confinement` forbids.
         if major >= 18 { settings.append(RecoverySetting("io_method", "worker")) }
         if major <= 14 { settings.append(RecoverySetting("stats_temp_directory", "pg_stat_tmp")) }
         return settings
     }
 
-    /// Places the server writes to, with what a copy gets instead when the original's is outside of its data directory: it
-    /// may still write there itself.
+    /// Settings for places that the server writes to, with the copy's value when the original's lies outside its data
+    /// directory: the original may still write there itself.
     static let places = [
         ("external_pid_file", ""), ("log_directory", "log"), ("stats_temp_directory", "pg_stat_tmp"),
         ("log_filename", "postgresql-%Y-%m-%d_%H%M%S.log"),
     ]
 
-    /// Whether a server of this version knows `allow_in_place_tablespaces`, which came with minor versions, too.
+    /// Whether a server of this version has `allow_in_place_tablespaces`, which was added in minor versions, too.
     private static func knowsTablespacesInPlace(_ major: Int, _ version: String?) -> Bool {
         guard major < 15 else { return true }
         let digits = version?.split(separator: " ").first?.split(separator: ".").dropFirst().first
@@ -125,13 +127,13 @@ public enum CopySettings {
     }
 }
 
-/// The libraries of `shared_preload_libraries`: those that a copy loads, and those that it doesn't.
+/// The libraries of `shared_preload_libraries`, divided into those that a copy loads and those that it doesn't.
 struct Libraries {
     let kept: [String]
     let left: [String]
 
-    /// Libraries that only look at what their server's own sessions do. Any other may start a worker of its own: a scheduler,
-    /// a replication system, a job that calls another host.
+    /// Libraries that only observe the server's own sessions. Any other may start a background worker: a scheduler, a
+    /// replication system, a job that connects to another host.
     private static let harmless: Set<String> = [
         "auto_explain", "pg_stat_statements", "pg_stat_kcache", "pg_qualstats", "pg_hint_plan", "pgaudit",
         "passwordcheck",
@@ -149,7 +151,7 @@ struct Libraries {
         left = names.filter { !isHarmless($0) }
     }
 
-    /// What a person should know about what is left out, as a sentence.
+    /// The omitted libraries, as a sentence for the user.
     var remark: String? {
         guard !left.isEmpty else { return nil }
         return

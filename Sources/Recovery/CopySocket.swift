@@ -2,8 +2,8 @@ import Glibc
 import Platform
 import Repository
 
-/// Where the server of a copy has its socket: in the copy's directory, or, when that has too long a path for one, in a
-/// directory below /tmp that is nobody else's. In /tmp itself the original's socket may be.
+/// The socket directory of a copy's server: the copy's own directory, or, when that path is too long for a socket, a
+/// private directory below /tmp. In /tmp itself the original's socket may be.
 struct CopySocket {
     let directory: String
     private let isOwn: Bool
@@ -17,7 +17,7 @@ struct CopySocket {
             isOwn ? "/tmp/tidemark-copy-" + String(Digest(of: Array(copy.utf8)).low, radix: 16) : copy
     }
 
-    /// Makes the directory, if it is to be used and isn't there.
+    /// Creates the directory if it is used and doesn't exist.
     func prepare(for settings: [RecoverySetting]) throws {
         guard isOwn, settings.contains(RecoverySetting("unix_socket_directories", directory)) else { return }
         if mkdir(directory, 0o700) == 0 { return }

@@ -6,18 +6,18 @@ import Platform
 import Restoring
 import WAL
 
-/// Where a recovered directory has its tablespaces: those of the backup, and those that the WAL makes.
+/// The places of a recovered directory's tablespaces: those in the backup, and those that the WAL creates.
 public struct CopyTablespaces: Sendable {
     public struct Place: Hashable, Sendable, Encodable {
         public let oid: UInt32
-        /// The original's.
+        /// The location in the original.
         public let location: String
         public let directory: String
-        /// Made by the WAL, and not in the backup.
+        /// Created by the WAL, and not in the backup.
         public let isYounger: Bool
     }
     public let places: [Place]
-    /// What `--tablespace-mapping` says about the backup's own.
+    /// The `--tablespace-mapping` of the backup's tablespaces.
     public let mapping: [String: String]
 
     /// - Parameter mapping: what `--tablespace-mapping` says: location in the original → directory to use now.
@@ -28,7 +28,7 @@ public struct CopyTablespaces: Sendable {
                 directory: mapping[tablespace.location] ?? tablespace.location, isYounger: false)
         }
         let known = Set(backup.tablespaces.map(\.oid))
-        // In place, the WAL makes them where they were.
+        // In a recovery in place, the WAL creates them where they were.
         let young =
             !isCopy ? [] : plan.changes.tablespaces.filter { !known.contains($0.tablespace) && !$0.location.isEmpty }
         places =
@@ -43,16 +43,16 @@ public struct CopyTablespaces: Sendable {
         self.mapping = mapping.filter { !onlyYoung.contains($0.key) }
     }
 
-    /// Those that the WAL makes and `--tablespace-mapping` sends elsewhere.
+    /// Those that the WAL creates and `--tablespace-mapping` moves.
     private func sent(from directory: String) -> [Place] {
         places.filter { $0.isYounger && $0.directory != "\(directory)/pg_tblspc/\($0.oid)" }
     }
 
-    /// Refuses what would reach into somebody else's directory.
+    /// Refuses tablespaces that would lie in a directory that belongs to something else.
     ///
     /// - Parameters:
     ///   - directory: the recovered one.
-    ///   - isCopy: it isn't the cluster's own.
+    ///   - isCopy: whether it isn't the cluster's own.
     /// - Throws: `TargetInUse`, `Problem`.
     public func check(_ backup: BackupDescription, directory: String, isCopy: Bool, mapping: [String: String]) throws {
         guard isCopy else { return }
@@ -76,7 +76,7 @@ public struct CopyTablespaces: Sendable {
         }
     }
 
-    /// Makes the links by which replay finds the places of those that the WAL makes: their records name none.
+    /// Creates the links by which replay finds the places of tablespaces that the WAL creates: the records name none.
     func prepareYounger(in directory: String) throws {
         for place in sent(from: directory) {
             try Files.makeDirectories(place.directory, mode: 0o700)
@@ -86,7 +86,7 @@ public struct CopyTablespaces: Sendable {
         }
     }
 
-    /// What the WAL makes that the person hasn't sent anywhere, as sentences.
+    /// The tablespaces that the WAL creates and no mapping names, as sentences.
     public func remarks(directory: String) -> [String] {
         let chosen = Set(sent(from: directory))
         return places.filter { $0.isYounger && !chosen.contains($0) }.map { place in

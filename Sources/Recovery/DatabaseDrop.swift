@@ -5,22 +5,22 @@ public import Platform
 import Repository
 public import WAL
 
-/// The moment just before a database was dropped.
+/// The position just before a database was dropped.
 public struct DatabaseDropMoment: Sendable {
     /// Stops before the server marked the database's row as invalid, in place and outside of any transaction, which is
-    /// the first thing DROP DATABASE does since 15.4 (and 13.12, 14.9): a database that comes back with the mark can't be
-    /// connected to. Without a mark, before its row was deleted.
+    /// the first thing DROP DATABASE does since 15.4 (and 13.12, 14.9): nobody can connect to a database with the mark.
+    /// Where there is no mark, stops before the row was deleted.
     public let target: RecoveryTarget
     public let database: UInt32
     public let drop: DatabaseDrop
-    /// Whether there is a mark.
+    /// Whether the row was marked.
     public let isMarked: Bool
-    /// Later drops of databases whose names neither a backup nor the WAL tells: a younger one of the name may be among them.
+    /// Later drops of databases whose names neither a backup nor the WAL shows: one of them may have had this name.
     public fileprivate(set) var untold: [DatabaseDrop] = []
     /// WAL behind the drop, or before it, that couldn't be looked through.
     public fileprivate(set) var unread: [UnreadWAL] = []
 
-    /// That, as sentences; nil when there is no doubt.
+    /// The doubt that `untold` raises, as sentences; nil when it is empty.
     public var doubt: String? {
         let unknown = unread.isEmpty ? nil : UnreadWAL.sentence(unread)
         guard !untold.isEmpty else {
@@ -35,14 +35,14 @@ public struct DatabaseDropMoment: Sendable {
     }
 }
 
-/// Finds when a database was dropped: its OID is in the backups' relation maps, and the drop's record names it. Of one that
-/// no backup has, or that had another name then, the WAL tells the name. Of several of the name, the last is meant.
+/// Finds when a database was dropped: the drop's record has its OID, whose name is in the backups' relation maps. The
+/// name of a database that no backup has, or that had another name then, is found in the WAL. Of several drops of the
+/// name, the last is meant.
 ///
 /// The files vanish when that record is replayed, before the transaction that deletes the row commits; so neither the
 /// transaction nor its time can be the target.
-/// - Parameter timeline: of the history that is looked through.
-/// - Throws: `NoDatabaseDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the
-///   archive throws.
+/// - Parameter timeline: the timeline whose history is searched.
+/// - Throws: `NoDatabaseDropFound`, `PlanRefusal` when the timeline is ambiguous, and what reading the archive throws.
 public func momentBeforeDrop(
     ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own
 ) throws -> DatabaseDropMoment {
@@ -70,7 +70,7 @@ public func momentBeforeDrop(
         let drops = new.flatMap(\.databaseDrops).filter { isNew($0.lsn) }
         let known = own.flatMap { DatabaseDropMoment(of: $0, in: facts) }
         var found = [known].compactMap(\.self).filter { wal.holds($0.drop.lsn) }
-        // Where the only drop is the one that is looked for, nobody need know how others were called.
+        // If the only drop is the one looked for, the names of the others don't matter.
         if drops.contains(where: { $0.database != own }) {
             let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN, unread: &unread)
             for drop in drops where drop.database != own {
@@ -160,7 +160,7 @@ extension DatabaseDropMoment {
     }
 }
 
-/// The archive doesn't tell of a drop of the database.
+/// The archive has no drop of the database.
 public struct NoDatabaseDropFound: Explained, Equatable {
     public let name: String
     public let known: [String]
@@ -267,8 +267,8 @@ extension RecoveryArchive {
 }
 
 extension RecoveryArchive {
-    /// Nil when the backup doesn't lie on the history of the timeline.
-    /// - Throws: `PlanRefusal` when there is no telling which timeline is meant.
+    /// Nil when the backup isn't on the history of the timeline.
+    /// - Throws: `PlanRefusal` when the timeline is ambiguous.
     public func reachableWAL(from backup: String, timeline: RecoveryTarget.Timeline) throws -> ReachableWAL? {
         let request = PlanRequest(RecoveryTarget(.latest, timeline: timeline), backup: backup)
         return try Planning.reachableWAL(aware(request), from: source)

@@ -9,22 +9,23 @@ public import Repository
 public import Restoring
 public import WAL
 
-/// A rehearsed recovery: into a scratch cluster with a private socket, without archiving, without background work that
-/// could reach out, and gone afterwards whatever happens.
+/// A rehearsed recovery: into a scratch cluster with a private socket, without archiving and without background work
+/// that reaches outside. The scratch cluster is removed afterwards, whatever happens.
 public struct Drill: Sendable {
     public var plan: Plan
     public var backup: BackupDescription
-    /// Given a directory of its own for what it keeps between calls.
+    /// Gets a private directory for the state it keeps between calls.
     public var restoreCommand: @Sendable (_ stateDirectory: String) -> String
     public var scratchDirectory: String
     public var binDirectory: String
-    /// Its database is the one the checks run in; its role's `search_path` is theirs.
+    /// The checks run in its database, with its role's `search_path`.
     public var conninfo: ConnectionString
     public var jobs: Int
     public var checks: [DrillCheck]
-    /// How long restore and replay may each stand still, and how long the checks may take together, in milliseconds.
+    /// How long restore and replay may each make no progress, and how long the checks may take together, in
+    /// milliseconds.
     public var limit: Int64 = .max / 2_000_000
-    /// Settings of the user's own.
+    /// The user's own settings.
     public var extra: [RecoverySetting] = []
 
     public init(
@@ -37,10 +38,10 @@ public struct Drill: Sendable {
         (self.conninfo, self.jobs, self.checks) = (conninfo, jobs, checks)
     }
 
-    /// Recovers, checks, and cleans up. What `restoring`, `replaying` and `checking` throw ends it.
+    /// Recovers, checks, and cleans up. An error from `restoring`, `replaying` or `checking` ends it.
     ///
     /// - Parameter checking: called before each check.
-    /// - Throws: what restoring and recovering throw; the scratch cluster is gone then, too.
+    /// - Throws: what restoring and recovering throw; the scratch cluster is removed then, too.
     public func run(
         of archive: ClusterArchive,
         restoring: @escaping @Sendable (CopyProgress) throws -> Void = { _ in },
@@ -62,7 +63,7 @@ public struct Drill: Sendable {
             try rehearseLeased(
                 in: scratch, of: archive, restoring: restoring, replaying: replaying, checking: checking)
         }
-        // Why the drill failed is worth more than what became of its remains, which the next one or "clean" removes.
+        // The drill's error matters more than one of the removal; the next drill or "clean" removes the rest.
         do { try scratch.remove() } catch { if case .success = result { throw error } }
         return try result.get()
     }
@@ -131,7 +132,7 @@ public struct Drill: Sendable {
             result = try follower.follow(
                 request, serverOptions: prepared.serverOptions, raised: { raised += $0.settings }, progress: replaying)
         } catch let pause as PausedReplay {
-            // Nothing of it stays that could go on.
+            // The scratch cluster is removed, so there is no recovery to resume.
             let names = pause.settings.map { "--set \($0.name)" }.joined(separator: " and ")
             throw Problem(pause.message, detail: pause.detail, hint: "Leave out \(names).")
         }
@@ -142,13 +143,13 @@ public struct Drill: Sendable {
             complaints.append("Recovery ended at LSN \(result.reached ?? .zero), not at \(plan.end) as planned.")
         }
         let (owner, other, talk) = try session(host, port, superusers, of: directory)
-        // Where nobody is a superuser, whoever got in looks for himself.
+        // If no role is a superuser, the role that connected runs the checks itself.
         let isSuperuser = try owner.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t"
         let reader = isSuperuser ? try ReadingRole(by: owner, at: talk) : nil
         let connection = try reader?.session(withPathOf: other ?? owner) ?? owner
         let limit = try CheckLimit(milliseconds: self.limit, conninfo: talk.description, data: directory)
         defer { _ = limit.stop() }
-        // The locks of transactions that nobody decides about would keep the checks waiting for ever.
+        // The locks of pending prepared transactions would block the checks for ever.
         let pending = try PendingTransaction.all(owner)
         for transaction in pending {
             do { try transaction.rollBack(talk) } catch {
@@ -157,7 +158,7 @@ public struct Drill: Sendable {
         }
         for check in checks where !limit.isOver {
             try checking()
-            // One that was ended is told with the limit.
+            // A check that was terminated is reported with the limit.
             if let complaint = check.complaint(connection), !limit.isOver { complaints.append(complaint) }
         }
         var ran = false
@@ -177,7 +178,7 @@ public struct Drill: Sendable {
             raised: raised, pending: pending.count, amcheck: ran, checks: checks.count, complaints: complaints)
     }
 
-    /// A superuser, whoever `conninfo` names if that is another, and how to come again.
+    /// A superuser's session, or that of the role in `conninfo` if there is none, and how to connect again.
     private func session(
         _ host: String, _ port: String, _ superusers: [String], of directory: String
     ) throws -> (owner: Connection, other: Connection?, address: ConnectionString) {
@@ -204,7 +205,7 @@ public struct Drill: Sendable {
         let finished = try Platform.run(
             program, ["-h", host, "-p", port, "-U", reader.name, "--all", "-j", "\(jobs)"],
             environment: ServerEnvironment.own,
-            // First the watch ends what it waits for, and tells what that was.
+            // `CheckLimit` comes first: it terminates what this waits for, and reports it.
             until: deadline.addingReportingOverflow(15_000_000_000).partialValue)
         switch finished.ending {
         case .exited(0): return (true, complaints)
@@ -215,20 +216,20 @@ public struct Drill: Sendable {
     }
 }
 
-/// What a drill showed.
+/// The result of a drill.
 public struct DrillReport: Sendable {
     public var restore: RestoreReport
     public var replaySeconds: Double
     /// From the first file to the open server: the recovery time.
     public var seconds: Double
-    /// What the checks took.
+    /// The duration of the checks.
     public var checkedSeconds: Double
     public var reached: LSN?
-    /// Settings with which the server was started again, because the WAL demands more than the plan knew of.
+    /// Settings that were raised for a restart, because the WAL demands more than the plan knew.
     public var raised: [PausedReplay.Setting]
     /// Prepared transactions that were pending at the target; the drill rolled them back.
     public var pending: Int
-    /// Whether pg_amcheck was there to run.
+    /// Whether pg_amcheck was installed and ran.
     public var amcheck: Bool
     public var checks: Int
     /// What is wrong, as sentences.

@@ -1,11 +1,11 @@
 import Platform
 public import Postgres
 
-/// What must hold in a rehearsed recovery.
+/// A condition that a rehearsed recovery must meet.
 public enum DrillCheck: Hashable, Sendable {
-    /// A query whose every row's every column must be true.
+    /// A query; every column of every row must be true.
     case query(String)
-    /// A table that must have at least so many rows.
+    /// A table that must have at least this many rows.
     case rows(schema: String, table: String, atLeast: Int64)
 
     /// Reads `drill_sql`: queries, separated by semicolons outside of quotes.
@@ -46,14 +46,14 @@ public enum DrillCheck: Hashable, Sendable {
         return checks
     }
 
-    /// An SQL identifier as the server has it: without quotation marks it is folded.
+    /// An SQL identifier as the server stores it: folded unless it is quoted.
     private static func identifier(_ rest: inout Substring) -> String? {
         rest = rest.drop { $0.isWhitespace }
         guard rest.first == "\"" else {
             let word = rest.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "$" }
             guard let first = word.first, first.isLetter || first == "_" else { return nil }
             rest = rest.dropFirst(word.count).drop { $0.isWhitespace }
-            // Others than these are folded only in some encodings.
+            // Non-ASCII letters are folded only in some encodings.
             return String(word.map { $0.isASCII ? Character($0.lowercased()) : $0 })
         }
         rest = rest.dropFirst()

@@ -19,8 +19,8 @@ public struct ForeignDirectory: Explained, Equatable {
         "Name the directory of cluster \"\(cluster)\" with data_directory in the configuration."
     }
 
-    /// Refuses to take the place of another cluster of the repository. A directory that the repository doesn't know, or that
-    /// can't be read, may be what is left of the cluster, or somebody's new one.
+    /// Refuses to replace another cluster of the repository. A directory that the repository doesn't know, or that
+    /// can't be read, may be the remains of the cluster, or a new one.
     ///
     /// - Throws: `ForeignDirectory`, and what listing the repository throws.
     public static func refuse(_ directory: String, of cluster: String, in repository: Repository) throws {

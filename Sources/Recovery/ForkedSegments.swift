@@ -6,11 +6,12 @@ public import WAL
 
 /// A segment in which the recovery leaves a timeline, as the parent's file that PostgreSQL may look for.
 ///
-/// A transaction that was prepared in this segment, before the timelines part, and is pending there, is read again when the
-/// new timeline's first record is a shutdown checkpoint, which is what a recovery that ends without a promotion writes
-/// (`PerformRecoveryXLogAction`, src/backend/access/transam/xlog.c): `xlog_redo` calls `PrescanPreparedTransactions` while
-/// the last replayed record is still the parent's. So `XLogReadDetermineTimeline` (xlogutils.c) names the parent's file,
-/// while recovery has fetched the child's (`XLogFileReadAnyTLI`). Nobody is asked for that file; it must be in pg_wal.
+/// A transaction that was prepared in this segment before the fork, and is still pending there, is read again when the
+/// new timeline's first record is a shutdown checkpoint, which a recovery writes that ends without a promotion
+/// (`PerformRecoveryXLogAction`, src/backend/access/transam/xlog.c): `xlog_redo` calls `PrescanPreparedTransactions`
+/// while the last replayed record is still the parent's. So `XLogReadDetermineTimeline` (xlogutils.c) names the
+/// parent's file, while recovery has fetched the child's (`XLogFileReadAnyTLI`). No restore_command is run for that
+/// file; it must be in pg_wal.
 public struct ForkedSegment: Hashable, Sendable {
     /// The file PostgreSQL looks for.
     public let parent: SegmentName
@@ -21,7 +22,7 @@ public struct ForkedSegment: Hashable, Sendable {
 }
 
 extension Plan {
-    /// Of the segments recovery reads those in which it leaves timelines, oldest first.
+    /// The segments in which the recovery leaves a timeline, oldest first.
     public var forkedSegments: [ForkedSegment] {
         path.steps.compactMap { step in
             guard let end = step.end, end.rawValue % UInt64(segmentSize) != 0 else { return nil }
@@ -40,12 +41,12 @@ extension Plan {
 }
 
 extension ForkedSegment {
-    /// Makes the parent's file in `folder`, a pg_wal, as far as the parent's history goes: zeros follow. It is marked as
-    /// archived, for the archive has the parent's own.
+    /// Creates the parent's file in `folder`, a pg_wal, up to the end of the parent's history; zeros follow. It is
+    /// marked as archived, since the archive has the parent's own.
     ///
     /// - Parameters:
-    ///   - isPartial: the child's file is in the repository as `.partial` only.
-    ///   - isCopy: the folder isn't the cluster's own.
+    ///   - isPartial: whether the repository has only a `.partial` of the child's file.
+    ///   - isCopy: whether the folder isn't the cluster's own.
     /// - Throws: what reading the repository and writing throw.
     func place(in folder: String, isPartial: Bool, isCopy: Bool, of archive: ClusterArchive)
         throws

@@ -6,12 +6,12 @@ public import Planning
 import Platform
 import Postgres
 
-/// What a machine can give a server.
+/// What a machine offers a server.
 public struct Host: Sendable {
-    /// Bytes; nil where nobody tells.
+    /// Bytes; nil where unknown.
     public var memory: Int64?
     public var hugePages: Int64
-    /// Where the server looks for libraries named without a directory; nil where it can't be learned.
+    /// Where the server looks for libraries named without a directory; nil where unknown.
     public var libraryDirectory: String?
     public var hasFile: @Sendable (String) -> Bool
     public var hasLocale: @Sendable (String) -> Bool
@@ -26,7 +26,7 @@ public struct Host: Sendable {
         (self.hasFile, self.hasLocale, self.hasICU) = (hasFile, hasLocale, hasICU)
     }
 
-    /// A server that was built without ICU has the sentence with which it refuses (src/backend/utils/adt/pg_locale.c).
+    /// A server built without ICU contains the sentence with which it refuses (src/backend/utils/adt/pg_locale.c).
     public static func hasICU(binDirectory: String) throws -> Bool {
         let program = try Files.read(binDirectory + "/postgres", limit: 1 << 30)
         return !contains(program, Array("ICU is not supported in this build".utf8))
@@ -51,7 +51,7 @@ public struct Host: Sendable {
             text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
                 .flatMap { $0.split(separator: " ").dropFirst().first }.flatMap { Int64($0) }
         }
-        // Beside bin, as PostgreSQL finds it itself: Debian has lib, others lib/postgresql.
+        // Relative to bin, as PostgreSQL finds it: Debian has lib, others lib/postgresql.
         let root = Files.parent(binDirectory)
         let libraries = ["/lib/postgresql", "/lib"].map { root + $0 }.first { access($0 + "/pgoutput.so", F_OK) == 0 }
         return Host(
@@ -72,20 +72,20 @@ private let everyLocaleCategory: Int32 = [
     LC_MEASUREMENT, LC_IDENTIFICATION,
 ].reduce(0) { $0 | 1 << $1 }
 
-/// What the recovered server asks of the machine it is to run on.
+/// What the recovered server needs of the machine on which it will run.
 public struct HostDemands: Sendable {
-    /// As the backup recorded them, by name.
+    /// The settings recorded in the backup, by name.
     private let original: [String: String]
-    /// Those of `--set`.
+    /// The settings given with `--set`.
     private let chosen: [String: String]
     private let databases: [RelationMap.DatabaseRow]
-    /// What replay demands.
+    /// The values that replay demands.
     private let replayed: [String: Int64]
     private var effective: [String: String] { original.merging(chosen) { $1 } }
 
     /// - Parameters:
-    ///   - databases: as the backup knew them.
-    ///   - plan: whose WAL may demand more than the original had when the backup was taken.
+    ///   - databases: as the backup recorded them.
+    ///   - plan: its WAL may demand more than the original's settings when the backup was taken.
     public init(
         original: [String: String], chosen: [RecoverySetting], databases: [RelationMap.DatabaseRow] = [],
         plan: Plan? = nil
@@ -96,20 +96,20 @@ public struct HostDemands: Sendable {
         self.chosen = Dictionary(chosen.map { ($0.name, $0.value) }) { $1 }
     }
 
-    /// The built-in values of what replay demands.
+    /// The built-in defaults of the settings that replay demands.
     private static let standard: [String: Int64] = [
         "max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
         "max_locks_per_transaction": 64, "max_replication_slots": 10, "max_active_replication_origins": 10,
     ]
 
-    /// The setting that makes room for the progress of replication origins. Replay keeps that of every origin that the
-    /// backup's checkpoint and the WAL name, as every later start does, and ends where there is no room for one
+    /// The setting that limits the number of replication origins. Replay tracks every origin that the backup's
+    /// checkpoint and the WAL name, as every later start does, and fails when there are more
     /// (`StartupReplicationOrigin` and `replorigin_advance`, src/backend/replication/logical/origin.c).
     public static func roomForOrigins(major: Int) -> String {
         major >= 18 ? "max_active_replication_origins" : "max_replication_slots"
     }
 
-    /// What a server needs when it recovers: as much as the original when the backup was taken, and later, as the WAL tells.
+    /// The settings that replay demands: the original's when the backup was taken, and later ones that the WAL records.
     static func ofReplay(_ plan: Plan, original: [String: String]) -> [String: Int64] {
         let recorded = original.compactMapValues { Int64($0) }.filter {
             standard[$0.key] != nil
@@ -118,7 +118,7 @@ public struct HostDemands: Sendable {
         return recorded.merging(plan.changes.demands) { max($0, $1) }
     }
 
-    /// As much as the WAL has demanded so far of a server on that directory: replay writes it there before it checks it.
+    /// The settings that the WAL replayed so far demands: replay writes them to pg_control before it checks them.
     static func soFar(_ control: ControlFile) -> [String: Int64] {
         [
             "max_connections": control.maxConnections, "max_worker_processes": control.maxWorkerProcesses,
@@ -127,7 +127,7 @@ public struct HostDemands: Sendable {
         ].mapValues { Int64($0) }
     }
 
-    /// The settings that give a server what its configuration lacks.
+    /// The settings that raise what the configuration lacks.
     static func lacking(_ demands: [String: Int64], in configured: [String: String]) -> [RecoverySetting] {
         demands.sorted { $0.key < $1.key }.compactMap { name, wanted in
             let present = configured[name].flatMap { Int64($0) } ?? standard[name] ?? 0
@@ -135,8 +135,8 @@ public struct HostDemands: Sendable {
         }
     }
 
-    /// Refuses settings with which the server would stop at its start: while it recovers and answers queries, these must
-    /// not be lower than the original's (`CheckRequiredParameterValues` in xlogrecovery.c).
+    /// Refuses settings with which the server would stop at its start: with hot_standby, these must not be lower than
+    /// the original's (`CheckRequiredParameterValues` in xlogrecovery.c).
     /// - Throws: `Problem`.
     public func refuseTooLow() throws {
         if let standby = chosen["hot_standby"], ["off", "false", "no", "0"].contains(standby.lowercased()) { return }
@@ -155,7 +155,7 @@ public struct HostDemands: Sendable {
         }
     }
 
-    /// Sentences about what may be too much for `host`, each with the setting that helps.
+    /// Warnings about what `host` may not provide, each with the setting that helps.
     public func warnings(on host: Host) -> [String] {
         var warnings: [String] = []
         if let buffers = effective["shared_buffers"].flatMap(RecoverySetting.bytes), let memory = host.memory,
@@ -179,8 +179,8 @@ public struct HostDemands: Sendable {
         return warnings + missingLocales(on: host)
     }
 
-    /// A server doesn't start with a setting that names an unknown locale, and nobody can connect to a database that was made
-    /// with one (`CheckMyDatabase` in postinit.c), whichever provider sorts in it.
+    /// A server doesn't start with a setting that names an unknown locale, and nobody can connect to a database created
+    /// with one (`CheckMyDatabase` in postinit.c), whichever its collation provider.
     private func missingLocales(on host: Host) -> [String] {
         var warnings: [String] = []
         for name in ["lc_messages", "lc_monetary", "lc_numeric", "lc_time"] {
@@ -200,7 +200,7 @@ public struct HostDemands: Sendable {
                 "Database \(international.joined(separator: ", ")) compares texts with ICU, which the server programs here cannot; "
                     + "no one could connect to it. Name programs that were built with ICU with --bin-directory.")
         }
-        // Older backups tell of one only, and that until PostgreSQL 15.
+        // Older backups record only one locale, and that only up to PostgreSQL 15.
         if users.isEmpty, let locale = original["lc_collate"] { users[locale] = [] }
         for (locale, names) in users.sorted(by: { $0.key < $1.key }) where !host.hasLocale(locale) {
             let whose = names.isEmpty ? "The original" : "Database \(names.sorted().joined(separator: ", "))"
@@ -222,7 +222,8 @@ public struct HostDemands: Sendable {
             var path = library
             if !path.contains("/") { path = "$libdir/" + path }
             if path.hasPrefix("$libdir/") {
-                // Elsewhere, too, dynamic_library_path may lead: only where nothing is known nothing is said.
+                // dynamic_library_path may name other directories; only an unknown library directory suppresses the
+                // warning.
                 guard let directory = host.libraryDirectory else { return false }
                 path = directory + path.dropFirst(7)
             }

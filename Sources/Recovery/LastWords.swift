@@ -2,7 +2,7 @@ import Platform
 
 /// What a server that went down during recovery said, and what that means.
 enum LastWords {
-    /// The messages that end a server: the last FATAL or PANIC ones with what explains them, oldest first, without the
+    /// The messages that ended a server: the last FATAL or PANIC ones with their details, oldest first, without the
     /// line prefix.
     static func of(_ log: String) -> [String] {
         let lines = log.split(separator: "\n").suffix(200)
@@ -28,14 +28,14 @@ enum LastWords {
 
     private static let space = "Free space on the file system that holds the data directory."
 
-    /// - Parameter resume: the command that goes on with the recovery; nil where nobody can.
+    /// - Parameter resume: the command that continues the recovery; nil where that isn't possible.
     static func fullDisk(resume: String?) -> String { space + andResume(resume) }
 
     private static func andResume(_ command: String?) -> String {
         command.map { " Then continue with \"\($0)\"." } ?? ""
     }
 
-    /// From the particular to the general. `resumes`: after that the recovery can go on.
+    /// From the specific to the general. `resumes`: whether the recovery can be continued afterwards.
     private static let meanings: [(sign: String, meaning: String, resumes: Bool)] = [
         (
             "recovery ended before configured recovery target was reached",
@@ -108,7 +108,7 @@ enum LastWords {
         ("could not open configuration file", "Name the server's configuration with --set config_file=….", false),
     ]
 
-    /// - Parameter resume: the command that goes on with the recovery; nil where nobody can.
+    /// - Parameter resume: the command that continues the recovery; nil where that isn't possible.
     static func meaning(of log: String, resume: String?) -> String? {
         let tail = log.split(separator: "\n").suffix(200).joined(separator: "\n")
         return meanings.first { tail.contains($0.sign) }.map { $0.meaning + ($0.resumes ? andResume(resume) : "") }

@@ -4,8 +4,9 @@ import Glibc
 import Platform
 import Restoring
 
-/// What becomes of the symbolic links that people make in a data directory, so that nobody is surprised by where files are
-/// after a recovery. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no other.
+/// What happens to the symbolic links that people make in a data directory, so that the places of files after a
+/// recovery are no surprise. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no
+/// other.
 public struct LinkOutlook {
     private let backup: BackupDescription
     private let directory: String
@@ -17,7 +18,7 @@ public struct LinkOutlook {
 
     /// Sentences for a plan.
     ///
-    /// - Parameter isDelta: what is in the directory is made use of.
+    /// - Parameter isDelta: whether existing files in the directory are used.
     public func remarks(isDelta: Bool) -> [String] {
         let (present, unlisted) = isDelta ? found() : ([], [])
         let lost = present.filter { $0.path != "pg_wal" && !exclude.contain($0.path) }.map { link in
@@ -34,7 +35,7 @@ public struct LinkOutlook {
             }
     }
 
-    /// The same when it is done.
+    /// Sentences for a finished restore.
     func told(_ restored: RestoreReport) -> [String] {
         let broken = restored.brokenLinks.map { link in
             "Symbolic link \"\(link.path)\" was removed; \"\(link.target)\", to which it led, was not changed."

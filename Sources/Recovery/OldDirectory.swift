@@ -5,16 +5,16 @@ import Postgres
 import Restoring
 import WAL
 
-/// A data directory that a recovery is to take the place of.
+/// A data directory that a recovery will replace.
 public struct OldDirectory: Sendable, Equatable {
     public let path: String
-    /// The same without symbolic links: what is renamed.
+    /// The path with symbolic links resolved: this is renamed.
     private let place: String
     private let inode: UInt64
-    /// A server that runs on it, if only for a moment, leaves another one; nil when it can't be read.
+    /// A server that runs on it, however briefly, changes it; nil when it can't be read.
     private let control: ControlFile?
 
-    /// Nil when there is nothing to set aside: no directory, an empty one, or one that a restore left half done.
+    /// Nil when there is nothing to set aside: no directory, an empty one, or one with an unfinished restore.
     /// - Throws: `TargetInUse` when a server runs on it, or when it is no data directory.
     public init?(_ path: String) throws {
         self.path = path
@@ -34,9 +34,9 @@ public struct OldDirectory: Sendable, Equatable {
         control = try? DataDirectory(path).controlFile()
     }
 
-    /// Whoever asks a person, or waits for another process, looks again before the first change.
-    /// - Throws: `Problem` when the directory is another one now, or when a server has run on it since; `TargetInUse` when
-    ///   one runs.
+    /// Called again before the first change, after asking a person or waiting for another process.
+    /// - Throws: `Problem` when it is another directory now, or when a server has run on it since; `TargetInUse` when
+    ///   one is running.
     public static func refuseIfChanged(_ directory: String, since old: OldDirectory?) throws {
         guard try OldDirectory(directory) == old else {
             throw Problem(
@@ -45,7 +45,7 @@ public struct OldDirectory: Sendable, Equatable {
         }
     }
 
-    /// A server that was started while the directory was being renamed works on under its new name.
+    /// A server that was started while the directory was being renamed continues under the new name.
     /// - Throws: `TargetInUse`.
     private func refuseIfStarted(_ renamed: String) throws {
         try refuseIfInUse(renamed)
@@ -66,8 +66,8 @@ public struct OldDirectory: Sendable, Equatable {
                 + "what differs and keeps nothing of what was there.")
     }
 
-    /// A tablespace's folders that are this cluster's. Where its control file doesn't tell the catalog's version, because it is
-    /// damaged or lost, those of the major version are: two clusters of one can't share a tablespace.
+    /// The folders of this cluster in a tablespace. If its control file is damaged or lost, so that the catalog version
+    /// isn't known, all folders of the major version: two clusters of one major version can't share a tablespace.
     private static func folders(of directory: DataDirectory, _ major: Int, in location: String) throws -> [String] {
         if let control = try? directory.controlFile() {
             return [DataDirectory.tablespaceFolder(major: major, catalogVersion: control.catalogVersion)]
@@ -78,8 +78,8 @@ public struct OldDirectory: Sendable, Equatable {
     /// Renames the directory, and each tablespace's folder of this version, to `….before-<time>`; nothing is removed.
     ///
     /// - Returns: old and new names, the directory's own last.
-    /// - Throws: `Problem` when the directory has changed since it was looked at, and `TargetInUse` when a server was started
-    ///   on it; then everything has its name again.
+    /// - Throws: `Problem` when the directory has changed since it was examined, and `TargetInUse` when a server was
+    ///   started on it; all names are restored then.
     public func setAside(stamp: String) throws -> [(from: String, to: String)] {
         try OldDirectory.refuseIfChanged(path, since: self)
         let directory = DataDirectory(path)
@@ -90,7 +90,8 @@ public struct OldDirectory: Sendable, Equatable {
                 if let name = try OldName(link.location + "/" + folder) { old.append(name) }
             }
         }
-        // The directory is the last, because its links lead to the others: whoever is killed in between goes on.
+        // The directory is the last, because its links lead to the others: if it is interrupted, a second call finishes
+        // the job.
         guard let own = try OldName(place), own.inode == inode else { throw OldName.replaced(place) }
         var renamed: [(from: String, to: String)] = []
         do {
@@ -100,7 +101,7 @@ public struct OldDirectory: Sendable, Equatable {
             for (from, to) in renamed.reversed() { try? Files.rename(to, to: from) }
             throw error
         }
-        // A symbolic link still leads to where the directory was: to the disk that somebody chose for it.
+        // A symbolic link still leads to where the directory was, on the disk that was chosen for it.
         if place != path, try FileStatus(ofLinkItself: path)?.kind == .symbolicLink {
             try Files.makeDirectories(place, mode: 0o700)
         }
@@ -108,15 +109,14 @@ public struct OldDirectory: Sendable, Equatable {
     }
 }
 
-/// A directory that is to be renamed, in the one that it lies in: held open, so that the name means what it meant when it was
-/// looked at.
+/// A directory to be renamed, in its parent, which is held open so that the name keeps its meaning.
 private struct OldName {
     let path: String
     let inode: UInt64
     private let place: Place
     private let seen: FileStatus
 
-    /// Nil when nothing is there.
+    /// Nil when it doesn't exist.
     init?(_ path: String) throws {
         self.path = path
         do throws(SystemError) {
@@ -134,7 +134,7 @@ private struct OldName {
         guard let parent = place.parent else { throw OldName.replaced(path) }
         let name = Files.name(path)
         var new = "\(name).before-\(stamp)"
-        // Two recoveries within a second.
+        // Two recoveries may happen within a second.
         var number = 2
         while try FileStatus(ofLinkItself: parent.appending(new)) != nil {
             new = "\(name).before-\(stamp)-\(number)"
@@ -157,7 +157,7 @@ private struct OldName {
     }
 }
 
-/// A directory full of something else.
+/// A non-empty directory that isn't a data directory.
 public struct NotADataDirectory: Explained, Equatable {
     public let path: String
     public var message: String { "cannot recover into directory \"\(path)\"" }

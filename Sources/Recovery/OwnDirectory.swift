@@ -7,18 +7,18 @@ public import Repository
 import Restoring
 public import WAL
 
-/// What the cluster's own data directory tells a plan.
+/// What the cluster's own data directory says, for a plan.
 public struct OwnDirectory: Sendable {
     public let path: String
-    /// Where the cluster is, or was when its server died.
+    /// Where the cluster's WAL ends now, or ended when its server died.
     public let place: KnownPlace
     /// Whether a server runs on it.
     public let isRunning: Bool
-    /// The dead server's WAL that is not in the archive; `recover` in place archives it first.
+    /// The dead server's WAL that is not archived; `recover` in place archives it first.
     public let waiting: WaitingWAL
-    /// A file of its pg_wal whose name another server's has in the archive.
+    /// A file of its pg_wal under whose name the archive has another server's.
     public let contradiction: Contradiction?
-    /// What kept that from being found out; nil when it was.
+    /// Why contradictions could not be looked for; nil when they were.
     public let contradictionProblem: (any Error)?
 
     /// What keeps some of that from being archived, before anything is tried: `recover` in its place is refused.
@@ -31,7 +31,8 @@ public struct OwnDirectory: Sendable {
     /// Nil when there is no such directory, when it is another cluster's, or when a restore left it half done.
     ///
     /// Of a dead server's directory, the WAL from the last checkpoint on is read.
-    /// - Throws: `DamagedControlFile`, `SystemError`, `Problem` when whose it is, or whether a server runs on it, can't be told.
+    /// - Throws: `DamagedControlFile`, `SystemError`, `Problem` when it can't be told whose the directory is, or
+    ///   whether a server runs on it.
     public init?(_ path: String, of archive: ClusterArchive) throws {
         let directory = DataDirectory(path)
         let (control, major): (ControlFile, Int)
@@ -84,20 +85,20 @@ extension OwnDirectory {
 
 /// The WAL in a dead server's pg_wal that an archive does not hold.
 public struct WaitingWAL: Sendable {
-    /// A segment as a file.
+    /// A segment, as a file.
     public struct Segment: Sendable {
         public let path: String
         public let summary: SegmentSummary
-        /// One whose timeline was left in it may end early, like the last.
+        /// A segment whose timeline was left in it may end early, like the last one.
         let contents: SegmentContents
-        /// The server was writing it: it is archived as `.partial`.
+        /// Whether it is the one the server was writing, which is archived as `.partial`.
         public let isLast: Bool
     }
     public private(set) var segments: [SegmentName: Segment] = [:]
     public private(set) var histories: [TimelineID: TimelineHistory] = [:]
-    /// Where the server's WAL ends, archived or not; nil when it can't be told.
+    /// Where the server's WAL ends, archived or not; nil when unknown.
     public private(set) var end: LSN?
-    /// What can't be read: `recover` can't archive it either.
+    /// Files that can't be read: `recover` can't archive them either.
     public private(set) var unreadable: [String] = []
     /// Why it could not be looked for.
     public private(set) var problem: (any Error)?
@@ -177,7 +178,7 @@ public struct WaitingWAL: Sendable {
             segments[name] = Segment(path: path, summary: summary, contents: contents, isLast: isLast)
             end = max(end ?? .zero, summary.end)
         } catch is WALDamage where contents == .partial && !isLast {
-            // Of a timeline that was left: made in advance, and never written to.
+            // A segment made in advance on a timeline that was left, and never written.
         } catch { unreadable.append(name.description) }
     }
 

@@ -1,21 +1,21 @@
 import Platform
 public import Postgres
 
-/// Who to be on a temporary server of ours. Its socket is tidemark's alone and admits everybody by any name, so the role is
-/// one of the recovered cluster's own superusers: the role of `conninfo` need have no right there that it doesn't need on
-/// the living server, and need not have existed at the target. The data isn't trusted: what runs code of its own is asked
-/// by a `ReadingRole` instead.
+/// The role to use on a temporary server. Only tidemark can reach its socket, which admits any role, so the role is one
+/// of the recovered cluster's own superusers: the role of `conninfo` needs no right there that it doesn't need on the
+/// cluster's server, and need not exist at the target. The data isn't trusted: whatever runs code from it is done by a
+/// `ReadingRole`.
 public enum OwnServerRole {
-    /// Opens a session as the first that is a superuser; as any other only when none can be had.
+    /// Opens a session as the first role that is a superuser, or as another role if none is.
     ///
     /// - Parameters:
-    ///   - names: in the order in which they are tried; nil is whoever the connection string names. One that gets in without
-    ///     being a superuser is asked who is: the backup may know other names than the target.
-    ///   - dataDirectory: the server's. A superuser's session with any other server is given up at once: what is done in ours
-    ///     must be done nowhere else, wherever the socket, the environment or a setting may lead.
-    ///   - connect: opens a session by that name.
-    /// - Returns: the session; and one of the first name that got in, if that isn't the same.
-    /// - Throws: why nobody got in; at once when the database doesn't exist, or when another server answers.
+    ///   - names: in the order in which they are tried; nil is the role of the connection string. A role that can
+    ///     connect but is no superuser is used to look up superusers: the backup may know other roles than the target.
+    ///   - dataDirectory: the server's. A superuser's session with any other server is closed at once: what is done on
+    ///     the temporary server must be done nowhere else, wherever the socket, the environment or a setting leads.
+    ///   - connect: opens a session as that role.
+    /// - Returns: the session, and one of the first role that could connect, if that is another.
+    /// - Throws: why no role could connect; at once when the database doesn't exist, or when another server answers.
     public static func open(
         _ names: [String?], of dataDirectory: String, _ connect: (String?) throws(ConnectionFailure) -> Connection
     ) throws(ConnectionFailure) -> (session: Connection, other: Connection?) {
@@ -30,13 +30,13 @@ public enum OwnServerRole {
             let session: Connection
             do { session = try connect(name) } catch {
                 if error.kind == .noSuchDatabase { throw error }
-                // Why one who exists can't come in says more than that another doesn't exist.
+                // The error of an existing role says more than that another role doesn't exist.
                 if failure == nil || failure?.kind == .noSuchUser { failure = error }
                 continue
             }
-            // A session of which it isn't known whether it is a superuser's is nobody's to use.
+            // A session that may be a superuser's, but isn't known to be, is not used.
             do throws(QueryFailure) {
-                // Whoever isn't a superuser may not ask for the place.
+                // Only a superuser may read data_directory.
                 let place = try session.query(
                     "SELECT current_setting('data_directory') FROM pg_roles WHERE rolname = current_user AND rolsuper"
                 ).scalar
@@ -64,7 +64,8 @@ public enum OwnServerRole {
         throw failure ?? ConnectionFailure(libpqMessage: "no role is known")
     }
 
-    /// Keeps a superuser's session from what the data might run in it: triggers, event triggers, and views in place of tables.
+    /// Keeps a superuser's session from running code in the data: triggers, event triggers, and views in place of
+    /// tables.
     static func pin(_ session: Connection) throws(QueryFailure) {
         try session.query("SET session_replication_role = replica")
         // The newest minor versions of 12 to 16 have the second, 17 has both.

@@ -1,4 +1,4 @@
-/// Turns a stream cut anywhere into pieces of whole WAL pages (8192 bytes), copying only what straddles a cut.
+/// Turns a stream of arbitrary pieces into pieces of whole WAL pages (8192 bytes), copying only pages that are split.
 struct PageFeed {
     private static let page = 8192
     private var rest: [UInt8] = []

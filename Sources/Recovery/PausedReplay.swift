@@ -2,9 +2,9 @@ public import DataDirectory
 public import Platform
 public import Postgres
 
-/// A server that recovers and answers queries waits for ever at the place where the WAL demands higher settings than it has
-/// (from 14 on; `RecoveryRequiresIntParameter`, src/backend/access/transam/xlogrecovery.c). A server that has reached its
-/// target and waits there, as it was told to, looks the same but for the settings.
+/// With hot_standby, a recovering server waits for ever where the WAL demands higher settings than it has (from 14 on;
+/// `RecoveryRequiresIntParameter`, src/backend/access/transam/xlogrecovery.c). A server that has reached its target and
+/// pauses there differs from it only in its settings.
 public struct PausedReplay: Explained, Equatable {
     public struct Setting: Sendable, Hashable {
         public let name: String
@@ -23,11 +23,11 @@ public struct PausedReplay: Explained, Equatable {
             + settings.map { "--set \($0.name)=\($0.demanded)" }.joined(separator: " ") + "\"."
     }
 
-    /// - Parameter connection: with the server on that directory.
-    /// - Returns: nil when replay goes on, or waits for another reason.
+    /// - Parameter connection: to the server on that directory.
+    /// - Returns: nil when replay isn't paused, or is paused for another reason.
     /// - Throws: `QueryFailure`, and what reading pg_control throws.
     public init?(_ connection: Connection, _ directory: DataDirectory) throws {
-        // On a server that doesn't recover the function is an error.
+        // On a server that isn't in recovery the function fails.
         let ask = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END"
         guard try connection.query(ask).scalar == "t" else { return nil }
         let demands = HostDemands.soFar(try directory.controlFile())
@@ -42,10 +42,10 @@ public struct PausedReplay: Explained, Equatable {
 }
 
 extension ReplayFollower {
-    /// As `follow`, but a server that has paused because the WAL demands higher settings, of which the plan could not know, is
-    /// started again with them.
+    /// As `follow`, but a server that has paused because the WAL demands higher settings, which the plan could not
+    /// know, is restarted with them.
     ///
-    /// - Parameter raised: hears of it.
+    /// - Parameter raised: gets the settings.
     /// - Throws: `PausedReplay` where a setting was chosen by the user, or comes from elsewhere.
     public func follow(
         _ request: RecoverRequest, serverOptions: [String], since began: UInt64 = Clock.monotonic,

@@ -2,13 +2,14 @@ import Platform
 public import Postgres
 public import WAL
 
-/// A prepared transaction that is pending where a recovery ends: it holds its locks until somebody decides.
+/// A prepared transaction that is pending where a recovery ends: it holds its locks until it is committed or rolled
+/// back.
 public struct PendingTransaction: Sendable {
     /// Its name, as SQL writes it.
     let name: String
-    /// Nil when only its number is known.
+    /// Nil when only its OID is known.
     let database: String?
-    /// Whether the recovery is yet to come.
+    /// Whether the recovery is still to come.
     private let isForeseen: Bool
 
     public static func all(_ connection: Connection) throws(QueryFailure) -> [PendingTransaction] {
@@ -23,7 +24,7 @@ public struct PendingTransaction: Sendable {
         (self.name, self.database, self.isForeseen) = (name, database, isForeseen)
     }
 
-    /// One that will be pending where a recovery ends.
+    /// A transaction that will be pending where a recovery ends.
     /// - Parameter databases: their names, by OID.
     public init(_ transaction: Prepare, databases: [UInt32: String]) {
         self.init(
@@ -31,10 +32,10 @@ public struct PendingTransaction: Sendable {
             isForeseen: true)
     }
 
-    /// What somebody has to do, as a sentence.
+    /// What must be done about it, as a sentence.
     public var sentence: String {
         let state = isForeseen ? "will be pending there and hold its locks" : "is pending and holds its locks"
-        // What isn't plain text is neither shown nor offered.
+        // A name that isn't printable ASCII is not shown.
         guard (name + (database ?? "")).unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value < 127 }) else {
             return "A prepared transaction \(state): see pg_prepared_xacts."
         }

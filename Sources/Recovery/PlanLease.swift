@@ -4,7 +4,7 @@ public import Platform
 public import Repository
 public import WAL
 
-/// The right to what a plan reads: until the object goes, or its process, `expire` leaves the plan's backup alone and all WAL
+/// A lock on what a plan reads: until it is released, or its process ends, `expire` keeps the plan's backup and all WAL
 /// since that backup began.
 ///
 /// A thread of its own sees to it that the lease is still there, so that nobody who asks waits for storage.
@@ -94,7 +94,7 @@ extension Plan {
             if partials.contains(name) { return false }
             let key = archive.key(for: .segment(name))
             if listed?.folder != key.folder {
-                // An object's name begins with its segment's, so it comes after that.
+                // An object's name begins with its segment's, so it is listed after that name.
                 let entries = try archive.store.list(key.folder, after: name.description)
                 listed = (key.folder, Set(entries.filter { $0.size != nil }.map(\.name)))
             }
@@ -103,7 +103,7 @@ extension Plan {
     }
 }
 
-/// Something that the plan needs has been removed since it was made.
+/// An object that the plan needs has been removed since it was made.
 public struct PlanOutdated: Explained, Equatable {
     public let segment: SegmentName
     public var message: String { "the plan can no longer be carried out: segment \"\(segment)\" has been removed" }

@@ -1,27 +1,27 @@
 import Platform
 import Postgres
 
-/// A role made on a temporary server of ours for everything that runs the data's own code there: counting a view, a check of
-/// the user's, whatever an operator or a function does that somebody put into the database. It reads all tables, past
-/// row-level security, and is no superuser; so nothing of this can write a file or run a program. It is a session's
-/// first role, because code can undo SET ROLE.
+/// A role created on a temporary server for everything that runs code from the data: counting a view, the user's
+/// checks, operators and functions that somebody put into the database. It can read all tables, past row-level
+/// security, and is no superuser; so such code can neither write a file nor run a program. It is the session's
+/// authenticated role, because code can undo SET ROLE.
 struct ReadingRole {
     let name: String
     private let owner: Connection
     private let address: ConnectionString
 
     /// - Parameters:
-    ///   - owner: a session of a superuser, on a server that takes writes.
+    ///   - owner: a session of a superuser, on a server that is not in recovery.
     ///   - address: of that superuser, for any database.
     init(by owner: Connection, at address: ConnectionString) throws {
         (self.owner, self.address) = (owner, address)
         name = "tidemark_reader_" + String(UInt64.random(in: 0 ... .max), radix: 16)
         let given = owner.majorVersion >= 14 ? "pg_monitor, pg_read_all_data" : "pg_monitor"
         try owner.query("CREATE ROLE \(name) LOGIN BYPASSRLS IN ROLE \(given)")
-        // What a database sets for everybody's sessions yields to what a role sets for its own. An empty list of libraries can
-        // only be taken over: written out it would be one of an empty name.
+        // A role's settings override a database's. An empty list of libraries can only be copied from the present
+        // value: written out it would be a list with one empty name.
         var settings = [("session_preload_libraries", ""), ("local_preload_libraries", "")]
-        // A check takes its time, and must not pass over damage.
+        // A check may take long, and must not skip damage.
         settings += ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"].map { ($0, "0") }
         settings += ["ignore_checksum_failure", "zero_damaged_pages"].map { ($0, "off") }
         if owner.majorVersion >= 14 { settings.append(("idle_session_timeout", "0")) }
@@ -32,19 +32,19 @@ struct ReadingRole {
         }
         for database in try databases() {
             try owner.query("GRANT CONNECT ON DATABASE \(quotedIdentifier(database)) TO \(name)")
-            // A superuser isn't counted.
+            // A connection limit doesn't apply to superusers.
             try owner.query("ALTER DATABASE \(quotedIdentifier(database)) CONNECTION LIMIT -1")
         }
         if owner.majorVersion < 14 { try grantEachSchema() }
     }
 
-    /// Those that anybody can connect to: not one that is being dropped.
+    /// The databases that accept connections, without those being dropped.
     func databases() throws(QueryFailure) -> [String] {
         try owner.query("SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY oid")
             .values.compactMap { $0[0] }
     }
 
-    /// In the superuser's own database, the one that is asked.
+    /// In the superuser's own database, which the checks use.
     private func grantEachSchema() throws {
         let schemas = try owner.query("SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_temp_'")
         for schema in schemas.values.compactMap({ $0[0] }) {
@@ -55,7 +55,7 @@ struct ReadingRole {
     }
 
     /// - Parameters:
-    ///   - template: whose `search_path` it shall have.
+    ///   - template: a session whose `search_path` the new one gets.
     func session(withPathOf template: Connection) throws -> Connection {
         let row = try template.query(
             "SELECT session_user, (SELECT reset_val FROM pg_settings WHERE name = 'search_path')")[0]
@@ -89,8 +89,8 @@ struct ReadingRole {
         try owner.query("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'").scalar == "1"
     }
 
-    /// Lets it call amcheck's functions in every database, where these are installed if they aren't: among them may be others
-    /// of the same name, so no superuser calls them.
+    /// Lets the role call amcheck's functions in every database; installs them where they are missing. Other functions
+    /// of these names may exist, so no superuser calls them.
     ///
     /// - Returns: the databases in which that failed, as sentences.
     func prepareAmcheck() throws -> [String] {

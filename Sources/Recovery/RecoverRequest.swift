@@ -8,7 +8,7 @@ public import Repository
 public import Restoring
 import WAL
 
-/// A recovery to carry out: a plan, and where to.
+/// A recovery to carry out: a plan and a directory.
 public struct RecoverRequest: Sendable {
     public var plan: Plan
     public var backup: BackupDescription
@@ -23,7 +23,7 @@ public struct RecoverRequest: Sendable {
     public var delta = false
     /// What `delta` leaves alone.
     public var exclude = NamedExclusions()
-    /// The cluster's own data directory, where that is another one.
+    /// The cluster's own data directory, if it is another one.
     public var living: String?
 
     public init(plan: Plan, backup: BackupDescription, directory: String, setup: RecoverySetup, jobs: Int) {
@@ -42,7 +42,7 @@ public struct RecoverRequest: Sendable {
 public struct PreparedRecovery: Sendable {
     public var restore: RestoreReport
     public var settings: [RecoverySetting]
-    /// What was made up for configuration files the backup doesn't have, as sentences.
+    /// The configuration files that were created because the backup has none, as sentences.
     public var remarks: [String]
     /// `config_file` and the like for the server's command line, each `name=value`.
     public var serverOptions: [String]
@@ -50,8 +50,8 @@ public struct PreparedRecovery: Sendable {
 
 /// Restores the plan's backup, and sets the directory up so that the server recovers to the target when it is started.
 ///
-/// Until the last step the directory can't be opened by mistake: the backup's label makes a server without the
-/// settings fail for want of WAL. The caller says with `completeRestore` that it won't do this again.
+/// Until the last step the directory can't be started by mistake: because of the backup's label, a server without the
+/// recovery's settings fails for want of WAL. The caller confirms with `completeRestore` that it won't restore again.
 /// - Throws: `TargetInUse`, and what restoring throws.
 public func prepareRecovery(
     _ request: RecoverRequest, of archive: ClusterArchive,
@@ -63,7 +63,7 @@ public func prepareRecovery(
         delta: request.delta)
     restore.exclude = request.exclude
     restore.living = request.living
-    // A replay of some length reads its pages one by one, and waits for each that isn't in memory.
+    // A replay of some length reads pages one by one, and waits for each that isn't cached.
     restore.isReadSoon = request.plan.logSize > request.backup.size / 20
     let restored = try restoreBackup(request.backup, of: archive, request: restore, progress: progress)
     try request.tablespaces.prepareYounger(in: request.directory)
@@ -85,9 +85,9 @@ public func prepareRecovery(
         serverOptions: options)
 }
 
-/// Puts the request's settings into `postgresql.auto.conf`, instead of those of an earlier call.
+/// Writes the request's settings to `postgresql.auto.conf`, in place of those of an earlier call.
 ///
-/// - Parameter serverOptions: as `PreparedRecovery` has them.
+/// - Parameter serverOptions: as in `PreparedRecovery`.
 public func writeSettings(_ request: RecoverRequest, serverOptions: [String]) throws {
     let settings = request.settings
     try CopySocket(of: request.directory).prepare(for: settings)
@@ -102,7 +102,7 @@ func refuseIfInUse(_ directory: String) throws {
         advice: "Stop that server, or choose another directory with --data-directory.")
 }
 
-/// PostgreSQL never asks its restore_command for a `.partial`, but takes a segment it finds in pg_wal.
+/// PostgreSQL never requests a `.partial` from restore_command, but uses a segment that it finds in pg_wal.
 private func placePartial(_ name: SegmentName, _ request: RecoverRequest, of archive: ClusterArchive) throws {
     let path = "\(request.directory)/pg_wal/\(name)"
     try Files.removeIfPresent(path)
@@ -118,8 +118,8 @@ private func placePartial(_ name: SegmentName, _ request: RecoverRequest, of arc
 }
 
 extension StoredSegment {
-    /// - Parameter isCopy: the directory that replays it isn't the cluster's own.
-    /// - Returns: what must be written over.
+    /// - Parameter isCopy: whether the directory that replays it isn't the cluster's own.
+    /// - Returns: the bytes to overwrite.
     func extract(
         as segment: SegmentName, of archive: ClusterArchive, isCopy: Bool,
         write: (UnsafeRawBufferPointer) throws -> Void

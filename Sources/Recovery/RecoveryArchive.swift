@@ -7,32 +7,31 @@ public import Platform
 public import Repository
 public import WAL
 
-/// A cluster's archive, opened for planning and recovering: the incarnation that is meant, its backups, and what the
-/// planner asks.
+/// A cluster's archive, opened for planning and recovering: its incarnation, the backups, and a source for the planner.
 public struct RecoveryArchive: Sendable {
-    /// What the repository holds of it.
+    /// The incarnation's part of the repository.
     public let contents: ClusterArchive
     public let backups: BackupListing
-    /// What the cluster's own data directory tells; nil when it tells nothing.
+    /// What the cluster's own data directory says; nil when it can't be used.
     public let own: OwnDirectory?
     /// What else counts as archived, besides whole segments.
     private var extent = Extent()
     private let jobs: Int
     let dataDirectory: String
     private let restorable: [RestorableBackup]
-    /// What there is to say of an incarnation that isn't in use; nil for the one that is.
+    /// A remark about an incarnation that isn't in use; nil for the one that is.
     private let former: String?
-    /// The timeline that was asked for, when some or all of it was put aside; that is served for this recovery only.
+    /// The requested timeline, when some or all of it was put aside; it is served for this recovery only.
     public let putAside: TimelineID?
     /// What had to be assumed, as sentences.
     public let remarks: [String]
 
     /// - Parameters:
-    ///   - dataDirectory: the configured one; it tells which incarnation is in use. It may be gone.
-    ///   - timeline: the number that was asked for; it may have been put aside.
-    ///   - named: the incarnation that was asked for, by its folder's name.
-    ///   - label: the backup that was asked for, which tells as well.
-    ///   - moment: the time that was asked for, which tells when nothing else does.
+    ///   - dataDirectory: the configured one; it shows which incarnation is in use. It may be gone.
+    ///   - timeline: the requested number; it may have been put aside.
+    ///   - named: the requested incarnation, by its folder's name.
+    ///   - label: the requested backup, which determines the incarnation as well.
+    ///   - moment: the requested time, which determines it when nothing else does.
     public init(
         repository: Repository, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
         incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil
@@ -73,7 +72,7 @@ public struct RecoveryArchive: Sendable {
         if let putAside {
             remarks.append(
                 "WAL of timeline \(putAside) was put aside; this recovery reads it where nothing is in its place.")
-            // Where the server is to live on, its archive goes on from there.
+            // If the server is to stay on the timeline, its archiving continues there.
             if let subject = aside?.subjects.first {
                 remarks.append(
                     "Once a server has recovered to it and archives, bring it back with "
@@ -99,7 +98,7 @@ public struct RecoveryArchive: Sendable {
         self.dataDirectory = dataDirectory
         restorable = backups.complete.map { [contents] backup in
             var restorable = RestorableBackup(backup)
-            // One that can't be looked at may be whole.
+            // A backup that can't be examined may be whole.
             restorable.damage = (try? damage(of: backup, from: contents)) ?? nil
             return restorable
         }
@@ -118,8 +117,8 @@ public struct RecoveryArchive: Sendable {
         return archive
     }
 
-    /// A view for the planner.
-    /// - Parameter waiting: counts as if it were archived already.
+    /// A source for the planner.
+    /// - Parameter waiting: counts as archived.
     public func planSource(usePartials: Bool, waiting: WaitingWAL = WaitingWAL()) -> ArchivePlanSource {
         ArchivePlanSource(
             archive: contents, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
@@ -139,7 +138,7 @@ public struct RecoveryArchive: Sendable {
         guard let own, !own.waiting.isEmpty else {
             return try plan(request, usePartials: usePartials, offersPartials: true, catalog: catalog)
         }
-        // The last one will be there as .partial, which the recovery takes then.
+        // The recovery will archive the last one as .partial, and use that.
         var plan = try plan(
             request, usePartials: usePartials || own.waiting.hasLast, offersPartials: true, waiting: own.waiting)
         plan.waiting = own.waiting.segments.keys.filter { name in
@@ -175,13 +174,13 @@ public struct RecoveryArchive: Sendable {
         return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
     }
 
-    /// What a request leads to, as something to offer; nil when it can't be reached.
+    /// The plan for a request, as an alternative to offer; nil when there is none.
     public func offer(_ request: PlanRequest, _ meaning: (Plan) -> String) -> PlanRefusal.Alternative? {
         .proven(
             aware(request), by: { try plan($0, usePartials: extent.usesPartials, waiting: extent.waiting) }, meaning)
     }
 
-    /// The same request, with what is known of the cluster.
+    /// The request, completed with what is known of the cluster.
     public func aware(_ request: PlanRequest) -> PlanRequest {
         var request = request
         request.known = request.known ?? own?.place
@@ -189,13 +188,13 @@ public struct RecoveryArchive: Sendable {
         return request
     }
 
-    /// Plans; where the incomplete last segment of a timeline would lead further, says so.
+    /// Plans; reports where the incomplete last segment of a timeline would lead further.
     /// - Throws: `PlanRefusal`, and what reading throws.
     /// - Parameters:
-    ///   - offersPartials: whether whoever asks is to hear of incomplete segments that lead further.
-    ///   - command: the command that replays them (`--use-partial`), where the asker's own doesn't.
-    ///   - waiting: what isn't archived yet, and will be.
-    ///   - catalog: brought up to date; with it a plan costs the same however large the archive is.
+    ///   - offersPartials: whether to report incomplete segments that lead further.
+    ///   - command: the command that replays them (`--use-partial`), where the caller's own doesn't.
+    ///   - waiting: WAL that isn't archived yet, and will be.
+    ///   - catalog: already synchronized; with it the cost of a plan doesn't depend on the size of the archive.
     public func plan(
         _ request: PlanRequest, usePartials: Bool, offersPartials: Bool = false, partialsBy command: String? = nil,
         waiting: WaitingWAL = WaitingWAL(), catalog: Catalog? = nil
@@ -239,8 +238,7 @@ public struct RecoveryArchive: Sendable {
         }
     }
 
-    /// Where nobody can tell which timeline to follow, one that has an incomplete segment may lead further than all
-    /// others.
+    /// When the timeline is ambiguous, a timeline with an incomplete segment may lead further than all others.
     private func furthestPartial(
         _ request: PlanRequest, _ source: ArchivePlanSource
     ) throws -> PlanRefusal.Alternative? {
@@ -325,7 +323,7 @@ extension RecoveryArchive {
 }
 
 extension PlanRefusal.Alternative {
-    /// What a request leads to with the incomplete segments.
+    /// The alternative for a request with the incomplete segments.
     fileprivate static func withPartials(
         _ request: PlanRequest, _ source: ArchivePlanSource, _ meaning: (Plan) -> String?
     ) -> PlanRefusal.Alternative? {
@@ -333,7 +331,7 @@ extension PlanRefusal.Alternative {
     }
 }
 
-/// Nothing was ever archived for the cluster.
+/// The cluster has never archived anything.
 public struct NothingArchived: Explained, Equatable {
     public let cluster: String
     public let location: String

@@ -5,8 +5,9 @@ public import Platform
 public import Repository
 public import WAL
 
-/// Who recovered what, from where, to where, and what came of it: two small objects in the repository, one written
-/// before the first file is touched and one at the end. One without the other is a recovery that died.
+/// The record of a recovery: who recovered what, from where, to where, and with what result. Two small objects in the
+/// repository, one written before the first file is touched and one at the end. The first without the second is a
+/// recovery that died.
 public struct RecoveryAudit: Sendable {
     public struct Subject: Codable, Sendable {
         public var kind: String
@@ -44,7 +45,7 @@ public struct RecoveryAudit: Sendable {
     }
 
     private let store: any ObjectStore
-    /// Nil where the repository takes no record.
+    /// Nil where the repository can't be written.
     private let folder: RepositoryKey?
     /// Why there is no record in the repository.
     public let obstacle: SystemError?
@@ -56,11 +57,10 @@ public struct RecoveryAudit: Sendable {
         let began: UInt64
     }
     public var reference: Reference? { folder.map { Reference(folder: $0.description, began: began) } }
-    /// One line that says who does what.
+    /// Who does what, in one line.
     public let line: String
 
-    /// Writes the first object. A repository that can only be read from here, or that is full, doesn't keep anybody from
-    /// recovering from it.
+    /// Writes the first object. A repository that is read-only from here, or full, doesn't prevent a recovery.
     public init(_ subject: Subject, of archive: ClusterArchive) throws {
         let now = Moment(microseconds: Clock.now)
         store = archive.store
@@ -75,7 +75,7 @@ public struct RecoveryAudit: Sendable {
         line =
             "\(user) on \(host)\(remote.map { " from \($0)" } ?? "") recovers \(archive.incarnation) to \(subject.target) from backup "
             + "\(subject.backup) into \"\(subject.directory)\""
-        // A process may begin several within a second.
+        // A process may begin several recoveries within a second.
         var named = now
         while true {
             let folder = archive.incarnation.recoveryFolder.appending("\(named.compact)-\(subject.kind)-\(getpid())")
@@ -94,13 +94,13 @@ public struct RecoveryAudit: Sendable {
         }
     }
 
-    /// One that this process didn't begin; nil when it is none.
+    /// A record that another process began; nil when the reference isn't valid.
     public init?(_ reference: Reference, in store: any ObjectStore) {
         guard let folder = RepositoryKey(reference.folder) else { return nil }
         (self.store, self.folder, began, line, obstacle) = (store, folder, reference.began, "", nil)
     }
 
-    /// Writes the second one.
+    /// Writes the second object.
     public func end(result: String, detail: String? = nil, reached: LSN? = nil, rates: RecoveryRates? = nil) throws {
         guard let folder else { return }
         try RecoveryAudit.write(

@@ -5,20 +5,20 @@ public import Planning
 import Platform
 import Restoring
 
-/// The directories that a recovery fills: whether they can take it is found out before anything is touched.
+/// The directories that a recovery fills, checked before anything is touched.
 public struct RecoveryPlaces: Sendable {
     private let backup: BackupDescription
     private let request: RestoreRequest
     private let mapping: [String: String]
     private let isCopy: Bool
     public let tablespaces: CopyTablespaces
-    /// Of replayed WAL, which passes through pg_wal.
+    /// Bytes of the WAL to replay, which passes through pg_wal.
     private let wal: Int64
 
     /// - Parameters:
     ///   - mapping: where tablespaces go: location in the original → directory to use now.
-    ///   - isCopy: the directory isn't the cluster's own.
-    ///   - living: the cluster's own data directory, where that is another one.
+    ///   - isCopy: whether the directory isn't the cluster's own.
+    ///   - living: the cluster's own data directory, if it is another one.
     public init(
         _ plan: Plan, _ backup: BackupDescription, directory: String, mapping: [String: String], isCopy: Bool,
         living: String? = nil
@@ -32,7 +32,7 @@ public struct RecoveryPlaces: Sendable {
         wal = 4 * Int64(plan.segmentSize)
     }
 
-    /// - Parameter keeping: what is in the directories already stays there and is used.
+    /// - Parameter keeping: whether existing files in the directories stay and are used.
     /// - Throws: `TargetInUse`, and `Problem` when a tablespace is unknown or a file system too small.
     public func check(keeping: Bool) throws {
         let tablespaces = try tablespacePlaces(of: backup, for: request)
@@ -68,7 +68,8 @@ public struct RecoveryPlaces: Sendable {
         }
     }
 
-    /// Sentences about tablespaces whose directories aren't there: they will be made, perhaps where nothing is mounted yet.
+    /// Warnings about tablespace directories that don't exist: they will be created, perhaps where a file system isn't
+    /// mounted.
     public var warnings: [String] {
         backup.tablespaces.compactMap { tablespace in
             let place = request.tablespaceMapping[tablespace.location] ?? tablespace.location
@@ -80,8 +81,8 @@ public struct RecoveryPlaces: Sendable {
         }
     }
 
-    /// A server wants its directories to be its own, also those on which a file system was mounted for it; one that isn't
-    /// there must be made. Root who typed the command has become the server's user by now.
+    /// A server must own its directories, including mount points; a missing one must be creatable. A command that root
+    /// ran has changed to the server's user already.
     private static func checkOwner(_ path: String) throws {
         guard geteuid() != 0 else { return }
         func name(_ user: uid_t) -> String { getpwuid(user).map { String(cString: $0.pointee.pw_name) } ?? "\(user)" }
@@ -106,8 +107,8 @@ public struct RecoveryPlaces: Sendable {
         return place
     }
 
-    /// Bytes of all files below `path`, other file systems' through links not counted, nor what is not the server's to enter:
-    /// a `lost+found`, or what `exclude` names.
+    /// Bytes of all files below `path`, without other file systems reached through links, and without what the server's
+    /// user can't enter: a `lost+found`, or what `exclude` names.
     private static func used(_ path: String) throws -> Int64 {
         guard let status = try FileStatus(ofLinkItself: path) else { return 0 }
         guard status.kind == .directory else { return status.size }

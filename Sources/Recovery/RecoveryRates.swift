@@ -2,7 +2,7 @@ import Documents
 public import Planning
 public import Repository
 
-/// How fast recoveries and drills of this incarnation were, as they recorded it.
+/// The speed of this incarnation's recoveries and drills, from their records.
 public struct RecoveryRates: Codable, Sendable, Equatable {
     public var restoredBytes: Int64
     public var restoreSeconds: Double
@@ -16,14 +16,14 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
 
     private struct Record: Decodable { var rates: RecoveryRates? }
 
-    /// What no recovery did is no reason for a plan to fail, and none for an estimate.
+    /// Impossible rates must neither make a plan fail nor give an estimate.
     private var arePossible: Bool {
         let (bytes, seconds) = (Int64(0)...1 << 53, 0.0...1e10)
         return bytes.contains(restoredBytes) && bytes.contains(replayedBytes) && seconds.contains(restoreSeconds)
             && seconds.contains(replaySeconds)
     }
 
-    /// The sums over the last five that recorded anything; nil when none did.
+    /// The sums over the last five recorded recoveries; nil when there is none.
     public static func recorded(of archive: ClusterArchive) throws -> RecoveryRates? {
         let folder = archive.incarnation.recoveryFolder
         var sum: RecoveryRates?
@@ -45,7 +45,7 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
         return sum
     }
 
-    /// Seconds this plan will take at those rates: restoring, replaying.
+    /// The seconds this plan will take at those rates, for restoring and for replaying.
     public func estimate(_ plan: Plan) -> (restore: Double, replay: Double)? {
         guard restoredBytes > 0, replayedBytes > 0 else { return nil }
         return (

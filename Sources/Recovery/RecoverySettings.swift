@@ -15,8 +15,8 @@ public struct RecoverySetting: Hashable, Sendable {
     public let value: String
     public init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
 
-    /// A setting's value as bytes: `32MB`, or a number of 8 kB blocks, as pg_settings shows shared_buffers. Nil for what is no
-    /// such value, or more than there can be bytes.
+    /// A setting's value in bytes: `32MB`, or a number of 8 kB blocks, as pg_settings shows shared_buffers. Nil when it
+    /// isn't such a value, or overflows.
     public static func bytes(_ text: String) -> Int64? {
         let digits = text.prefix { $0.isNumber }
         guard let number = Int64(digits) else { return nil }
@@ -28,9 +28,8 @@ public struct RecoverySetting: Hashable, Sendable {
 
     public var line: String { "\(name) = \(ConfigurationLine.quoted(value))" }
 
-    /// Whether PostgreSQL heeds it while it recovers, and at no other time: what was chosen for one recovery is no choice for
-    /// the standbys that are made of the server later. Settings that shape the server as well, such as its port or its
-    /// memory, stay.
+    /// Whether PostgreSQL uses the setting only during recovery: such a value, chosen for one recovery, must not pass
+    /// to standbys made of the server later. Settings that also apply afterwards, such as the port or memory, stay.
     var isForRecoveryOnly: Bool {
         RecoveryRecord.isTarget(name)
             || [
@@ -50,14 +49,14 @@ public struct RecoverySetup: Sendable {
     public var action: TargetAction = .promote
     /// Stay a standby that follows the archive, instead of ending recovery.
     public var isStandby = false
-    /// The shell command that takes the recovery's settings out again when the server takes writes; nil where the directory
-    /// is thrown away.
+    /// The shell command that removes the recovery's settings when recovery ends; nil where the directory is thrown
+    /// away.
     public var endCommand: String?
     /// Whether the directory is the cluster's configured one; only that may archive.
     public var isOwnDirectory: Bool
     /// The original's settings, as far as the backup recorded them.
     public var original: [String: String] = [:]
-    /// Settings of the user's own, by `--set`; they win.
+    /// The user's own settings, from `--set`; they win.
     public var extra: [RecoverySetting] = []
 
     public init(restoreCommand: String, endCommand: String? = nil, isOwnDirectory: Bool) {
@@ -66,7 +65,7 @@ public struct RecoverySetup: Sendable {
 }
 
 extension RecoverySetup {
-    /// What a person should know about libraries that the original loads and a copy doesn't; nil when there are none.
+    /// A remark about libraries that the original loads and a copy doesn't; nil when there are none.
     public var libraryRemark: String? { original["shared_preload_libraries"].map(Libraries.init)?.remark }
 }
 
@@ -88,7 +87,7 @@ extension Plan {
                 }
             if let chosen { settings.append(chosen) }
             settings.append(RecoverySetting("recovery_target_inclusive", told.inclusive ? "on" : "off"))
-            // Anything but the default would keep a standby from following its primary's promotion.
+            // Any other value would keep a standby from following its primary's promotion.
             if !isLatestTimeline { settings.append(RecoverySetting("recovery_target_timeline", timelineSetting)) }
             settings.append(RecoverySetting("recovery_target_action", setup.action.rawValue))
             if faultAhead != nil { settings.append(RecoverySetting("recovery_prefetch", "off")) }
@@ -112,7 +111,7 @@ extension Plan {
             }
     }
 
-    /// The number; but a timeline without a history file is only accepted as the backup's own.
+    /// The timeline's number; but a timeline without a history file is only accepted as the backup's own.
     private var timelineSetting: String {
         path.steps.count == 1 && timeline == backup.timeline ? "current" : timeline.description
     }
@@ -121,6 +120,6 @@ extension Plan {
 }
 
 extension String {
-    /// Two shell commands one after the other; the second one's status counts.
+    /// Runs two shell commands one after the other; the second one's status counts.
     func followed(by other: String) -> String { other.isEmpty ? self : "\(self); \(other)" }
 }

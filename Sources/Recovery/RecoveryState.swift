@@ -4,8 +4,8 @@ import Platform
 import Postgres
 public import Repository
 
-/// What an interrupted recovery has done so far, so that `recover --resume` can go on with it. Kept in the state
-/// directory, one file per directory being recovered; gone when the recovery is over.
+/// The progress of an interrupted recovery, so that `recover --resume` can continue it. Kept in the state directory,
+/// one file per directory being recovered; removed when the recovery is over.
 public struct RecoveryState: Codable, Sendable, Equatable {
     public enum Phase: String, Codable, Sendable {
         /// The files are being restored; the directory can't be started.
@@ -15,13 +15,13 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     }
     /// The command line without the command's name, and without passwords.
     public var arguments: [String]
-    /// The options that a password was taken out of: `conninfo`, or `set` with the name of the setting, as `set NAME`.
+    /// The options whose passwords were removed: `conninfo`, or `set NAME`.
     public var withheld: [String]?
     public var directory: String
     public private(set) var phase: Phase
     /// For the server's command line.
     public private(set) var serverOptions: [String]
-    /// Of the restored directory, from `.prepared` on: what a resumed call finds there is the same.
+    /// Of the restored directory, from `.prepared` on, so that a resumed call recognises it.
     private var inode: UInt64?
 
     /// - Parameter arguments: as they were typed.
@@ -33,16 +33,16 @@ public struct RecoveryState: Codable, Sendable, Equatable {
         serverOptions = []
     }
 
-    /// Everything in the directory is in place.
+    /// Records that everything in the directory is in place.
     public mutating func remember(_ serverOptions: [String]) throws {
         inode = try FileStatus(of: directory).inode
         (phase, self.serverOptions) = (.prepared, serverOptions)
     }
 
-    /// Before a directory that was restored by an earlier call is written to and started.
+    /// Called before a directory that an earlier call restored is written to and started.
     ///
     /// - Parameter incarnation: what was restored.
-    /// - Throws: `Problem` when another directory has come to its place, or another cluster.
+    /// - Throws: `Problem` when another directory, or another cluster, is in its place.
     public func refuseAnother(of incarnation: Incarnation) throws {
         let found = try DataDirectory(directory).controlFile().systemIdentifier
         let isSame = try inode == nil || FileStatus(of: directory).inode == inode
@@ -78,12 +78,12 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     }
 }
 
-/// The command that goes on with a recovery into that directory, as a shell takes it.
+/// The shell command that continues a recovery into that directory.
 public func resumeCommand(_ directory: String) -> String {
     runnable("tidemark recover --resume --data-directory \(shellQuoted(directory))")
 }
 
-/// A command line without the passwords in it: a connection string keeps the rest, a setting that holds one is left out.
+/// A command line without passwords: a connection string keeps its other parts, a setting with a password is left out.
 struct PublicArguments {
     private(set) var words: [String] = []
     private(set) var withheld: [String] = []

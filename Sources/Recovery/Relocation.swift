@@ -3,24 +3,24 @@ import DataDirectory
 import Glibc
 import Platform
 
-/// Leads the settings of a restored configuration into the new data directory: a path below the original's becomes the same
-/// path below the new one. Otherwise a copy would be ruled by the living server's pg_hba.conf, or write into its log.
+/// Adapts the settings of a restored configuration to the new data directory: a path below the original's becomes the
+/// same path below the new one. Otherwise a copy would use the original server's pg_hba.conf, or write into its log.
 struct Relocation: Sendable {
-    /// The data directory the backup was taken of, by the names it was known under, and paths that led into it; each with
-    /// its place in the new one. None when nobody recorded it.
+    /// The paths of the data directory that was backed up, and of links into it, each with its place in the new
+    /// directory. Empty when they weren't recorded.
     private let originals: [(path: String, place: String)]
     let directory: String
 
     init(from originals: [String], linked: [LinkedPath] = [], to directory: String) {
         let links = linked.map { (path: $0.path, place: $0.place.isEmpty ? directory : "\(directory)/\($0.place)") }
-        // The longer first: one may be the beginning of another.
+        // The longer first: one may be a prefix of another.
         self.originals = (originals.map { ($0, directory) } + links)
             .filter { $0.path.hasPrefix("/") && $0.path != "/" && $0.path != $0.place }
             .sorted { $0.path.count > $1.path.count }
         self.directory = directory
     }
 
-    /// `text` with every path below the original's directory below the new one, wherever in it the path stands.
+    /// `text` with every path below the original's directory moved below the new one, wherever it occurs.
     func moved(_ text: String) -> String {
         var result = text
         for original in originals { result = Relocation.moved(result, original.path, original.place) }
@@ -28,7 +28,7 @@ struct Relocation: Sendable {
     }
 
     private static func moved(_ text: String, _ original: String, _ directory: String) -> String {
-        // A text that is a path, with `..` in it.
+        // The whole text is a path, with `..` in it.
         if text.hasPrefix("/"), lies(text, below: original) {
             return ([directory[...]] + normal(text).dropFirst(normal(original).count)).joined(separator: "/")
         }
@@ -51,7 +51,8 @@ struct Relocation: Sendable {
         return String(decoding: result, as: UTF8.self)
     }
 
-    /// Where a path that begins at `start` has gone through these names; nil when it doesn't. `//` and `/./` are `/`.
+    /// The end of these names in a path that begins at `start`; nil when they aren't there. `//` and `/./` count as
+    /// `/`.
     private static func end(of names: [[UInt8]], in bytes: [UInt8], from start: Int) -> Int? {
         var at = start
         for name in names {
@@ -75,7 +76,8 @@ struct Relocation: Sendable {
         }
     }
 
-    /// Rewrites the configuration files that lie in the new directory; others are somebody else's and are left alone.
+    /// Rewrites the configuration files that lie in the new directory; others belong to another server and are left
+    /// alone.
     ///
     /// - Parameter top: the server's configuration file, when it isn't the directory's own.
     /// - Returns: why some of the configuration could not be read.
@@ -86,7 +88,8 @@ struct Relocation: Sendable {
         for file in Set(files.files) where isInside(file) {
             try rewriteLines(of: file) { bytes in
                 guard let line = ConfigurationLine(bytes) else { return bytes }
-                // A server opens the directory that its configuration names, whatever directory it was started with.
+                // A server opens the data_directory that its configuration names, whatever directory it was started
+                // with.
                 let value = line.name == "data_directory" ? directory : moved(line.value)
                 guard value != line.value else { return bytes }
                 var changed = bytes
@@ -94,7 +97,7 @@ struct Relocation: Sendable {
                 return changed
             }
         }
-        // Those two may include others since 16, and name lists of users.
+        // Since 16 these two may include others, and name lists of users.
         let effective = files.effective
         for (name, standard) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
             let file = moved(effective[name]?.value ?? directory + "/" + standard)
@@ -145,15 +148,15 @@ struct Relocation: Sendable {
         }
     }
 
-    /// Settings that the new server must have different from what its configuration says.
+    /// Settings that the new server needs with another value than its configuration has.
     ///
     /// - Parameters:
-    ///   - entries: what counts without them.
+    ///   - entries: the settings that would be in effect without them.
     ///   - isOwn: whether the server is the cluster itself, and not a copy beside it.
     func overrides(_ entries: [String: ConfigurationFiles.Entry], isOwn: Bool) -> [RecoverySetting] {
         var settings: [RecoverySetting] = []
         for entry in entries.values.sorted(by: { $0.name < $1.name }) {
-            // In a file that isn't ours; data_directory and the place of the file itself are for the command line.
+            // In a file that can't be rewritten; data_directory and config_file go on the command line.
             guard !isInside(entry.file), moved(entry.value) != entry.value,
                 !["data_directory", "config_file"].contains(entry.name)
             else { continue }

@@ -4,33 +4,33 @@ public import Platform
 public import Postgres
 public import WAL
 
-/// How far the replay has come.
+/// The progress of a replay.
 public struct ReplayProgress: Sendable, Equatable {
     /// The segment being replayed.
     public var segment: String?
-    /// Of the plan's segments, how many are done.
+    /// How many of the plan's segments are done.
     public var done: Int
     public var total: Int
     public var seconds: Double
     /// The last transaction's time, once the server answers queries.
     public var time: String?
-    /// Why nothing has moved for a while, in words.
+    /// Why replay has made no progress for a while, in words.
     public var standstill: String?
 
     public init(segment: String? = nil, done: Int, total: Int, seconds: Double) {
         (self.segment, self.done, self.total, self.seconds) = (segment, done, total, seconds)
     }
 
-    /// Seconds that the rest will take at the present rate; nil while nobody can tell.
+    /// The seconds that the rest will take at the present rate; nil while unknown.
     public var secondsLeft: Double? { done > 0 ? seconds / Double(done) * Double(max(0, total - done)) : nil }
 }
 
-/// What a recovery came to.
+/// The result of a recovery.
 public struct RecoveryResult: Sendable, Equatable {
     public enum State: String, Sendable {
-        /// Recovery is over; the server takes writes on a timeline of its own.
+        /// Recovery has ended; the server is a primary on a timeline of its own.
         case promoted
-        /// Recovery has reached the target and waits; the server answers queries.
+        /// Recovery has reached the target and is paused; the server answers queries.
         case paused
         case shutDown = "shut_down"
         /// The server follows the archive and answers queries.
@@ -39,30 +39,30 @@ public struct RecoveryResult: Sendable, Equatable {
     public var state: State
     /// The new timeline.
     public var timeline: TimelineID?
-    /// Behind the last record that was replayed.
+    /// The end of the last record that was replayed.
     public var reached: LSN?
     /// Why replay ended there, in the server's words: `before transaction 740 at …`.
     public var reason: String?
-    /// Whether that is the position the plan named; nil where it can't be compared. The end of the archive may have moved
-    /// on since the plan was made: then further than the plan is as predicted, too.
+    /// Whether that is the position the plan named; nil where it can't be compared. If the archive has grown since the
+    /// plan was made, a position beyond the plan's end is as predicted, too.
     public var asPredicted: Bool?
     /// Recovery to the end of the archive continued past the end that the plan saw.
     public var archiveHasGrown = false
     public var seconds: Double
-    /// What somebody still has to do, as a sentence.
+    /// What still has to be done, as a sentence.
     public var problem: String?
 }
 
-/// The server went down instead of reaching the target.
+/// The server went down before it reached the target.
 public struct RecoveryFailure: Explained, Equatable {
     /// The server's last words.
     public let lastWords: [String]
-    /// What they mean, with what to do.
+    /// What they mean, and what to do.
     public let meaning: String?
-    /// Nil where it goes with the directory.
+    /// Nil where it is removed with the directory.
     public let logFile: String?
     public let dataDirectory: String
-    /// The command that goes on with it; nil where nobody can.
+    /// The command that continues the recovery; nil where that isn't possible.
     let resume: String?
     public var message: String { "the server stopped before it reached the target" }
     public var detail: String? {
@@ -81,21 +81,21 @@ public struct ReplayFollower: Sendable {
     public let plan: Plan
     public let server: ServerProcess
     public let setup: RecoverySetup
-    /// Role and database for asking the server; where it is, its own postmaster.pid tells. Anything that can't be asked is
-    /// read from the data directory.
+    /// Role and database for querying the server; its postmaster.pid says where it is. What can't be queried is read
+    /// from the data directory.
     public let conninfo: ConnectionString
-    /// Other roles that may be there at the target, when that of `conninfo` isn't.
+    /// Other roles that may exist at the target, when that of `conninfo` doesn't.
     public var roles: [String] = []
-    /// How long replay may stand still, in milliseconds; nil for as long as somebody waits for it.
+    /// How long replay may make no progress, in milliseconds; nil for no limit.
     public var patience: Int64?
-    /// The directory goes when this ends, and the log with it: a rehearsal.
+    /// Whether the directory is removed afterwards, and the log with it: in a drill.
     public var isThrowaway = false
 
     public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: ConnectionString) {
         (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
     }
 
-    /// Returns when the target is reached and the target's action done.
+    /// Returns when the target is reached and the target action done.
     /// - Parameter began: when the server was started (`Clock.monotonic`).
     /// - Throws: `RecoveryFailure`, `PausedReplay`, `ReplayStandstill`.
     public func follow(
@@ -115,7 +115,7 @@ public struct ReplayFollower: Sendable {
             if ticks > 0 { Clock.sleep(milliseconds: 50) }
             ticks += 1
             guard let running = try server.dataDirectory.runningServer() else { return try afterwards(elapsed()) }
-            // What the server writes into postmaster.pid tells at once that it has opened; the rest is for people.
+            // postmaster.pid shows at once that the server has opened; the other polling is only for display.
             guard running.status != status || ticks < 50 || ticks % 4 == 0 else { continue }
             status = running.status
             if let segment = try server.replayedSegment(), let name = SegmentName(segment) {
@@ -127,7 +127,7 @@ public struct ReplayFollower: Sendable {
             if connection == nil, status == "ready" || status == "standby", ticks >= nextTry {
                 do throws(ConnectionFailure) { (connection, problem) = (try connect(to: running), nil) } catch {
                     problem = error.reason
-                    // Nothing more needs to be asked of it, and nobody else comes in either.
+                    // A standby with hot_standby off accepts no connections.
                     if setup.isStandby, status == "ready" { return try result(.standby, nil, elapsed()) }
                     nextTry = ticks + 20
                 }
@@ -155,7 +155,7 @@ public struct ReplayFollower: Sendable {
     /// A session with this server and no other; nil when another one answers.
     public func connect(to running: PostmasterFile) throws(ConnectionFailure) -> Connection? {
         let connection = try firstSession(running)
-        // A role that may not look at these is asked no less; the socket is that of the process in postmaster.pid.
+        // A role without the privilege is still used; the socket is that of the process in postmaster.pid.
         func ask(_ sql: String) throws(QueryFailure) -> String? {
             do { return try connection.query(sql).scalar } catch {
                 guard error.sqlState == "42501" else { throw error }
@@ -175,7 +175,7 @@ public struct ReplayFollower: Sendable {
         return connection
     }
 
-    /// By the first name that may come in.
+    /// With the first role that can connect.
     private func firstSession(_ running: PostmasterFile) throws(ConnectionFailure) -> Connection {
         var names: [String?] = [nil] + roles
         while true {
@@ -185,7 +185,7 @@ public struct ReplayFollower: Sendable {
         }
     }
 
-    /// Where the server stands, once it stands still.
+    /// The server's state, once it no longer changes; nil before.
     private func settled(_ connection: Connection) throws -> RecoveryResult.State? {
         guard try connection.isStandby() else { return .promoted }
         if let pause = try PausedReplay(connection, server.dataDirectory) { throw pause }
@@ -194,8 +194,9 @@ public struct ReplayFollower: Sendable {
         return try connection.query("SELECT pg_is_wal_replay_paused()").scalar == "t" ? .paused : nil
     }
 
-    /// For servers that can't be asked: the control file says `in production` once recovery is over. Until recovery has
-    /// begun it says the same, because the original was when it was copied; the signal file is gone only afterwards.
+    /// For servers that can't be queried: pg_control says `in production` once recovery has ended. Before recovery
+    /// begins it says the same, because the original was in production when it was copied; the signal file is removed
+    /// only at the end.
     private func hasOpened() throws -> Bool {
         guard let control = try? server.dataDirectory.controlFile(), control.state == .inProduction else {
             return false
@@ -205,7 +206,7 @@ public struct ReplayFollower: Sendable {
         }
     }
 
-    /// The server has gone.
+    /// Called when the server has exited.
     private func afterwards(_ seconds: Double) throws -> RecoveryResult {
         let control = try? server.dataDirectory.controlFile()
         if setup.action == .shutdown, !setup.isStandby, control?.state == .shutDownInRecovery {
@@ -222,7 +223,7 @@ public struct ReplayFollower: Sendable {
 
     private var resume: String? { isThrowaway ? nil : resumeCommand(server.dataDirectory.path) }
 
-    /// A server without space for its data may have none for its last words either.
+    /// A server without space for its data may have none for its last messages either.
     private func fullDisk() -> String? {
         guard let free = try? Files.space(at: server.dataDirectory.path).free, free < Int64(plan.segmentSize) else {
             return nil
@@ -236,7 +237,7 @@ public struct ReplayFollower: Sendable {
         var result = RecoveryResult(state: state, seconds: seconds)
         switch state {
         case .promoted:
-            // The server has done so itself, with its recovery_end_command, unless that failed.
+            // The server's recovery_end_command has done so already, unless it failed.
             do { try RecoveryRecord.takeOut(of: server.dataDirectory) } catch {
                 result.problem =
                     "The recovery's settings could not be removed from postgresql.auto.conf (\(error)): remove them with \"tidemark "
@@ -254,7 +255,7 @@ public struct ReplayFollower: Sendable {
         }
         if state != .standby {
             result.asPredicted = result.reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }
-            // Whoever isn't known to have ended where the plan says is not said to have done so.
+            // Where the end isn't known, it doesn't count as predicted.
             if state == .promoted { result.asPredicted = result.asPredicted ?? false }
             if result.asPredicted == false, plan.stop == nil, let reached = result.reached, reached > plan.end {
                 (result.asPredicted, result.archiveHasGrown) = (true, true)
@@ -263,7 +264,8 @@ public struct ReplayFollower: Sendable {
         return result
     }
 
-    /// The history of the timeline that the server began when it was promoted: it alone wrote that since it was started.
+    /// The history of the timeline that the server began when it was promoted: it is the only one written since it was
+    /// started.
     private func ownHistory() throws -> TimelineHistory? {
         let control = try server.dataDirectory.controlFile()
         let timeline = control.serverTimeline

@@ -6,14 +6,14 @@ import Platform
 public import Repository
 public import WAL
 
-/// What of a dead server's WAL is not in the archive yet: files it had no time to archive, and the segment it was
-/// writing.
+/// A dead server's WAL that is not archived yet: files it had no time to archive, and the segment it was writing.
 public struct Rescue: Sendable {
     public enum Item: Hashable, Sendable {
         /// A finished file of pg_wal, under its own name.
         case finished(String)
-        /// The segment the server was writing. It is archived as PostgreSQL archives the last one of a timeline it leaves:
-        /// under its name with `.partial`, so that the finished segment still can be, should the server ever run again.
+        /// The segment the server was writing. It is archived as PostgreSQL archives the last one of a timeline it
+        /// leaves: under its name with `.partial`, so that the finished segment can still be archived if the server
+        /// ever runs again.
         case last(SegmentName)
     }
 
@@ -27,10 +27,10 @@ public struct Rescue: Sendable {
     /// xlogarchive.c), and the archive may have lost it since. Nothing from before the oldest backup is missed: `expire` removes
     /// it.
     ///
-    /// The checkpoint may lie on an older timeline than the server: for a while after a promotion the last one is still
-    /// the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
+    /// The checkpoint may lie on an older timeline than the server's: for a while after a promotion the last one is
+    /// still the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
     ///
-    /// Records end where a segment is damaged, as they do for the server. A file that can't be read tells nothing of the kind.
+    /// Records end where a segment is damaged, as they do for the server. A file that can't be read doesn't end them.
     ///
     /// - Parameter archive: the cluster's; nil when it has none yet.
     public init(dataDirectory: String, archive: ClusterArchive?) throws {
@@ -45,7 +45,8 @@ public struct Rescue: Sendable {
         let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? archive?.readableHistory(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
-        // Without its history nobody finds a timeline. A server that archives elsewhere, or nothing, has it all the same.
+        // No recovery finds a timeline without its history. A server that doesn't archive here has no `.ready` mark for
+        // it.
         for step in lineage.steps {
             let file = ArchiveFileName.history(step.timeline).description
             if try Files.exists(folder + "/" + file) { files.insert(file) }
@@ -75,12 +76,12 @@ public struct Rescue: Sendable {
             var summary: SegmentSummary
             do { summary = try WaitingWAL.scan("\(folder)/\(name)", name, .partial) } catch is WALDamage { break } catch
             {
-                // It may hold the last commits: whoever archives it comes upon the same, and says so.
+                // It may hold the last commits: archiving it will fail in the same way, and report that.
                 items.append(.last(name))
                 break
             }
             _ = continuity.add(trimming: &summary, mayEndEarly: true)
-            // A file kept for reuse still has the pages of its earlier life.
+            // A recycled file still has the pages of its earlier use.
             guard summary.firstRecord != nil || summary.head != nil else { break }
             if summary.ending == .zero || summary.ending == .stale {
                 items.append(.last(name))
@@ -109,8 +110,8 @@ public struct Rescue: Sendable {
     ///
     /// - Parameters:
     ///   - scratch: a directory for the last segment's copy.
-    ///   - proceed: asked before each item; what it throws ends it there.
-    /// - Returns: what could not be read or archived, and why; the rest is safe.
+    ///   - proceed: called before each item; an error ends the rescue.
+    /// - Returns: what could not be read or archived, and why; everything else is archived.
     public func carryOut(
         scratch: String, proceed: () throws -> Void, push: (_ path: String) throws -> Void
     ) throws -> [(name: String, reason: any Error)] {

@@ -20,12 +20,12 @@ public struct RestoreStandstill: Explained, Equatable {
     public var hint: String? { "Is the repository within reach, and does its storage answer?" }
 }
 
-/// Waits for a restore, as long as it moves. A thread that waits for storage can't be ended: that of a restore which is given up
-/// is left to itself, and ends with the process.
+/// Runs a restore while it makes progress. A thread that waits for storage can't be stopped: an abandoned restore's
+/// thread ends with the process.
 ///
 /// - Parameters:
-///   - limit: for how long nothing may move, in milliseconds.
-///   - restore: gets what is to hear of its progress.
+///   - limit: how long it may make no progress, in milliseconds.
+///   - restore: gets the function to call with its progress.
 /// - Throws: `RestoreStandstill`, and what `restore` throws.
 public func watchRestore<Outcome: Sendable>(
     limit: Int64, progress: @escaping @Sendable (CopyProgress) throws -> Void,

@@ -3,8 +3,8 @@ public import Platform
 
 /// The directory of one scratch cluster, recognisable as such, owned by the process that made it.
 ///
-/// Its marker file is locked as long as that process lives; the kernel gives the lock back whatever ends the process. So
-/// whoever comes later knows without doubt that a directory was left behind, and removes it with the server in it.
+/// Its marker file is locked while that process lives; the kernel releases the lock however the process ends. So a
+/// later process can tell for certain that a directory was left behind, and removes it with the server in it.
 public final class ScratchDirectory: Sendable {
     /// What the scratch cluster is for.
     public enum Purpose: String, Sendable, CaseIterable {
@@ -18,17 +18,17 @@ public final class ScratchDirectory: Sendable {
     private static let longestSocketDirectory = 85
 
     public let path: String
-    /// Where the server's socket is: within `path`, unless that is too long for one.
+    /// The server's socket directory: within `path`, unless that is too long for a socket.
     public let socketDirectory: String
     private let marker: Descriptor
 
     public var data: String { path + "/data" }
     public var log: String { path + "/server.log" }
 
-    /// What the server in it, and what that starts, is confined to.
+    /// The directories to which the server and its child processes are confined.
     public var confinement: Confinement { Confinement(to: [path, socketDirectory]) }
 
-    /// - Parameter parent: made if it isn't there.
+    /// - Parameter parent: created if missing.
     public init(for purpose: Purpose, in parent: String) throws {
         try Files.makeDirectories(parent, mode: 0o700)
         let name = "tidemark-\(purpose)-\(getpid())-\(String(Clock.monotonic, radix: 16))"
@@ -41,7 +41,7 @@ public final class ScratchDirectory: Sendable {
         marker = try Descriptor(open: file, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         let text = "\(ScratchDirectory.markerText)\(getpid()).\nsocket \(socketDirectory)\n"
         try Array(text.utf8).withUnsafeBytes { try marker.write($0, path: file) }
-        // Whoever looks for remains locks it for a moment, or may have taken it for one.
+        // A process that looks for remains locks it for a moment, or may have taken it for remains.
         var waited = 0
         while try !marker.tryLock(path: file) {
             guard waited < 5000 else { throw Problem("could not lock file \"\(file)\"") }
@@ -58,13 +58,13 @@ public final class ScratchDirectory: Sendable {
             HeldDirectory(confining: path, followsLink: false), socketDirectory: socketDirectory)
     }
 
-    /// Removes the scratch clusters that dead processes left in `parent`, servers included. What belongs to a living
-    /// process, or to another user, or isn't tidemark's, is left alone.
+    /// Removes the scratch clusters that dead processes left in `parent`, servers included. Those of living processes
+    /// or other users, and anything that isn't tidemark's, are left alone.
     ///
     /// - Parameters:
-    ///   - own: this process's ID, to remove only what it made before it executed itself anew.
+    ///   - own: this process's ID, to remove only what it made before its exec.
     ///   - dryRun: removes nothing, and returns what would be removed.
-    ///   - proceed: asked before each; what it throws ends it there.
+    ///   - proceed: called before each; an error ends the call.
     /// - Returns: their paths.
     @discardableResult
     public static func reclaim(
@@ -76,7 +76,7 @@ public final class ScratchDirectory: Sendable {
             try proceed()
             let path = parent + "/" + name
             let file = path + "/" + markerName
-            // A link of such a name leads to what nobody made here.
+            // A link of such a name was not made by tidemark.
             guard try FileStatus(ofLinkItself: path)?.kind == .directory,
                 let held = try? HeldDirectory(confining: path, followsLink: false)
             else { continue }
@@ -86,7 +86,7 @@ public final class ScratchDirectory: Sendable {
             do throws(SystemError) { marker = try Descriptor(open: Place(markerName, in: held), O_RDWR) } catch {
                 switch error.code {
                 case ENOENT:
-                    // Killed between mkdir and the marker. Nothing is in it but, perhaps, a place for the socket.
+                    // Killed between mkdir and the marker. The directory holds at most a directory for the socket.
                     guard maker == own || isDead(maker),
                         try Files.list(Place(".", in: held)).allSatisfy({ $0 == "socket" })
                     else { continue }
@@ -103,7 +103,7 @@ public final class ScratchDirectory: Sendable {
             }
             guard try marker.tryLock(path: file) else { continue }
             let text = try Files.readText(file, limit: 1 << 16)
-            // An empty one: killed before the first word was written, or about to write it.
+            // An empty marker: its process was killed before it wrote to it, or is about to write.
             guard text.isEmpty ? maker == own || isDead(maker) : text.hasPrefix(markerText) else { continue }
             socket = text.split(separator: "\n").first { $0.hasPrefix("socket ") }.map { String($0.dropFirst(7)) }
             if !dryRun { try remove(held, socketDirectory: socket ?? "/tmp/" + name) }
@@ -115,7 +115,7 @@ public final class ScratchDirectory: Sendable {
 
     private static func isDead(_ process: pid_t) -> Bool { kill(process, 0) != 0 && errno == ESRCH }
 
-    /// The process that made a directory of this name; nil when no scratch cluster is called so.
+    /// The process that made a directory of this name; nil when it isn't the name of a scratch cluster.
     private static func maker(of name: String) -> pid_t? {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 4, parts[0] == "tidemark", Purpose(rawValue: String(parts[1])) != nil,
@@ -127,11 +127,11 @@ public final class ScratchDirectory: Sendable {
     private static func remove(_ held: HeldDirectory, socketDirectory: String) throws {
         let path = held.path
         try ScratchProcesses(path + "/data").end()
-        // The marker goes last: a removal that is cut short is taken up again.
+        // The marker goes last, so that an interrupted removal is continued.
         for name in try Files.list(Place(".", in: held)) where name != markerName {
             try Files.removeTree(Place(name, in: held))
         }
-        // Outside of the directory, only one of its name is its own.
+        // Outside the directory, only the socket directory of its own name belongs to it.
         if socketDirectory == "/tmp/" + Files.name(path) { try Files.removeTree(socketDirectory) }
         try Files.removeTree(path)
     }

@@ -12,13 +12,14 @@ struct ScratchProcesses {
         processes = try DirectoryProcesses(data)
     }
 
-    /// Ends them at once: nothing in a scratch cluster needs an orderly end. Returns when all are gone, or can't be ended.
+    /// Ends them at once: nothing in a scratch cluster needs an orderly shutdown. Returns when all are gone, or can't
+    /// be ended.
     ///
     /// - Parameters:
-    ///   - asking: for how long, in milliseconds, the server is asked before it is made to end. On a slow disk its processes
-    ///     may not hear of it for long. It is asked once in any case: looking for the processes can take longer.
-    ///   - limit: after this, in milliseconds, they are given up, when all have been made to end.
-    ///   - signal: sends one.
+    ///   - asking: for how long, in milliseconds, to wait after SIGQUIT before SIGKILL. On a slow disk the processes
+    ///     may take long to react. The server is asked once in any case, since finding the processes can take longer.
+    ///   - limit: how long, in milliseconds, to wait before giving up, once SIGKILL was sent to all.
+    ///   - signal: sends a signal.
     func end(
         asking: Int64 = 60_000, limit: Int64 = 600_000, signal: (pid_t, Int32) -> Void = { _ = kill($0, $1) }
     ) throws {
@@ -33,14 +34,14 @@ struct ScratchProcesses {
                     "could not end process \(all[0].process) in \"\(data)\" within \(limit / 1000) seconds",
                     detail: all[0].sentence)
             }
-            // A postmaster that is asked takes its processes and its shared memory along.
+            // A postmaster that is asked ends its processes and removes its shared memory.
             let isAsked = waited < asking || !wasAsked
             let numbers = Set(all.map(\.process))
             for one in all where !isAsked || !numbers.contains(one.parent) {
                 signal(one.process, isAsked && one.isServer ? SIGQUIT : SIGKILL)
             }
             (wasAsked, wasKilled) = (true, wasKilled || !isAsked)
-            // A server that ends takes a few milliseconds; looking often is cheaper than waiting long.
+            // A server takes a few milliseconds to end; polling often is cheaper than waiting long.
             for _ in 0..<20 where all.contains(where: { kill($0.process, 0) == 0 }) { Clock.sleep(milliseconds: 5) }
         }
     }

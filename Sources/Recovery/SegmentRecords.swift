@@ -3,8 +3,8 @@ import Platform
 import Repository
 import WAL
 
-/// The records that are complete in one segment, read in one pass: where each begins and ends, in eight bytes; what those
-/// say that can end a recovery; and which files each transaction changed.
+/// The records that end in one segment, read in one pass: where each begins and ends, in eight bytes; the contents of
+/// those that can end a recovery; and the files that each transaction changed.
 struct SegmentRecords {
     /// A segment to read.
     struct Piece {
@@ -40,12 +40,12 @@ struct SegmentRecords {
     let name: SegmentName
     /// Ends of transactions, and restore points.
     private(set) var landmarks: [ReplayRecord] = []
-    /// Transactions that were prepared, and where.
+    /// Prepared transactions, and their positions.
     private(set) var prepared: [(lsn: LSN, transaction: Prepare)] = []
-    /// What kept the rest from being read.
+    /// Why the rest could not be read.
     private(set) var damage: WALDamage?
 
-    /// Counted from `origin` in steps of eight bytes, to which records are aligned.
+    /// Counted from `origin` in units of eight bytes, to which records are aligned.
     private struct Place {
         let start, end: UInt32
     }
@@ -54,11 +54,11 @@ struct SegmentRecords {
         let file: RelationFile
     }
     private let origin: UInt64
-    /// Records that end before it belong to the segment before.
+    /// Records that end before it belong to the previous segment.
     private let start: LSN
-    /// The one across the left boundary, where the summaries say what it is.
+    /// The record across the left boundary, where the summaries describe it.
     private let crossing: ReplayRecord?
-    /// What begins here or later is the file's earlier content.
+    /// Records that begin here or later are from the file's earlier use.
     private let end: LSN?
     private var places: [Place] = []
     private var changes: [Change] = []
@@ -66,7 +66,7 @@ struct SegmentRecords {
     /// - Parameters:
     ///   - origin: where the first segment to be read starts.
     ///   - crossing: the record across the left boundary, if it is known already.
-    ///   - end: of a segment that ends early.
+    ///   - end: where the segment ends, if it ends early.
     init(_ name: SegmentName, segmentSize: UInt32, from origin: LSN, crossing: ReplayRecord?, end: LSN?) {
         self.end = end
         self.name = name
@@ -76,9 +76,9 @@ struct SegmentRecords {
         if let crossing, crossing.content.isLandmark { landmarks = [crossing] }
     }
 
-    /// Reads neighbouring segments, of which the last is this one and the first the one where the record across its left
-    /// boundary begins.
-    /// - Throws: what reading the objects throws; damage to the WAL is kept.
+    /// Reads consecutive segments, of which the last is this one and the first the one in which the record across its
+    /// left boundary begins.
+    /// - Throws: what reading the objects throws; damage to the WAL is stored in `damage`.
     mutating func read(_ pieces: [Piece]) throws {
         var walk = RecordWalk(includingBlocks: true)
         do {
@@ -123,8 +123,8 @@ struct SegmentRecords {
         return found
     }
 
-    /// Visits every record in order, until `visit` says false.
-    /// - Returns: whether it never did.
+    /// Visits every record in order, until `visit` returns false.
+    /// - Returns: false if `visit` did.
     func visitAll(_ visit: (ReplayRecord) throws -> Bool) rethrows -> Bool {
         if let crossing, try !visit(crossing) { return false }
         var next = crossing?.content.isLandmark == true ? 1 : 0

@@ -3,17 +3,17 @@ import DataDirectory
 import Glibc
 import Platform
 
-/// The configuration files a server needs, when the backup has none because they live elsewhere: Debian keeps them
-/// under `/etc/postgresql/<major>/<cluster>`.
+/// The configuration files a server needs, when the backup has none because they lie elsewhere: Debian keeps them under
+/// `/etc/postgresql/<major>/<cluster>`.
 struct ServerConfiguration {
     let directory: String
     let isOwn: Bool
-    /// As the backup recorded them.
+    /// The settings recorded in the backup.
     let settings: [String: String]
-    /// By `--set`.
+    /// The settings given with `--set`.
     let chosen: [RecoverySetting]
-    /// Backups of earlier tidemarks don't record where the data directory was; where its postgresql.conf was is the next
-    /// best thing, unless that one is elsewhere.
+    /// Some backups don't record the data directory; then it is assumed to be where postgresql.conf was, unless that
+    /// lay elsewhere.
     private var configured: String? {
         settings["config_file"].flatMap { file in
             Files.name(file) == "postgresql.conf" && settings["hba_file"] == Files.parent(file) + "/pg_hba.conf"
@@ -26,8 +26,8 @@ struct ServerConfiguration {
         (settings, chosen) = (backup.settings, setup.extra)
     }
 
-    /// From where the original's settings are to be led into the new directory. What the server was started with is what
-    /// its configuration says; the directory's own name may be another one, through a symbolic link.
+    /// How paths of the original lead into the new directory. The configuration says how the server was started;
+    /// through a symbolic link, the directory's own name may be different.
     var relocation: Relocation {
         Relocation(
             from: [settings["data_directory"] ?? configured, settings[BackupDescription.resolvedDirectory]]
@@ -35,7 +35,7 @@ struct ServerConfiguration {
             linked: LinkedPath.all(in: settings[BackupDescription.linkedPaths]), to: directory)
     }
 
-    /// Leads what the backup's configuration files name into the new directory; says what of it could not be read.
+    /// Adapts the paths in the backup's configuration files to the new directory; returns what could not be read.
     func relocate() throws -> [String] {
         let major = try DataDirectory(directory).majorVersion()
         let hasOne = try Files.exists(directory + "/postgresql.conf")
@@ -47,10 +47,10 @@ struct ServerConfiguration {
         }
     }
 
-    /// Makes up what is missing; says what that was, and what the server must be told on its command line.
+    /// Creates what is missing; returns what that was, and the options for the server's command line.
     func complete() throws -> (remarks: [String], options: [String]) {
         var (remarks, options) = try files()
-        // Only our own files are rewritten.
+        // Only files in the new directory are rewritten.
         let effective = try ConfigurationFiles(
             of: DataDirectory(directory), top: ServerConfiguration.file(in: options), passingOver: true
         ).effective["data_directory"]
@@ -87,7 +87,7 @@ struct ServerConfiguration {
         return (remarks, [])
     }
 
-    /// The `config_file` among options for a server's command line.
+    /// The `config_file` among options of a server's command line.
     static func file(in options: [String]) -> String? {
         options.last { $0.hasPrefix("config_file=") }.map { String($0.dropFirst("config_file=".count)) }
     }
@@ -98,7 +98,7 @@ struct ServerConfiguration {
     /// in Debian's `/etc/postgresql/<major>/<cluster>/postgresql.conf`.
     func ownFile(major: Int) throws -> String? {
         if let file = settings["config_file"], !file.hasPrefix(directory + "/"), try Files.exists(file) {
-            // One that can't be read is taken for what the backup says it is: a server starts with no other in its place.
+            // If it can't be read, the backup's word counts: a server starts with no other file in its place.
             do { if try isFor(directory, file) { return file } } catch is SystemError { return file }
         }
         let root = "/etc/postgresql/\(major)"
@@ -106,7 +106,7 @@ struct ServerConfiguration {
             .first { (try? Files.exists($0) && names(directory, $0)) == true }
     }
 
-    /// Whether a server with this configuration file opens `directory`, when it is told so on its command line.
+    /// Whether a server with this configuration file opens `directory`, when that is on its command line.
     func isFor(_ directory: String, _ file: String) throws -> Bool {
         try !dataDirectories(in: file).isEmpty ? names(directory, file) : true
     }
@@ -115,7 +115,7 @@ struct ServerConfiguration {
         try dataDirectories(in: file).contains { $0.contains("'\(directory)'") }
     }
 
-    /// Why a file that is there can't be read; nil when it can, or isn't there.
+    /// Why an existing file can't be read; nil when it can, or doesn't exist.
     static func whyUnreadable(_ file: String) -> String? {
         do throws(SystemError) {
             _ = try Descriptor(open: file, O_RDONLY)
@@ -123,7 +123,7 @@ struct ServerConfiguration {
         } catch { return [ENOENT, ENOTDIR].contains(error.code) ? nil : error.message }
     }
 
-    /// What a configuration file sets data_directory to; nil when it doesn't, or can't be read.
+    /// The data_directory that a configuration file sets; nil when it sets none, or can't be read.
     static func dataDirectory(in file: String) -> String? {
         guard let text = try? Files.read(file, limit: 1 << 22) else { return nil }
         return text.split(separator: 10).compactMap { ConfigurationLine($0) }.last { $0.name == "data_directory" }?
@@ -134,7 +134,7 @@ struct ServerConfiguration {
         try Files.readText(file).split(separator: "\n").filter { ConfigurationLine($0.utf8)?.name == "data_directory" }
     }
 
-    /// What replay demands: at least the original's values of these (`CheckRequiredParameterValues`).
+    /// The minimum for replay: at least the original's values of these (`CheckRequiredParameterValues`).
     private func minimal() throws -> String {
         let control = try DataDirectory(directory).controlFile()
         var lines = [

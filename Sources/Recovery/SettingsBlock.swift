@@ -3,42 +3,43 @@ import DataDirectory
 import Planning
 import Platform
 
-/// What a recovery writes into `postgresql.auto.conf`, between two comment lines, with the record of what is to go at its
-/// end.
+/// The lines that a recovery writes into `postgresql.auto.conf`, between two comment lines, with a record of those to
+/// be removed at its end.
 struct SettingsBlock {
     let directory: DataDirectory
     let setup: RecoverySetup
     /// The server's configuration file, when it is elsewhere.
     let configurationFile: String?
     let relocation: Relocation
-    /// Settings that replay demands, at least.
+    /// The minimum values that replay demands.
     let demands: [String: Int64]
-    /// Demanded by every later start as well.
+    /// The setting that every later start demands as well.
     private let lasting: String
 
     init(_ request: RecoverRequest, serverOptions: [String]) {
         (directory, setup) = (DataDirectory(request.directory), request.setup)
         lasting = HostDemands.roomForOrigins(major: request.plan.majorVersion)
-        // Behind what the plan knew the WAL may have demanded more already.
+        // The WAL replayed so far may have demanded more than the plan knew.
         let soFar = (try? directory.controlFile()).map(HostDemands.soFar) ?? [:]
         demands = HostDemands.ofReplay(request.plan, original: request.backup.settings).merging(soFar) { max($0, $1) }
         configurationFile = ServerConfiguration.file(in: serverOptions)
         relocation = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup).relocation
     }
 
-    /// Writes `settings` instead of those of an earlier recovery, in one step. The file's other lines of the same names go
-    /// only where the new ones are to stay; of those that the recovery needs, the original's own count again afterwards.
+    /// Writes `settings` in place of those of an earlier recovery, in one step. Other lines of the same names are
+    /// removed only where the new values are to stay; where the recovery needs a value, the original's takes effect
+    /// again afterwards.
     func write(_ settings: [RecoverySetting]) throws {
         let path = directory.path + "/" + ConfigurationFiles.automatic
         let earlier = try RecoveryRecord(in: directory)?.settings ?? []
         let old = RecoveryRecord(earlier).removed(
             from: withoutBlock(try Files.exists(path) ? Files.read(path) : []))
         let before = try effective(with: old)
-        // The server knows its configuration file before it reads this one, and refuses to be told here.
+        // config_file can't be set in this file, which the server reads after it.
         var lines = settings.filter { $0.name != "config_file" && !isIdle($0, before) }
         let named = Set(settings.map(\.name))
-        // The last line of a name counts, but each is assigned: setting a target back to nothing after another one was set
-        // is an error as well (`assign_recovery_target`, src/backend/access/transam/xlogrecovery.c).
+        // The last line of a name counts, but each is assigned: resetting a target after another one was set is an
+        // error as well (`assign_recovery_target`, src/backend/access/transam/xlogrecovery.c).
         lines = neutral(before).filter { !named.contains($0.name) } + lines
         lines += relocation.overrides(before, isOwn: setup.isOwnDirectory).filter { !named.contains($0.name) }
         let demanded = HostDemands.lacking(demands, in: before.mapValues(\.value)).filter { !named.contains($0.name) }
@@ -66,7 +67,7 @@ struct SettingsBlock {
         let text =
             kept.map { Array($0) }
             + ([RecoveryRecord.begin] + lines.map(\.line) + [RecoveryRecord.end, ""]).map { Array($0.utf8) }
-        // A line that is there is always in the record: whoever is killed in between finds both recoveries' in it.
+        // The record covers every line that the file may have: after an interruption it has both recoveries' lines.
         if passes || !earlier.isEmpty { try RecoveryRecord(earlier + passing).write(in: directory) }
         try replaceDurably(path, bytes: Array(text.joined(separator: [10])), mode: 0o600)
         if passes {
@@ -76,7 +77,7 @@ struct SettingsBlock {
         }
     }
 
-    /// Whether a line only says what is so without it: a copy's recovery needn't be kept from what the original doesn't do.
+    /// Whether a line isn't needed: the configuration doesn't turn on what it turns off.
     private func isIdle(_ setting: RecoverySetting, _ before: [String: ConfigurationFiles.Entry]) -> Bool {
         setting.isForRecoveryOnly && before[setting.name] == nil && CopySettings.isNeutral(setting)
             && !setup.extra.contains { $0.name == setting.name }
@@ -96,8 +97,8 @@ struct SettingsBlock {
         return Array(kept.joined(separator: [10]))
     }
 
-    /// What the server would use without this recovery, as far as its configuration can be read; `ServerConfiguration` tells
-    /// what can't.
+    /// The settings that would be in effect without this recovery, as far as its configuration can be read;
+    /// `ServerConfiguration` reports what can't.
     private func effective(with automatic: [UInt8]) throws -> [String: ConfigurationFiles.Entry] {
         let files = try ConfigurationFiles(of: directory, top: configurationFile, passingOver: true)
         let own = directory.path + "/" + ConfigurationFiles.automatic
@@ -110,8 +111,8 @@ struct SettingsBlock {
         return values
     }
 
-    /// Targets that the configuration still holds from an earlier recovery would rule this one, or, with one of its own,
-    /// keep the server from starting (`error_multiple_recovery_targets`): they are set back to their defaults.
+    /// Resets targets that the configuration still holds from an earlier recovery: they would apply to this one or,
+    /// with a target of its own, keep the server from starting (`error_multiple_recovery_targets`).
     private func neutral(_ before: [String: ConfigurationFiles.Entry]) -> [RecoverySetting] {
         before.keys.filter(RecoveryRecord.isTarget).sorted().compactMap { name in
             let standard: String? =

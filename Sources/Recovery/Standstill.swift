@@ -6,26 +6,26 @@ public import Postgres
 public struct ReplayStandstill: Explained, Equatable {
     /// Milliseconds.
     public let limit: Int64
-    /// What it was waiting for, as a sentence.
+    /// What it waited for, as a sentence.
     public let reason: String
     public var message: String { "replay made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))" }
     public var detail: String? { reason }
     public var hint: String? { "Is the repository within reach, and does its storage answer?" }
 }
 
-/// Whether a replay moves, and what it is at when it doesn't.
+/// Whether a replay makes progress, and what it is doing when it doesn't.
 public struct Movement {
     private var last: ReplayProgress?
     private var lastMove: UInt64
     private let limit: Int64?
-    /// When a person should hear why nothing moves.
+    /// After how long the user is told why replay makes no progress.
     private static let patience: UInt64 = 10_000_000_000
 
     /// - Parameter limit: milliseconds.
     public init(limit: Int64?, now: UInt64 = Clock.monotonic) { (self.limit, lastMove) = (limit, now) }
 
-    /// - Parameter reason: what the replay is at, as a sentence; asked for only when that is of interest.
-    /// - Returns: since when and why nothing moves, as words; nil while something does.
+    /// - Parameter reason: what the replay is doing, as a sentence; evaluated only when needed.
+    /// - Returns: for how long and why replay has made no progress, in words; nil while it makes some.
     /// - Throws: `ReplayStandstill`.
     public mutating func note(
         _ progress: ReplayProgress, now: UInt64 = Clock.monotonic, reason: () -> String
@@ -42,9 +42,9 @@ public struct Movement {
 }
 
 extension ServerProcess {
-    /// What the process that replays is at, as a sentence.
+    /// What the startup process is doing, as a sentence.
     ///
-    /// - Parameter problem: why nobody could ask the server.
+    /// - Parameter problem: why the server could not be queried.
     public func standstill(_ segment: String?, _ connection: Connection?, problem: String? = nil) -> String {
         guard let startup = try? startupProcess() else { return "There is no process that replays." }
         if let command = startup.commands.first {

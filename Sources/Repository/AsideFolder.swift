@@ -4,9 +4,9 @@ public import WAL
 /// What one call of `put-aside` moved: a folder below `aside/`.
 public struct AsideFolder: Hashable, Sendable {
     public let key: RepositoryKey
-    /// When, as its name tells. Each is later than the ones before it, whatever the clock did.
+    /// When, from the folder's name. Each is later than the ones before it, whatever the clock did.
     public let time: Moment
-    /// As it was named, and as `put-back` is told: a file's name.
+    /// What was named to `put-aside`, and is named to `put-back`: a file or a timeline.
     public let subject: String
 
     /// Reads a folder's name, `<time>-<subject>`; nil for any other.
@@ -61,8 +61,8 @@ extension ClusterArchive {
         return names
     }
 
-    /// The timelines of a history that were put aside, and whose own history has not been archived again; newest first. A
-    /// server that has been on one adds to what is aside of it, and can't bring it back by archiving.
+    /// The timelines of a history that were put aside, and whose own history has not been archived again; newest first.
+    /// A server that has been on one adds to what was put aside of it: archiving can't bring that timeline back.
     public func timelinesAside(of history: TimelineHistory) throws -> [TimelineID] {
         let timelines = [history.timeline] + history.ancestors.reversed().map(\.timeline)
         return try timelines.filter { timeline in
@@ -98,14 +98,14 @@ extension ClusterArchive {
         }
     }
 
-    /// As `objects(of:)`; nil where that can't be listed.
+    /// As `objects(of:)`; nil where the folder can't be listed.
     public func readableObjects(of folder: AsideFolder) throws -> [AsideObject]? {
         do { return try objects(of: folder) } catch let failure as any Explained where failure.concernsOneObject {
             return nil
         }
     }
 
-    /// What is in such a folder still, in order; histories last.
+    /// What is still in such a folder, in order of the keys; histories last.
     public func objects(of folder: AsideFolder) throws -> [AsideObject] {
         var objects: [AsideObject] = []
         func add(_ entry: RepositoryEntry, _ key: RepositoryKey) {
@@ -137,8 +137,8 @@ extension LineageGap {
 }
 
 extension ObjectStore {
-    /// Whether an object that was put aside is of another history than what is at `place`: a segment or a timeline's history
-    /// with other contents. Where nothing is, it isn't.
+    /// Whether an object that was put aside belongs to another history than the one at `place`: a segment or a
+    /// timeline's history with other contents. False when nothing is at `place`.
     func contradicts(_ object: AsideObject, at place: RepositoryKey) throws -> Bool {
         switch object.file {
         case .partial, .backupHistory: return false
@@ -155,7 +155,7 @@ extension ObjectStore {
         }
     }
 
-    /// Whether something of that history has been archived since under the names of what a folder holds.
+    /// Whether something of another history has been archived since under the places of these objects.
     public func contradicts(_ objects: [AsideObject]) throws -> Bool {
         try objects.contains { try contradicts($0, at: $0.place) }
     }

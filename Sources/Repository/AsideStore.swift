@@ -1,17 +1,18 @@
 import Platform
 public import WAL
 
-/// A repository in which what was put aside of a timeline is where it was, for a recovery that is told to go there.
+/// A view of a repository in which the objects of a timeline that were put aside are in their own places, for a
+/// recovery to that timeline.
 ///
-/// An object in its own place comes first. Of a folder below `aside/` nothing is read when its WAL is of another history than
-/// what is in place: then the server has archived its own since.
+/// An object in its own place comes first. A folder below `aside/` whose WAL belongs to another history than what is in
+/// place is not read at all: the server has archived its own since.
 public final class AsideStore: ObjectStore {
     private let base: any ObjectStore
     private let incarnation: Incarnation
     private let timeline: TimelineID
     /// Folders below `aside/`, the newest first.
     private let folders: [RepositoryKey]
-    /// The names under which it was put aside, the newest first, as `put-back` is told.
+    /// The names under which the timeline was put aside, newest first, as `put-back` takes them.
     public let subjects: [String]
 
     /// Nil when nothing of the timeline is put aside that fits what is in place.
@@ -48,7 +49,7 @@ public final class AsideStore: ObjectStore {
         return rest.split(separator: "/").reduce(folder) { $0.appending(String($1)) }
     }
 
-    /// Where an object of the timeline may be: at its own place first.
+    /// Where an object of the timeline may be, its own place first.
     private func places(_ key: RepositoryKey) -> [RepositoryKey] {
         let wal = incarnation.walFolder.description + "/"
         guard key.description.hasPrefix(wal + timeline.fileNamePart) else { return [key] }
@@ -90,7 +91,7 @@ public final class AsideStore: ObjectStore {
     public func makeDurable(_ key: RepositoryKey) throws { try base.makeDurable(key) }
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { try base.leftovers(in: folder) }
 
-    // What is put aside is for reading.
+    // What was put aside is only read.
 
     public func begin(_ key: RepositoryKey) throws -> any ObjectWriter { try base.begin(key) }
     public func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter {

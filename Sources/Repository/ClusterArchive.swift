@@ -1,10 +1,10 @@
 import Platform
 public import WAL
 
-/// One incarnation's part of a repository: what everything below the commands works on. It answers what is asked of an
-/// archive over and over, so that no caller puts keys together or decodes what lies under them.
+/// One incarnation's part of a repository: what the modules below the commands work on. It puts the keys together and
+/// decodes what lies under them, so that no caller does.
 ///
-/// It is a pair, without state of its own: making one touches nothing.
+/// It is an incarnation and a store, without state of its own: making one reads and writes nothing.
 public struct ClusterArchive: Sendable {
     public let store: any ObjectStore
     public let incarnation: Incarnation
@@ -13,18 +13,18 @@ public struct ClusterArchive: Sendable {
         (self.incarnation, self.store) = (incarnation, store)
     }
 
-    /// The archive with what was put aside of a timeline in its place, for a recovery that is told to go there; nil
-    /// when there is nothing that fits (`AsideStore`).
+    /// The archive with the objects of a timeline that were put aside in their own places, for a recovery to it; nil
+    /// when none of them fits (`AsideStore`).
     public func restoringAside(_ timeline: TimelineID) throws -> ClusterArchive? {
         try AsideStore(self, timeline: timeline).map { ClusterArchive(incarnation, in: $0) }
     }
 
-    /// Where a file from PostgreSQL's archiver is kept, or its further copy.
+    /// The key of a file from PostgreSQL's archiver, or of a further copy of it.
     public func key(for file: ArchiveFileName, copy number: Int = 1) -> RepositoryKey {
         incarnation.key(for: file, copy: number)
     }
 
-    /// Whether it has a file from PostgreSQL's archiver.
+    /// Whether it holds a file from PostgreSQL's archiver.
     public func has(_ file: ArchiveFileName) throws -> Bool { try store.exists(key(for: file)) }
 
     /// A pack of a backup, opened.
@@ -38,19 +38,19 @@ public struct ClusterArchive: Sendable {
         try store.exists(incarnation.backup(label, "backup.json"))
     }
 
-    /// What is known of a segment's records, of several copies by the one with the most; nil when it was stored unread.
+    /// The summary of a segment's records, from the copy that has the most; nil when the segment was stored unread.
     /// - Throws: `ObjectAbsent`, `BadSummary`, and what opening a segment throws.
     public func summary(of segment: SegmentName) throws -> SegmentSummary? { try stored(segment).summary() }
 
-    /// The same; nil as well for a segment that isn't there or can't be read, where that is no reason to know nothing.
-    /// - Throws: what says that more is away than this segment.
+    /// As `summary(of:)`, and nil as well for a segment that isn't there or can't be read.
+    /// - Throws: errors that concern more than this segment.
     public func readableSummary(of segment: SegmentName) throws -> SegmentSummary? {
         do { return try summary(of: segment) } catch is BadSummary {
             return nil
         } catch let error as any Explained where error.concernsOneObject { return nil }
     }
 
-    /// What the head of a segment says, of several copies of the one with the most records.
+    /// A segment's head, from the copy that has the most records.
     /// - Throws: `ObjectAbsent`, and what opening a segment throws.
     public func head(of segment: SegmentName) throws -> SegmentHead { try stored(segment).head }
 }

@@ -3,12 +3,12 @@ public import WAL
 
 // Which incarnation of a cluster is meant: the one rule, for archiving, recovering and watching alike.
 //
-// 1. What a server says of itself decides: a segment's first page, or the control file in a data directory. No segment
-//    is archived or delivered, and no backup taken, where the repository has no place for that very incarnation.
-// 2. Without a server to ask (a new machine, a data directory that is gone) it is the only one that there is.
-// 3. Of several, PostgreSQL's calls get none: its server would replay another cluster's WAL. A person gets the one
-//    whose newest backup ended last, or without backups the newest version, and is told so; or the one that was named,
-//    or that has the backup or the moment asked for.
+// 1. The server decides: a segment's first page or the control file in a data directory names the incarnation. No
+//    segment is archived or delivered, and no backup taken, unless the repository has a folder for that incarnation.
+// 2. Without a server (a new machine, a lost data directory) the only incarnation in the repository is meant.
+// 3. With several, archive_command and restore_command fail: the server would replay another cluster's WAL. A command
+//    takes the one whose newest backup ended last, or without backups the newest major version, and says so; or the one
+//    that was named, or that has the backup or the time asked for.
 
 extension Repository {
     /// The archive of an incarnation that a server says it is.
@@ -26,8 +26,8 @@ extension Repository {
         return archive
     }
 
-    /// The archive of a dead server, which may have lost the file that tells its version: no two clusters have one
-    /// system identifier. Nil when there is none.
+    /// The archive of a dead server that may have lost its PG_VERSION: no two clusters share a system identifier. Nil
+    /// when there is none.
     public func archive(of cluster: String, systemIdentifier: UInt64) throws -> ClusterArchive? {
         try incarnations(of: cluster).last { $0.systemIdentifier == systemIdentifier }.map(archive)
     }
@@ -60,15 +60,15 @@ public struct NotInitialised: Explained, Equatable {
     public var isTransient: Bool { true }
 }
 
-/// The incarnations of a cluster, of which one is in use. initdb and pg_upgrade each begin another; what was before
-/// stays where it was, and can be recovered by the programs of its own version.
+/// The incarnations of a cluster, of which one is in use. initdb and pg_upgrade each begin another; the earlier ones
+/// stay where they are, and can be recovered by the programs of their own version.
 public struct ClusterIncarnations {
     /// By major version and system identifier; never empty.
     public let all: [ClusterArchive]
-    /// The server's own or, when that tells nothing, the one whose newest backup ended last; without backups the newest
-    /// version.
+    /// The server's own; where no server names it, the one whose newest backup ended last, or without backups the
+    /// newest major version.
     public let current: ClusterArchive
-    /// Whether the server says which one is in use.
+    /// Whether the server named the current one.
     public let isKnown: Bool
     /// Further ones, which can't be used: their marker is lost, and nothing else is known of them.
     public let lost: [LostMarker]
@@ -77,7 +77,7 @@ public struct ClusterIncarnations {
     /// - Returns: nil when the repository holds none of this cluster.
     /// - Throws: `LostMarker` when the server's own has lost its marker, or all have; what the store throws.
     /// - Parameters:
-    ///   - own: what the server says of itself; nil when that can't be read. It may be another cluster's.
+    ///   - own: the incarnation the server names; nil when that can't be read. It may be another cluster's.
     ///   - stops: when the complete backups of an archive ended, in order.
     public init?(
         of cluster: String, own: Incarnation?, in repository: Repository,
@@ -126,12 +126,12 @@ public struct ClusterIncarnations {
     public func holding(_ label: String) throws -> ClusterArchive {
         guard RepositoryKey.isPart(label) else { return current }
         if try current.hasBackup(label) { return current }
-        // One that can't be looked into may have it, and is no use.
+        // One that can't be listed may hold the backup, but couldn't be used.
         return former.first { (try? $0.hasBackup(label)) == true } ?? current
     }
 
-    /// The one that a moment belongs to: the current one, unless its oldest backup ended later and another one has
-    /// a backup that didn't. Of several, the one that was begun last.
+    /// The one that a time belongs to: the current one, unless its oldest backup ended later and another one has a
+    /// backup that ended before. Of several, the one that was begun last.
     public func holding(_ moment: Moment) throws -> ClusterArchive {
         if all.count == 1 { return current }
         if let own = try stops(current).first, own <= moment { return current }

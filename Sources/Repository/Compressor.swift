@@ -25,8 +25,8 @@ public struct Compressor: ~Copyable {
             _ = try checked(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level)))
             _ = try checked(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1))
             if level == 3 {
-                // A frame has 2 MiB at most. Half the tables take 13 % less CPU, for 0.7 % more bytes over a corpus of WAL
-                // and 0.1 % over tables (Benchmarks/README.md).
+                // A frame has 2 MiB at most. Tables of half the size take 13 % less CPU, for 0.7 % more bytes over a
+                // corpus of WAL and 0.1 % over tables (Benchmarks/README.md).
                 _ = try checked(ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, 16))
                 _ = try checked(ZSTD_CCtx_setParameter(context, ZSTD_c_chainLog, 15))
             }

@@ -3,10 +3,10 @@ import Platform
 
 /// How a damaged object is replaced (`ObjectStore.begin`).
 public struct Replacement {
-    /// The key that the damaged object gets.
+    /// The key under which the damaged object is kept.
     public let old: RepositoryKey
-    /// Is shown what is under the key when everything is written and nothing is changed yet. No other replacement comes
-    /// between its answer and this one.
+    /// Decides about the object under the key, when the new one is written and nothing is changed yet. No other
+    /// replacement happens between its answer and this one.
     public let isDamaged: (any StoredObject) throws -> Bool
 
     public init(keeping old: RepositoryKey, if isDamaged: @escaping (any StoredObject) throws -> Bool) {
@@ -21,15 +21,15 @@ extension DirectoryStore {
         }
     }
 
-    /// The damaged file gets its further name, and is replaced by rename(2), under its own lock: whoever gets the lock later
-    /// finds that the name leads to another file by then.
+    /// Gives the damaged file its other name and replaces it by rename(2), under its own lock: a process that gets the
+    /// lock later finds that the name now leads to another file.
     private func replace(_ key: RepositoryKey, by temporary: Place, _ replacement: Replacement) throws {
         let place = try writingPlace(key)
         try withExtendedLifetime(lock(key, place)) { damaged in
             guard try replacement.isDamaged(open(key)) else { throw ObjectExists(key: key, location: location) }
             try keep(key, under: replacement.old)
             do { try Files.rename(temporary, to: place) } catch {
-                // On a network the call may have succeeded and its answer been lost.
+                // On a network file system the call may have succeeded and its answer been lost.
                 if let there = try? FileStatus(ifPresent: place), there.isSame(as: damaged.status) {
                     try? remove(replacement.old)
                 }
@@ -53,8 +53,8 @@ extension DirectoryStore {
         try makeDurable(other)
     }
 
-    /// Keeps an object from being replaced while `body` runs. One that this process may not open is left unlocked, since
-    /// moving it needs no right to read it.
+    /// Keeps an object from being replaced while `body` runs. An object that this process may not open is left
+    /// unlocked, since moving it doesn't require reading it.
     /// - Parameter body: gets the status of the file that the object is in.
     /// - Throws: `ObjectAbsent`, `BeingReplaced`, and what `body` throws.
     func held(_ key: RepositoryKey, _ body: (FileStatus) throws -> Void) throws {
@@ -87,12 +87,12 @@ extension DirectoryStore {
     }
 }
 
-/// A file under flock(2), until it is let go.
+/// A file under flock(2), until it is released.
 private final class LockedFile {
     let status: FileStatus
     private let file: Descriptor
 
-    /// Nil when somebody else holds the lock.
+    /// Nil when another process holds the lock.
     init?(_ place: Place) throws(SystemError) {
         let file = try Descriptor(openForLock: place)
         guard try file.tryLock(path: place.path) else { return nil }

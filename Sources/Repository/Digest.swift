@@ -1,6 +1,6 @@
 import CXXHash
 
-/// XXH3 with 128 bits and seed 0: names content, and finds accidents. It is no defence against people.
+/// XXH3 with 128 bits and seed 0: names content and detects accidents. It is no defence against forgery.
 public struct Digest: Hashable, Sendable, CustomStringConvertible {
     /// The two halves; `description` prints `high` first.
     public let high: UInt64
@@ -11,7 +11,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
         self.low = low
     }
 
-    /// Of bytes at hand.
+    /// The digest of these bytes.
     public init(of bytes: UnsafeRawBufferPointer) {
         let hash = XXH3_128bits(bytes.baseAddress, bytes.count)
         self.init(high: hash.high64, low: hash.low64)
@@ -65,7 +65,7 @@ public struct Digester: ~Copyable {
         XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
     }
 
-    /// Of everything since the last `reset`; more may follow.
+    /// The digest of everything since the last `reset`; more may follow.
     public borrowing func finish() -> Digest {
         let hash = XXH3_128bits_digest(state)
         return Digest(high: hash.high64, low: hash.low64)

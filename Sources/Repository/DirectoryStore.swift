@@ -7,7 +7,7 @@ public final class DirectoryStore: ObjectStore {
     public let location: String
     private let held: HeldIncarnations
 
-    /// Nothing is touched: the directory must have been made by `tidemark init`.
+    /// Touches nothing: `tidemark init` must have made the directory.
     public init(_ path: String) {
         var trimmed = path[...]
         while trimmed.utf8.count > 1 && trimmed.hasSuffix("/") { trimmed = trimmed.dropLast() }
@@ -18,23 +18,24 @@ public final class DirectoryStore: ObjectStore {
     /// The path of the file that holds an object.
     public func path(_ key: RepositoryKey) -> String { key == .root ? location : location + "/" + key.description }
 
-    /// Where to look for it: below the incarnation that was opened first, whatever the path leads to by now.
+    /// Where to look for an object: below the incarnation's directory that was opened first, whatever the path leads to
+    /// now.
     public func place(_ key: RepositoryKey) throws -> Place { try held.place(key) }
 
-    /// The same for somebody who writes there.
+    /// As `place`, for writing.
     /// - Throws: `IncarnationMissing`, `RepositoryMissing`.
     public func writingPlace(_ key: RepositoryKey) throws -> Place { try held.writingPlace(key) }
 
     public func reopen() { held.letGo() }
 
-    /// As the protocol says, through `NewFile`. Missing folders are made below an incarnation, never the incarnation
-    /// itself but by its marker, and never the root: a repository whose file system isn't mounted must not come into being
-    /// a second time beside it.
+    /// Writes through `NewFile`. Missing folders are made below an incarnation; the incarnation itself is made only by
+    /// its marker, and the root never: a repository whose file system isn't mounted must not come into being a second
+    /// time in the empty mount point.
     public func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
         FileWriter(key, try NewFile(writingPlace(key)), location: location)
     }
 
-    /// Reads nothing yet: a second call costs as much as the first.
+    /// Reads nothing yet: a second read costs as much as the first.
     public func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject {
         let place = try place(key)
         do { return try StoredFile(key: key, place: place) } catch let error as SystemError where error.code == ENOENT {
@@ -44,7 +45,7 @@ public final class DirectoryStore: ObjectStore {
         }
     }
 
-    /// Nil for what lies behind a link that leads nowhere, too.
+    /// Nil, too, for an object behind a link that leads nowhere.
     public func size(of key: RepositoryKey) throws -> Int64? {
         let place = try place(key)
         if let status = try FileStatus(ifPresent: place) {
@@ -68,13 +69,13 @@ public final class DirectoryStore: ObjectStore {
         for name in names.sorted() where RepositoryKey.isPart(name) && first.map({ $0 < name }) ?? true {
             let child = place.appending(name)
             guard let status = try FileStatus(ifPresent: child) else {
-                // An object that a link leads to is somewhere: whoever opens it learns that it can't be reached.
+                // A link that leads nowhere is listed: opening it reports that it can't be reached.
                 if try FileStatus(ofLinkItself: child) != nil {
                     entries.append(RepositoryEntry(object: name, size: nil, modified: nil))
                 }
                 continue
             }
-            // An object keeps its time of change for life, wherever it is moved to.
+            // An object keeps its modification time for life, wherever it is moved.
             entries.append(
                 status.kind == .directory
                     ? RepositoryEntry(folder: name)
@@ -83,7 +84,7 @@ public final class DirectoryStore: ObjectStore {
         return entries
     }
 
-    /// The directory's time of change, unless it is so young that another change could get the same.
+    /// The directory's modification time, unless it is so recent that another change could get the same.
     public func changeMark(of folder: RepositoryKey) throws -> Int64? {
         guard let status = try FileStatus(ifPresent: place(folder)), status.modified < Clock.now - 2_000_000 else {
             return nil
@@ -91,7 +92,7 @@ public final class DirectoryStore: ObjectStore {
         return status.modified
     }
 
-    /// Its content was fsynced before it got its name (`NewFile`); what may be missing are the directory entries.
+    /// The content was fsynced before the file got its name (`NewFile`); only directory entries may be missing.
     public func makeDurable(_ key: RepositoryKey) throws {
         var folder = key.folder
         while true {
@@ -114,7 +115,7 @@ public final class DirectoryStore: ObjectStore {
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
         try held(key) { status in
             try keep(key, under: other)
-            // The name may lead to another object by now, which has no further key.
+            // The name may lead to another object by now, which has no other key.
             if try FileStatus(ifPresent: place(key))?.isSame(as: status) == true { try remove(key) }
         }
     }
@@ -155,7 +156,8 @@ public final class DirectoryStore: ObjectStore {
         do throws(SystemError) {
             guard try file.tryLock(path: path.path) else { return true }
         } catch {
-            // A network file system lets readers only share: whether nobody has it alone doesn't tell that nobody has it.
+            // On a network file system a reader can only take the lock shared: success shows only that nobody holds it
+            // alone.
             guard error.code == EBADF, try !file.tryLock(path: path.path, shared: true) else { throw error }
             return true
         }
@@ -163,7 +165,7 @@ public final class DirectoryStore: ObjectStore {
         return false
     }
 
-    /// The file system's.
+    /// The file system's capacity.
     public func capacity() throws -> StoreCapacity? {
         let space = try Files.space(at: location)
         return StoreCapacity(free: space.free, total: space.total)
@@ -173,7 +175,7 @@ public final class DirectoryStore: ObjectStore {
 
     public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
 
-    /// The symbolic link on the way to a file that isn't found: the storage behind it may be away.
+    /// The symbolic link on the way to a missing file that leads nowhere: its storage may not be mounted.
     private func danglingLink(at place: Place) throws -> String? {
         var step: Place? = place
         while let here = step {
@@ -185,7 +187,7 @@ public final class DirectoryStore: ObjectStore {
         return nil
     }
 
-    /// "Not there" means something only in a repository that is there, as the one is whose incarnation is held.
+    /// "Not there" means something only while the repository is there, or the incarnation's directory is held open.
     private func requireRoot(_ place: Place) throws {
         if place.directory != nil { return }
         guard try FileStatus(ifPresent: location)?.kind == .directory else {

@@ -4,17 +4,17 @@ public import Platform
 public enum DocumentFault: Error, Hashable, Sendable {
     /// Its bytes are not those that were written.
     case damaged
-    /// Nothing that tidemark writes, or only the beginning of it.
+    /// Nothing that tidemark writes, or only its beginning.
     case foreign
-    /// Whole, but of a kind that belongs elsewhere.
+    /// Whole, but a document that belongs elsewhere.
     case otherKind(String)
     /// JSON without a checksum, as it was written before format 1 was final.
     case unsealed
     /// Whole, and of a format that this program doesn't know.
     case newer(format: Int, version: String)
-    /// Whole, but it says what can't be; the reason as a sentence.
+    /// Whole, but its content is impossible; the reason as a sentence.
     case impossible(String)
-    /// It could not be looked at; the reason as a sentence. Nobody knows whether it is whole.
+    /// It could not be read; the reason as a sentence. Whether it is whole isn't known.
     case unread(String)
 
     /// The rest of a sentence about the document: `has format 2, which this version of tidemark does not know`.
@@ -28,7 +28,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
         }
     }
 
-    /// Both in one, beginning with `it`.
+    /// Verdict and detail in one sentence that begins with `it`.
     public var sentence: String { "it \(verdict). \(detail.dropLast())" }
 
     /// A sentence.
@@ -44,7 +44,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
         }
     }
 
-    /// What to do, as a sentence.
+    /// A hint, as a sentence.
     public var hint: String {
         switch self {
         case .damaged, .foreign, .otherKind, .impossible: "Restore it from a copy of the repository."
@@ -56,7 +56,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
         }
     }
 
-    /// Whether its bytes could be looked at.
+    /// Whether its bytes could be read.
     public var isReadable: Bool { if case .unread = self { false } else { true } }
 
     /// Whether what else is in that place was written by a version with which this one can't share it.
@@ -71,7 +71,7 @@ public enum DocumentFault: Error, Hashable, Sendable {
 /// A document that isn't read, and where it is.
 public struct DocumentRefused: Explained, Equatable {
     public let key: RepositoryKey
-    /// The one that belongs there.
+    /// The kind that belongs there.
     public let kind: SealedDocument.Kind
     public let fault: DocumentFault
     public init(key: RepositoryKey, _ kind: SealedDocument.Kind, fault: DocumentFault) {

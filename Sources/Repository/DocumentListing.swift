@@ -1,8 +1,8 @@
 extension ClusterArchive {
-    /// The documents of an incarnation on which nothing else depends, and whether each can be read: all but
-    /// `incarnation.json` and `backup.json`. Costs one read each.
+    /// Reads and proves the documents of an incarnation on which nothing else depends: all but `incarnation.json` and
+    /// `backup.json`. Costs one read each.
     ///
-    /// - Parameter refused: gets what is wrong with one; the others are read all the same.
+    /// - Parameter refused: gets the error of each document that can't be read; the others are read all the same.
     public func proveRecords(refused: (any Error) -> Void) {
         func entries(_ folder: RepositoryKey) -> [RepositoryEntry] {
             do { return try store.list(folder) } catch {

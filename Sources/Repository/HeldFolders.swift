@@ -1,16 +1,15 @@
 import Glibc
 import Platform
 
-/// Folders of a repository in a directory that are held open from the moment somebody looks at what may be removed from
-/// them: what goes is what was looked at. A repository's folders may be symbolic links; those that come later are not
-/// followed.
+/// Folders of a repository in a directory that are held open from the moment they are listed for removal: what is
+/// removed is what was listed. A repository's folders may be symbolic links; links that appear later are not followed.
 struct HeldFolders: ObjectRemoval {
     private let store: DirectoryStore
     private var held: [RepositoryKey: HeldDirectory] = [:]
 
     init(in store: DirectoryStore) { self.store = store }
 
-    /// Those directly in the folder that are links are held, too.
+    /// Holds the folder, and the links directly in it.
     mutating func hold(_ folder: RepositoryKey) throws {
         let found = try store.place(folder)
         let directory: HeldDirectory
@@ -23,7 +22,7 @@ struct HeldFolders: ObjectRemoval {
         for name in try Files.list(place) where RepositoryKey.isPart(name) {
             let entry = place.appending(name)
             guard try FileStatus(ofLinkItself: entry)?.kind == .symbolicLink else { continue }
-            // One that leads nowhere, or to a file, is only a name.
+            // A link that leads nowhere, or to a file, is only a name.
             held[folder.appending(name)] = try? HeldDirectory(following: entry)
         }
     }
@@ -34,7 +33,7 @@ struct HeldFolders: ObjectRemoval {
         if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
     }
 
-    /// Of a link, the link goes.
+    /// Of a link, only the link itself is removed.
     func removeAll(in folder: RepositoryKey) throws { try Files.removeTree(place(folder) ?? store.place(folder)) }
 
     func removeIfEmpty(_ folder: RepositoryKey) {

@@ -2,15 +2,15 @@ import Glibc
 public import Platform
 import Synchronization
 
-/// The directories of the incarnations that are worked in, each held open from the first look at it on.
+/// The directories of the incarnations that this process uses, each held open from its first use.
 ///
-/// A file system can go away at any moment and leave an empty mount point with the same name, or another repository be
-/// mounted there. What is looked up from the held directory is looked up in the one that was found at first; and nothing
-/// is ever made in its place.
+/// A file system can be unmounted at any moment and leave an empty mount point with the same name, or another
+/// repository can be mounted there. Paths below an incarnation are looked up from the directory that was opened first,
+/// and a missing one is never made again.
 final class HeldIncarnations: Sendable {
     private struct Held {
         let directory: HeldDirectory
-        /// Whether its marker was seen in it.
+        /// Whether its marker was found in it.
         var isMarked = false
     }
 
@@ -19,8 +19,8 @@ final class HeldIncarnations: Sendable {
 
     private init(_ location: String) { self.location = location }
 
-    /// The one of a repository that this process uses: all its stores look into the same directories, so that the record of
-    /// a job goes where the job did its work.
+    /// The held directories of a repository, shared by all its stores in this process, so that a job's record goes
+    /// where the job did its work.
     static func of(_ location: String) -> HeldIncarnations {
         all.withLock { all in
             if let found = all[location]?.held { return found }
@@ -60,7 +60,7 @@ final class HeldIncarnations: Sendable {
         return Place(name, in: found.directory)
     }
 
-    /// The marker was found where `place` said.
+    /// Records that the marker was found where `place` said.
     func saw(_ key: RepositoryKey) {
         guard let (folder, name) = HeldIncarnations.split(key), name == HeldIncarnations.marker else { return }
         remember(folder)
@@ -68,7 +68,7 @@ final class HeldIncarnations: Sendable {
 
     private func remember(_ folder: String) { held.withLock { $0[folder]?.isMarked = true } }
 
-    /// Looks again at what the names lead to.
+    /// Forgets the held directories, so that the paths are looked up again.
     func letGo() { held.withLock { $0 = [:] } }
 
     private static let marker = "incarnation.json"
@@ -101,7 +101,7 @@ final class HeldIncarnations: Sendable {
     }
 }
 
-/// The place that `tidemark init` made for a cluster isn't there, so nothing can be written into it.
+/// The folder that `tidemark init` made for a cluster isn't there, so nothing can be written into it.
 public struct IncarnationMissing: Explained, Equatable {
     /// `main/15-7`.
     public let folder: String
@@ -114,7 +114,7 @@ public struct IncarnationMissing: Explained, Equatable {
     public var isTransient: Bool { true }
 }
 
-/// The repository went away, or another one came to its place, after it was opened.
+/// After the repository was opened, it was unmounted or another one was mounted in its place.
 public struct RepositoryReplaced: Explained, Equatable {
     public let location: String
     public var message: String { "repository \"\(location)\" is not the one that was opened" }

@@ -1,13 +1,13 @@
 import Platform
 
-/// A lease from its owner's side: the objects that he has stored, and until when he may count on them (see `LeaseLocks`).
+/// A lease as its owner sees it: the objects he has stored, and until when he may rely on them (see `LeaseLocks`).
 final class HeldLease: Sendable {
     private struct State {
-        /// Those that may be there: one whose creation failed, too.
+        /// The objects that may exist, including one whose creation failed.
         var numbers: [Int] = []
         /// The last that is known to have been stored.
         var newest = 1
-        /// By `terms.elapsed`; nil once the lease is lost or let go.
+        /// When the lease ends, by `terms.elapsed`; nil once it is lost or released.
         var end: UInt64?
         /// Why it was lost.
         var cause = LockLost.Cause.notRenewed
@@ -47,7 +47,7 @@ final class HeldLease: Sendable {
     /// - Returns: false when the lease is lost for good.
     func renew() throws -> Bool {
         let start = terms.elapsed()
-        // Another number after a failure: the one that failed may be there all the same, from earlier.
+        // A new number after a failure: the object that failed may exist all the same.
         let (number, before, end) = state.update { state in
             state.numbers.append((state.numbers.last ?? 0) + 1)
             return (state.numbers.last ?? 1, state.newest, state.end)
@@ -74,16 +74,16 @@ final class HeldLease: Sendable {
         guard terms.elapsed() < end else { throw LockLost(lock: lock) }
     }
 
-    /// Whether so much of its time is left that it can still wait for others.
+    /// Whether at least half of its time is left, enough to wait for others.
     var isYoung: Bool { state.update { $0.end }.map { terms.elapsed() &+ length / 2 < $0 } ?? false }
 
-    /// What can't be removed is over in a while by itself.
+    /// An object that can't be removed expires by itself.
     func release() {
         let numbers = state.update { state in
             state.end = nil
             return state.numbers
         }
-        // The newest goes last: until then the lease is there.
+        // The newest goes last: the lease exists until then.
         for number in numbers {
             guard (try? store.remove(key(number))) != nil else { continue }
             state.update { $0.numbers.removeAll { $0 == number } }
@@ -103,7 +103,7 @@ final class HeldLease: Sendable {
     }
 }
 
-/// A lease that a thread of its own renews until it is let go.
+/// A lease that a thread of its own renews until it is released.
 final class RenewedLease: StoreLock {
     private let lease: HeldLease
     private let isReleased = Monitor(false)
@@ -117,7 +117,7 @@ final class RenewedLease: StoreLock {
             while isReleased.wait(
                 before: Clock.monotonic &+ UInt64(pause) * 1_000_000, until: { $0 ? .ready(true) : .notYet }) == nil
             {
-                // The holder learns from `confirm` when it doesn't come right again in time.
+                // If renewing doesn't succeed in time, `confirm` tells the holder.
                 do {
                     guard try lease.renew() else { return }
                     pause = terms.renewal

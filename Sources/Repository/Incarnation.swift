@@ -41,7 +41,7 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(cluster)/\(folderName)" }
 
     public var folder: RepositoryKey { RepositoryKey.root.appending(cluster).appending(folderName) }
-    /// Written by `tidemark init`. While it can be read, an object that isn't found is known not to be there.
+    /// Written by `tidemark init`. While it can be read, an object that isn't found is known to be absent.
     public var marker: RepositoryKey { folder.appending("incarnation.json") }
 
     public var walFolder: RepositoryKey { folder.appending("wal") }
@@ -60,7 +60,7 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What was put aside: WAL that the cluster's history does without.
+    /// Objects that were put aside: WAL that the cluster's history does without.
     public var asideFolder: RepositoryKey { folder.appending("aside") }
 
     /// Who recovered what: a folder per recovery.

@@ -21,11 +21,11 @@ public struct DamagedMarker: Explained, Equatable {
 }
 
 extension ClusterArchive {
-    /// Whether `tidemark init` made it: whether its marker is there, unread.
+    /// Whether `tidemark init` made it: the marker exists; it isn't read.
     public func exists() throws -> Bool { try store.exists(incarnation.marker) }
 
-    /// Reads the marker. What the store says of an object that isn't there is believed only between two such
-    /// looks: a file system that fails says of everything that it isn't there.
+    /// Reads the marker. The store's answer that an object is absent is believed only between two such reads: a failing
+    /// file system says of every object that it is absent.
     ///
     /// - Returns: false when there is none.
     /// - Throws: `DamagedMarker`, and what reading throws.
@@ -46,8 +46,8 @@ extension ClusterArchive {
         return true
     }
 
-    /// Whether it has a place here that this program can write into and read from. A damaged marker is no reason not to
-    /// archive what a server hands over, nor to deliver what is there; one of another format is.
+    /// Whether this program can read and write the incarnation here. A damaged marker doesn't keep a server's WAL from
+    /// being archived or delivered; a marker of another format does.
     ///
     /// - Throws: `DamagedMarker` when it is of another format; what looking for it throws.
     public func isUsable() throws -> Bool {

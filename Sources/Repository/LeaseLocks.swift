@@ -1,29 +1,32 @@
 import Glibc
 import Platform
 
-/// Locks for a store that has none of its own, made of what every store can do: create an object, list a folder, remove an
-/// object. A lease is an object that says for how long it holds; its owner stores a newer one before that is over.
+/// Locks for a store that has none of its own, made of what every store can do: create, list and remove objects. A
+/// lease is an object whose name says for how long it holds; its owner stores a newer one before that time is over.
 ///
-/// **Why no two hold what one may hold alone.** Whoever wants a lock stores an object under a name of his own, then lists.
-/// He has the lock if no other's that excludes him is listed, or only ones that are over; else he takes his away. Of two who
-/// exclude each other one stored first. The other lists after he himself stored, so he finds the first one's, and doesn't
-/// have the lock. This asks of the store that a listing shows whatever was stored, and not removed, before the listing
-/// began; it needs no condition on what is stored, as no two names are the same.
+/// **Why two never hold a lock that one may hold alone.** To take a lock, a process stores an object under a name of
+/// its own, then lists. It has the lock if the listing shows no other object that excludes its own, or only expired
+/// ones; else it removes its own. Of two that exclude each other, one stored first. The other lists after it has stored
+/// its own, so it finds the first one's object and doesn't get the lock. This requires of the store that a listing
+/// shows everything that was stored before it began and not removed; it needs no conditional writes, as no two names
+/// are the same.
 ///
-/// **When a lease is over.** Either its owner has ended, which only his own machine can tell (`ProcessIdentity.isGone`). Or
-/// the store's clock, which stamps every object, shows that the newest object of it is older than what was asked for now, by
-/// the time it holds and `bound` on top. No host's clock is compared with another's; `bound` is for what the clocks of one
-/// store's machines may differ by, and for one that is set. The owner himself measures from before he asked for the object
-/// to be stored, so his time is over before anybody else's view of it, and he counts a renewal only if it was confirmed
-/// before the time of the last one was over: what comes later may come after somebody has found the lease over.
-/// What is removed then are the objects that were found over, by their names: a lease that has been taken again has others.
+/// **When a lease is over.** Either its owner has ended, which only his own machine can tell
+/// (`ProcessIdentity.isGone`). Or its newest object is older, by the store's clock, which stamps every object, than the
+/// time it holds plus `bound`; the present by that clock is the stamp of the asker's own object. Clocks of two hosts
+/// are never compared; `bound` covers the difference between the clocks of one store's machines, and a clock that is
+/// set. The owner measures from before he asked for the object to be stored, so for him the lease ends before anybody
+/// else finds it over; and a renewal counts only if it was confirmed before the previous one ended: later, somebody may
+/// have found the lease over. Only the objects that were found over are removed, by name: a lease that has been taken
+/// again has others.
 ///
-/// **What remains.** An owner asks `confirm` before each step that needs the lock. It knows of the time that he slept; between
-/// its answer and the step nobody can stop him. `bound` is longer than any such step.
+/// **What remains.** An owner calls `confirm` before each step that needs the lock. `confirm` counts time in which the
+/// machine slept, but a process that stops between its answer and the step can't be stopped from taking the step.
+/// `bound` is longer than any such step.
 ///
-/// The objects lie in `lease/` of the incarnation, not in the folder itself: no listing of that finds them.
+/// The objects lie in `lease/` of the incarnation, not in the locked folder: no listing of that folder shows them.
 public struct LeaseLocks: Sendable {
-    /// For how long leases hold, and by which clocks; tests have others.
+    /// How long leases hold, and by which clocks; tests set others.
     struct Terms: Sendable {
         /// All in milliseconds.
         var length: Int64 = 120_000
@@ -31,7 +34,7 @@ public struct LeaseLocks: Sendable {
         var bound: Int64 = 60_000
         /// Microseconds since 1970.
         var now: @Sendable () -> Int64 = { Clock.now }
-        /// Nanoseconds, and never stands still.
+        /// Nanoseconds; advances while the machine sleeps.
         var elapsed: @Sendable () -> UInt64 = { Clock.sinceBoot }
     }
 
@@ -60,7 +63,8 @@ public struct LeaseLocks: Sendable {
         }
     }
 
-    /// As `ObjectStore.isLocked`. What is over by the store's clock is judged by this host's, for nothing is stored here.
+    /// As `ObjectStore.isLocked`. Expiry is judged by this host's clock, since nothing is stored here to get the
+    /// store's.
     public func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool {
         let place = LeaseLocks.folder(of: name, in: folder)
         return try claims(in: place).contains { claim in
@@ -75,8 +79,8 @@ public struct LeaseLocks: Sendable {
         return (parts + [name]).reduce(RepositoryKey.root) { $0.appending($1) }
     }
 
-    /// Asks once, and again as long as it is this one's turn: of several that come at the same time the others give way to
-    /// the first by name, so that one of them gets it.
+    /// Asks once, and repeats while this process is first in line: of several that come at the same time the others
+    /// give way to the first by name, so that one of them gets the lock.
     private func attempt(
         _ name: String, _ place: RepositoryKey, _ isShared: Bool, _ pause: inout Pause
     ) throws -> LockAttempt {
@@ -90,7 +94,7 @@ public struct LeaseLocks: Sendable {
             var owners: [String: LockOwner] = [:]
             while true {
                 let claims = try claims(in: place)
-                // Somebody found it over already, or the store doesn't list what it has stored.
+                // Another process has already found it over, or the store doesn't list what it has stored.
                 guard let own = claims.first(where: { $0.newest.claim == lease.claim }) else {
                     throw LockLost(lock: name)
                 }
@@ -121,12 +125,12 @@ public struct LeaseLocks: Sendable {
         }
     }
 
-    /// All objects of one lease that a listing has.
+    /// All listed objects of one lease.
     private struct Claim {
         var objects: [LeaseName]
         /// The one with the highest number.
         var newest: LeaseName
-        /// When that was stored, by the store's clock; nil where it doesn't tell.
+        /// When that was stored, by the store's clock; nil when the store doesn't say.
         var stored: Int64?
     }
 
@@ -153,7 +157,7 @@ public struct LeaseLocks: Sendable {
         return !overflow && age > claim.newest.seconds * 1_000_000 + terms.bound * 1000
     }
 
-    /// Nil when the object has gone, or can't be read: then nobody knows whose it is.
+    /// Nil when the object is gone or can't be read: its owner isn't known then.
     private func owner(of claim: Claim, in place: RepositoryKey) throws -> LockOwner? {
         do {
             return try store.document(.lease, at: place.appending(claim.newest.description)).flatMap { LockOwner($0) }
@@ -161,7 +165,7 @@ public struct LeaseLocks: Sendable {
     }
 }
 
-/// Waits longer each time, and never as long as others do.
+/// Waits longer each time, for a time that differs between processes.
 private struct Pause {
     private let end: UInt64
     private var milliseconds = 25
@@ -180,6 +184,6 @@ private struct Pause {
 }
 
 extension SystemError {
-    /// Whether this process may only read there.
+    /// Whether this process may only read in the store.
     var forbidsWriting: Bool { [EROFS, EACCES, EPERM].contains(code) }
 }

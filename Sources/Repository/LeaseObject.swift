@@ -2,8 +2,8 @@ import Glibc
 import Platform
 import WAL
 
-/// What the name of a lease's object says: everything by which others judge it, so that a listing is enough where nobody
-/// is in another's way.
+/// What the name of a lease's object says: everything by which other processes judge it, so that a listing is enough
+/// unless they conflict.
 ///
 ///     <time>-<16 hexadecimal digits>-<shared|alone>-<seconds>-<number>.json
 struct LeaseName: Hashable, Sendable {
@@ -57,8 +57,8 @@ extension LockOwner {
         return LockOwner(.current, purpose: purpose, since: Moment(microseconds: now).iso8601)
     }
 
-    /// What a lease's object holds: for people, and for whoever must know whether its owner has ended.
-    /// - Parameter expires: by the owner's clock, which nobody else goes by.
+    /// The content of a lease's object: for people, and for a process that must find out whether its owner has ended.
+    /// - Parameter expires: by the owner's clock; informative only.
     func document(expires: Int64) -> SealedDocument {
         func plain(_ text: String) -> String {
             quotedForJSON(
@@ -90,7 +90,7 @@ extension LockOwner {
             let start = Array("  \"\(key)\" : \"".utf8)
             guard let line = lines.first(where: { $0.starts(with: start) }) else { return nil }
             let value = line.dropFirst(start.count).prefix { $0 != UInt8(ascii: "\"") }
-            // Nothing that tidemark writes there needs an escape.
+            // No value that tidemark writes there needs an escape.
             return value.contains(UInt8(ascii: "\\")) ? nil : String(decoding: value, as: UTF8.self)
         }
         guard let boot = value("boot"), let host = value("host"), let purpose = value("purpose"),

@@ -2,7 +2,8 @@ import Platform
 public import WAL
 
 extension ClusterArchive {
-    /// Timelines whose history file is damaged, and those without one that began on another, as their first segment tells.
+    /// Timelines whose history file is damaged, or missing although their first segment shows that they began on
+    /// another one.
     ///
     /// - Parameter known: those whose history is there and can be read.
     public func lostHistories(among segments: SegmentSet, known: Set<TimelineID>) throws -> [LostHistory] {
@@ -15,15 +16,15 @@ extension ClusterArchive {
         }
     }
 
-    /// The timeline from which the first segment was copied; where the switch point lies on a segment's border nothing was,
-    /// and the record with which the timeline begins tells it.
+    /// The timeline from which the first segment was copied; where the switch point lies on a segment boundary nothing
+    /// was copied, and the record with which the timeline begins names it.
     private func parent(of timeline: TimelineID, among segments: SegmentSet) -> TimelineID? {
         guard timeline.rawValue > 1, let run = segments.runs(of: timeline).first,
-            // Of an archive that began on that timeline nothing is from before.
+            // An archive that began on that timeline has nothing from before it.
             segments.timelines.contains(where: { $0 < timeline })
         else { return nil }
         let first = SegmentName(timeline: timeline, number: run.lowerBound, segmentSize: segments.segmentSize)
-        // What can't be read is told elsewhere.
+        // Segments that can't be read are reported elsewhere.
         guard let summary = try? summary(of: first) else { return nil }
         if summary.firstTimeline < timeline { return summary.firstTimeline }
         return summary.facts.timelineSwitches.first { $0.timeline == timeline && $0.previous < timeline }?.previous

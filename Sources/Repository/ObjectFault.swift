@@ -2,8 +2,8 @@ import Glibc
 public import Platform
 
 extension Explained {
-    /// Whether it says of one object that it isn't there, can't be read or can't be understood: others may be whole. It doesn't
-    /// when the repository itself is away, or this process lacks memory, descriptors or room.
+    /// Whether the error says of one object that it is absent, unreadable or malformed, so that others may be whole.
+    /// False when the repository itself is away, or this process lacks memory, descriptors or disk space.
     public var concernsOneObject: Bool {
         switch self {
         case is ObjectAbsent, is ObjectDamaged, is UnreachableObject, is NotAnObject, is UnsupportedFormat: true

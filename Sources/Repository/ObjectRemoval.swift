@@ -1,21 +1,21 @@
-/// Takes objects and folders out of a store. What goes is what was looked at: a store in which names can come to lead
-/// elsewhere holds the folders from the moment somebody looks what may go (`hold`), and looks each name up from there.
+/// Removes objects and folders from a store. What is removed is what was listed: a store in which a name can come to
+/// lead elsewhere holds the folders from before the listing (`hold`), and looks each name up from there.
 public protocol ObjectRemoval {
-    /// Holds a folder before it is listed for what may go. Nothing happens where it isn't there.
+    /// Holds a folder before it is listed for removal. Does nothing if it isn't there.
     mutating func hold(_ folder: RepositoryKey) throws
 
     /// Removes an object, durably; it need not be there.
     func remove(_ key: RepositoryKey) throws
 
-    /// Removes objects in this order, each durably before the next: whoever is interrupted has removed a first part of them.
-    /// - Parameter failed: is told which could not be removed and why; the others are.
+    /// Removes objects in this order, each durably before the next: an interruption leaves a last part of them.
+    /// - Parameter failed: gets the index and the error of each object that could not be removed; the others are
+    ///   removed.
     func remove(_ keys: [RepositoryKey], failed: (_ index: Int, any Error) -> Void)
 
-    /// Removes everything in a folder and below it, and the folder: what killed processes left on their way to an object,
-    /// and locks, included.
+    /// Removes a folder and everything below it, including leftovers of killed processes and locks.
     func removeAll(in folder: RepositoryKey) throws
 
-    /// Removes a folder that is something by itself in this store, if nothing is in it.
+    /// Removes an empty folder, in a store in which folders exist by themselves.
     func removeIfEmpty(_ folder: RepositoryKey)
 }
 
@@ -45,7 +45,7 @@ public struct RemovalByName: ObjectRemoval {
     public func removeIfEmpty(_ folder: RepositoryKey) {}
 }
 
-/// Asks before each step whether whoever removes may still do so: a lock can be lost (`StoreLock.confirm`).
+/// Calls `confirm` before each step, since a lock can be lost (`StoreLock.confirm`).
 public struct ConfirmedRemoval: ObjectRemoval {
     private var base: any ObjectRemoval
     private let confirm: () throws -> Void
@@ -61,7 +61,7 @@ public struct ConfirmedRemoval: ObjectRemoval {
         try base.remove(key)
     }
 
-    /// No more go after one question than a store removes in a moment.
+    /// Confirms again after as many objects as a store removes in a moment.
     public func remove(_ keys: [RepositoryKey], failed: (_ index: Int, any Error) -> Void) {
         var start = 0
         while start < keys.count {

@@ -1,5 +1,5 @@
-/// A zstd skippable frame, right before a stored file's table of frames, that proves the stored bytes to whoever reads them,
-/// without decompression. Any zstd skips it.
+/// A zstd skippable frame, right before a stored file's table of frames, that proves the stored bytes without
+/// decompressing them. Any zstd skips it.
 ///
 /// | offset | bytes | |
 /// | --- | --- | --- |
@@ -8,7 +8,7 @@
 /// | 8 | 8 | `TIDEXXH3` |
 /// | 16 | 16 | XXH3-128 of all other bytes of the object, canonical form |
 struct ObjectSeal {
-    /// Of all bytes of the object but its own sixteen.
+    /// The digest of all bytes of the object but these sixteen.
     let digest: Digest
 
     private static let magic: UInt32 = 0x184D_2A5F
@@ -17,7 +17,7 @@ struct ObjectSeal {
     static let headLength = 16
     static let encodedLength = headLength + 16
 
-    /// What stands before the digest.
+    /// The bytes before the digest.
     static let head: [UInt8] = {
         var bytes: [UInt8] = []
         bytes.appendLittleEndian(magic)

@@ -1,8 +1,8 @@
 public import Platform
 
 /// Where a repository's objects are kept. Objects are immutable: created once, whole and durable, read, and at last
-/// removed by `expire` or `clean`; there is no verb that changes one. What the storage has damaged is no longer the object:
-/// a `Replacement` puts a whole one in its place, and keeps the damaged one elsewhere.
+/// removed by `expire` or `clean`; no method changes one. Only an object that the storage has damaged is replaced by a
+/// whole one (`Replacement`); the damaged one is kept under another key.
 ///
 /// What every store promises, and `StoreConformance` (Tests/RepositoryTests) checks:
 ///
@@ -21,20 +21,20 @@ public protocol ObjectStore: Sendable {
     /// - Throws: `ObjectExists` when it is known already that the key is taken; the store's own errors.
     func begin(_ key: RepositoryKey) throws -> any ObjectWriter
 
-    /// Begins a new object that takes the place of a damaged one; that has another key from then on.
+    /// Begins a new object that replaces a damaged one, which gets another key.
     ///
-    /// At no moment is nothing under `key`: whoever reads finds the damaged object or the new one, whole. The damaged one is
-    /// under its other key, durably, before the new one takes its place; a crash in between leaves it under both. Of several
-    /// writers at once, one replaces; what the others had judged is not there any more.
+    /// A reader always finds an object under `key`: the damaged one or the new one, whole. The damaged one is durable
+    /// under its other key before the new one takes its place; a crash in between leaves it under both. Of several
+    /// writers at once one replaces it; for the others the object they judged is no longer there.
     ///
-    /// `commit` throws `ObjectAbsent` when nothing is under `key`; `ObjectExists` when what is there isn't damaged, or the
-    /// other key is taken; `BeingReplaced`; and what `Replacement.isDamaged` throws. After any of them what was under `key`
-    /// is still there, and nothing else of this writer.
+    /// `commit` throws `ObjectAbsent` when nothing is under `key`; `ObjectExists` when the object there isn't damaged,
+    /// or the other key is taken; `BeingReplaced`; and what `Replacement.isDamaged` throws. In each case the object
+    /// under `key` stays, and nothing of this writer does.
     func begin(_ key: RepositoryKey, replacing replacement: Replacement) throws -> any ObjectWriter
 
     /// An object to read from.
-    /// - Parameter count: of the bytes at its start that will be read first: a store that is far away brings as many along
-    ///   with its first answer, and doesn't ask again for them.
+    /// - Parameter count: of the bytes at its start that will be read first: a remote store brings that many with its
+    ///   first answer and doesn't request them again.
     /// - Throws: `ObjectAbsent` when it is known not to be there.
     func open(_ key: RepositoryKey, bringing count: Int) throws -> any StoredObject
 
@@ -45,31 +45,31 @@ public protocol ObjectStore: Sendable {
     /// - Parameter name: only what comes after this name, which need not be one of the folder's.
     func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry]
 
-    /// A number that changes whenever something is created in a folder or removed from it, so that a folder already
-    /// listed need not be listed again. Nil when that can't be told cheaply, or not for certain at the moment.
+    /// A number that changes whenever something is created in a folder or removed from it, so that an unchanged folder
+    /// need not be listed again. Nil when it isn't cheap to tell, or not certain at the moment.
     func changeMark(of folder: RepositoryKey) throws -> Int64?
 
-    /// Makes certain that an object which is there survives a crash of the machine: another process may have created it
-    /// and died, or still be busy, between making it visible and making that durable.
+    /// Makes certain that an existing object survives a crash of the machine: another process may have created it and
+    /// died, or still be busy, before it was durable.
     func makeDurable(_ key: RepositoryKey) throws
 
-    /// Removes what killed processes left in a folder on their way to an object, and says what that was.
+    /// Removes the leftovers of killed processes in a folder, and returns their names.
     func removeLeftovers(in folder: RepositoryKey) throws -> [String]
 
-    /// What killed processes left in a folder on their way to an object, open for reading: the object's bytes up to some
-    /// point, which need not be durable. Their keys are the folder's.
+    /// The leftovers of killed processes in a folder, open for reading: objects without their ends, which need not be
+    /// durable. Their keys are the folder's.
     func leftovers(in folder: RepositoryKey) throws -> [any StoredObject]
 
-    /// Gives an object another key, durably. At no moment is it under neither; a crash may leave it under both. What
-    /// takes its place meanwhile stays there.
+    /// Gives an object another key, durably. It is always under one of the two; a crash may leave it under both. An
+    /// object that takes its place meanwhile stays there.
     /// - Throws: `ObjectAbsent`; `ObjectExists` when the other key is taken; `BeingReplaced`; the store's own errors.
     func move(_ key: RepositoryKey, to other: RepositoryKey) throws
 
     /// Removes an object durably; absent ones are fine.
     func remove(_ key: RepositoryKey) throws
 
-    /// Takes a lock that lies in a folder and goes with it: alone, or together with any number of others. A store that has no
-    /// locks of its own makes them of leases (`LeaseLocks`).
+    /// Takes a lock that lies in a folder and is removed with it: alone, or shared with any number of others. A store
+    /// without locks of its own makes them of leases (`LeaseLocks`).
     ///
     /// - Parameters:
     ///   - name: may stand between two slashes of a key; no object has it.
@@ -81,11 +81,11 @@ public protocol ObjectStore: Sendable {
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) throws -> LockAttempt
 
-    /// Whether somebody holds a lock, alone or shared. Takes and makes nothing, and needs no right to write.
-    /// - Throws: the store's own errors, when that can't be told.
+    /// Whether somebody holds a lock, alone or shared. Takes and writes nothing, and needs no permission to write.
+    /// - Throws: the store's own errors, when it can't be told.
     func isLocked(_ name: String, in folder: RepositoryKey) throws -> Bool
 
-    /// How much can be stored; nil where a store has no end, or can't tell.
+    /// How much can be stored; nil where a store has no limit, or can't tell.
     func capacity() throws -> StoreCapacity?
 
     /// Where the objects are files of this host; nil where they are something else.
@@ -94,7 +94,7 @@ public protocol ObjectStore: Sendable {
     /// For whoever decides what goes by looking what is there, or removes many.
     func removal() -> any ObjectRemoval
 
-    /// Forgets what it found where, after the storage was away for a while: whoever can wait for it begins anew.
+    /// Forgets what it has found, after the storage was away: the next call looks everything up again.
     func reopen()
 }
 
@@ -149,10 +149,10 @@ public protocol ObjectWriter: AnyObject {
     /// Adds bytes at the end.
     func append(_ bytes: UnsafeRawBufferPointer) throws
     /// Makes the object visible, whole and durable.
-    /// - Parameter turn: is asked right before the object becomes visible, when as much as possible has been done; what it
-    ///   throws prevents that.
-    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `turn` throws. Nothing of it is visible
-    ///   then, but where only the last step failed, which makes a visible object durable.
+    /// - Parameter turn: is called right before the object becomes visible, when all other work is done; what it throws
+    ///   prevents that.
+    /// - Throws: `ObjectExists` when the key is taken; the store's own errors; what `turn` throws. The object is not
+    ///   visible then, unless only the last step failed, which makes a visible object durable.
     func commit(turn: () throws -> Void) throws
     /// Leaves nothing. Does nothing after `commit`, whether that succeeded or not.
     func abandon()
@@ -169,9 +169,9 @@ public protocol StoredObject: AnyObject, Sendable {
     var size: Int64 { get }
     /// Fills as much of `buffer` as the object has from `offset` (bytes) on, and says how much that was.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int
-    /// Says that these bytes will be read soon. Does not wait.
+    /// Announces that these bytes will be read soon. Does not wait.
     func readAhead(at offset: Int64, count: Int64)
-    /// Says that these bytes need not be kept in memory: nobody will read them again soon.
+    /// Announces that these bytes need not be kept in memory: they won't be read again soon.
     func release(at offset: Int64, count: Int64)
 }
 
@@ -180,7 +180,7 @@ extension StoredObject {
     public func release(at offset: Int64, count: Int64) {}
 }
 
-/// The room that a store has. One that doesn't count has a total of 0 and any number free.
+/// The space that a store has. One that doesn't count has a total of 0 and any number free.
 public struct StoreCapacity: Hashable, Sendable {
     /// Bytes.
     public let free: Int64
@@ -192,7 +192,7 @@ public struct StoreCapacity: Hashable, Sendable {
 public struct RepositoryEntry: Hashable, Sendable {
     public let name: String
     public let isFolder: Bool
-    /// An object's length in bytes; nil for a folder, and for an object that is listed but can't be looked at.
+    /// An object's length in bytes; nil for a folder, and for an object that is listed but can't be examined.
     public let size: Int64?
     /// When an object's content was written, in microseconds since 1970-01-01; nil where `size` is.
     public let modified: Int64?
@@ -203,8 +203,8 @@ public struct RepositoryEntry: Hashable, Sendable {
         (self.name, isFolder, self.size, self.modified) = (name, false, size, modified)
     }
 
-    /// A number that is another one once another object has taken the name, which can be after the first was moved away;
-    /// nil where listing doesn't tell.
+    /// A number that changes when another object takes the name, which can happen after the first was moved away; nil
+    /// where a listing doesn't tell.
     public var mark: Int64? {
         guard let size, let modified else { return nil }
         return modified &* 1_000_003 &+ size
@@ -233,7 +233,7 @@ public struct ObjectExists: Explained, Equatable {
     public var message: String { "object \"\(key)\" already exists in repository \"\(location)\"" }
 }
 
-/// Another process is putting a whole object in the place of a damaged one, or moves it to another key.
+/// Another process is replacing a damaged object, or moving it to another key.
 public struct BeingReplaced: Explained, Equatable {
     public let key: RepositoryKey
     public let location: String

@@ -8,7 +8,7 @@ public struct PackFrame: Hashable, Sendable {
     public let length: UInt32
     /// Bytes of content.
     public let size: UInt32
-    /// Of the content.
+    /// The content's digest.
     public let digest: Digest
 
     public init(offset: UInt64, length: UInt32, size: UInt32, digest: Digest) {

@@ -1,15 +1,15 @@
-/// The name of a pack's object below its backup's folder: its number, with six digits or more, and where a store can't be
-/// relied on to refuse a name that is taken, a hyphen and a random word.
+/// The name of a pack's object below its backup's folder: its number, with six digits or more; in a store that doesn't
+/// reliably refuse a name that is taken, a hyphen and a random word follow.
 public struct PackName: Hashable, Sendable, CustomStringConvertible {
     /// Counts from 1.
     public let number: Int
-    /// Lower-case letters and digits, 32 at most; mostly empty.
+    /// Lower-case letters and digits, 32 at most; usually empty.
     public let word: String
 
-    /// That packs may have.
+    /// The numbers that packs may have.
     public static let numbers: Range<Int64> = 0..<1 << 32
 
-    /// Nil for what can't be a pack's.
+    /// Nil when no pack can have this name.
     public init?(number: Int64, word: String = "") {
         guard PackName.numbers.contains(number), PackName.isWord(word) else { return nil }
         (self.number, self.word) = (Int(number), word)

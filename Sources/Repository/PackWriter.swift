@@ -12,7 +12,7 @@ public struct PackWriter: ~Copyable {
         try append(PackFormat.head())
     }
 
-    /// Of the bytes written so far; of the whole object once it is finished.
+    /// The digest of the bytes written so far; of the whole object once it is finished.
     public var digest: Digest { stored.finish() }
 
     /// Adds a compressed frame.

@@ -1,7 +1,7 @@
-/// A repository: the store in which everything is kept, and which clusters it is kept of.
-/// `ClusterConfiguration.openRepository()` (Archiving) opens the configured one.
+/// A repository: a store, and the clusters in it. `ClusterConfiguration.openRepository()` (Archiving) opens the
+/// configured one.
 ///
-/// As long as one is open, all that this process opens at the same place look into the same directories
+/// While one is open, all stores that this process opens at the same path use the same directories
 /// (`HeldIncarnations`), whatever is mounted there by then.
 public final class Repository: Sendable {
     public let store: any ObjectStore

@@ -37,7 +37,7 @@ public struct RepositoryKey: Hashable, Comparable, Sendable, LosslessStringConve
         RepositoryKey(unchecked: String(description[..<(slash ?? description.startIndex)]))
     }
 
-    /// The last one.
+    /// The last slash.
     private var slash: String.Index? { description.utf8.lastIndex(of: UInt8(ascii: "/")) }
 
     public static func < (a: Self, b: Self) -> Bool { a.description < b.description }

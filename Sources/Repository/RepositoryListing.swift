@@ -8,8 +8,8 @@ extension Repository {
         try store.list(.root).filter(\.isFolder).map(\.name)
     }
 
-    /// A cluster's incarnations that `tidemark init` completed, oldest major version first. One that can't be looked into is
-    /// among them: nobody knows that it was not.
+    /// A cluster's incarnations that `tidemark init` completed, oldest major version first, including those that can't
+    /// be examined: they may be complete.
     public func incarnations(of cluster: String) throws -> [Incarnation] {
         try store.list(RepositoryKey.root.appending(cluster)).filter(\.isFolder)
             .compactMap { Incarnation(cluster: cluster, folderName: $0.name) }
@@ -88,8 +88,8 @@ extension ClusterArchive {
         return try store.list(parent).filter(\.isFolder).map { parent.appending($0.name) }
     }
 
-    /// The files from PostgreSQL's archiver in one of these folders, in order of their names; strangers are left out.
-    /// - Parameter name: only what comes after this name.
+    /// The files from PostgreSQL's archiver in one of these folders, in order of their names; other files are left out.
+    /// - Parameter name: only files whose names come after this one.
     public func files(in folder: RepositoryKey, after name: String? = nil) throws -> [ArchivedFile] {
         try store.list(folder, after: name).compactMap { entry in
             guard !entry.isFolder, let (file, copy) = ArchiveFileName.object(entry.name) else { return nil }

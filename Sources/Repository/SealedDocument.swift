@@ -11,9 +11,9 @@ public let tidemarkVersion = "0.1.0"
 ///       "xxh128" : "0123456789abcdef0123456789abcdef"
 ///     }
 ///
-/// The first three lines of keys and the last have this form to the byte, so that both ends are read without a JSON parser;
-/// in between is any JSON. The checksum is of everything before the comma and the newline in front of its line. Every later
-/// format keeps both ends: so a program knows what it can't read, and which version can.
+/// The first three lines of keys and the last have exactly this form, so that both ends are read without a JSON parser;
+/// in between is any JSON. The checksum covers everything before the comma and the newline in front of its line. Every
+/// later format keeps both ends, so that a program recognises a document it can't read, and says which version can.
 public struct SealedDocument: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable, CaseIterable {
         case incarnation
@@ -71,7 +71,7 @@ public struct SealedDocument: Hashable, Sendable {
     private static let formatKey = "\",\n  \"format\" : "
     private static let versionKey = ",\n  \"tidemark_version\" : \""
     private static let sealStart = ",\n  \"xxh128\" : \""
-    /// Backwards.
+    /// Reversed.
     private static let sealEnd = Array("\"\n}\n".utf8.reversed())
     private static let sealLength = 52
 
@@ -79,7 +79,7 @@ public struct SealedDocument: Hashable, Sendable {
         Array("\(sealStart)\(Digest(of: bytes))\"\n}\n".utf8)
     }
 
-    /// What stands in a JSON string as it is.
+    /// Whether a byte stands for itself in a JSON string.
     private static func isPlain(_ byte: UInt8) -> Bool {
         (0x20...0x7E).contains(byte) && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
     }
@@ -87,7 +87,7 @@ public struct SealedDocument: Hashable, Sendable {
     /// What the first lines say; nil when they don't have their form.
     private static func head(of bytes: [UInt8]) -> (kind: String, format: Int, version: String)? {
         var rest = bytes[...]
-        /// What stands between a text and the first byte that may not be there.
+        /// The word after a text, up to the first byte that doesn't belong to it; nil when the text isn't there.
         func word(after text: String, where belongs: (UInt8) -> Bool) -> String? {
             guard rest.starts(with: text.utf8) else { return nil }
             let word = rest.dropFirst(text.utf8.count).prefix(while: belongs)

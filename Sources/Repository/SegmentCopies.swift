@@ -1,13 +1,14 @@
 import Platform
 public import WAL
 
-// Several servers may hand over the same segment, one of them with more records than another: a `.partial` of each server
-// that was promoted, or a segment whose timeline was left before it was full. No whole object is ever replaced, so a later copy is
-// stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was completed has one copy. Backup
-// history files of one name may differ, too; nothing but people reads them.
+// Several servers may archive the same segment, one of them with more records than another: each promoted server leaves
+// a `.partial`, and a segment may be archived whose timeline was left before it was full. A whole object is never
+// replaced, so a later copy is stored beside the first, as `<file>.2.zst`, `<file>.3.zst` and so on. A segment that was
+// completed has one copy. Backup history files of one name may differ, too; only people read them.
 
 extension Incarnation {
-    /// Where a further copy of a segment, `.partial` or backup history file is kept; the first copy has the file's own key.
+    /// The key of a further copy of a segment, `.partial` or backup history file; the first copy has the file's own
+    /// key.
     public func key(for file: ArchiveFileName, copy number: Int) -> RepositoryKey {
         let first = key(for: file)
         return number < 2 ? first : first.folder.appending("\(file).\(number).zst")
@@ -15,7 +16,7 @@ extension Incarnation {
 }
 
 extension ClusterArchive {
-    /// A file from PostgreSQL's archiver: of several copies of a segment the one with the most records.
+    /// A file from PostgreSQL's archiver; of a segment with several copies the one with the most records.
     ///
     /// One object is opened, unless it is a `.partial`, a segment whose timeline was left in it, or damaged. A damaged
     /// copy hides no other one, unless it is known to have had more records.
@@ -60,7 +61,7 @@ extension ClusterArchive {
         return try [first] + furtherCopies(of: file)
     }
 
-    /// As `copies`, but those whose head can't be read are only named, and hide no others.
+    /// As `copies`, but returns the names of those whose head can't be read, instead of failing.
     public func readableCopies(of file: ArchiveFileName) throws
         -> (copies: [StoredSegment], headless: [ObjectDamaged])
     {
@@ -89,23 +90,23 @@ extension ClusterArchive {
 }
 
 extension StoredSegment {
-    /// What the records of the segment are read by: one that was left may end early.
+    /// How the segment's records are read: a segment whose timeline was left in it may end early.
     public var contents: SegmentContents {
         head.isLeft || ArchiveFileName.object(key.name)?.file.isPartial == true ? .partial : .completed
     }
 
-    /// What is known of the segment's records; nil when it was stored unread.
+    /// The summary of the segment's records; nil when it was stored unread.
     /// - Throws: `BadSummary`.
     public func summary() throws -> SegmentSummary? {
         head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
     }
 
-    /// As `summary`, but what was stored unread is read now, as a file that may end early.
+    /// As `summary`, but reads a segment that was stored unread, as a file that may end early.
     public func summary(reading segment: SegmentName) throws -> SegmentSummary {
         try summary() ?? scan(segment)
     }
 
-    /// What the segment's own bytes tell, read as a file that may end early.
+    /// The summary of the segment's own bytes, read as a file that may end early.
     /// - Throws: `WALDamage`, `ObjectDamaged`, and what the store throws.
     public func scan(_ segment: SegmentName) throws -> SegmentSummary {
         var scanner = SegmentScanner(name: segment, length: head.rawLength, contents: .partial)
@@ -150,7 +151,7 @@ extension ArchiveFileName {
         }
     }
 
-    /// The segment that the file is, or lies beside; nil for a history.
+    /// The segment that the file is, or belongs to; nil for a history.
     public var place: SegmentName? {
         switch self {
         case .segment(let name), .partial(let name), .backupHistory(let name, _): name

@@ -4,8 +4,8 @@ extension ObjectStore {
     /// Stores a segment: its head, its content compressed in frames, the seal over its stored bytes, and the table of frames
     /// (docs/repository.md).
     ///
-    /// The head has to be known before anything can be written, and that needs a pass over the whole content. With two
-    /// presses a second thread compresses meanwhile, and this one helps when the pass is done; with one press all
+    /// The head must be known before anything can be written, and that takes a pass over the whole content. With two
+    /// presses a second thread compresses meanwhile, and this one helps after the pass; with one press everything
     /// happens on this thread.
     ///
     /// - Parameters:
@@ -13,11 +13,11 @@ extension ObjectStore {
     ///   - length: the content's bytes.
     ///   - read: fills a buffer from an offset on and says how much it filled; may run on two threads.
     ///   - inspect: sees the content once, in order, in pieces of 128 KiB; what it throws prevents the object.
-    ///   - head: describes the content that was inspected, whose digest it is given.
-    ///   - written: is told when everything is written and only durability and the name are missing.
-    ///   - turn: is asked when only the name is missing; what it throws prevents the object.
-    /// - Throws: `ContentChanged` when what was inspected isn't what was compressed; otherwise as `create`, `read`,
-    ///   `inspect`, `head` and `turn` do.
+    ///   - head: describes the inspected content, given its digest.
+    ///   - written: is called when everything is written and only durability and the name are missing.
+    ///   - turn: is called when only the name is missing; what it throws prevents the object.
+    /// - Throws: `ContentChanged` when the content that was inspected isn't what was compressed; otherwise as `create`,
+    ///   `read`, `inspect`, `head` and `turn` do.
     public func createSegment(
         _ key: RepositoryKey, replacing replacement: Replacement? = nil, length: UInt64, presses: [SegmentPress],
         read: @escaping @Sendable (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
@@ -87,7 +87,7 @@ public struct ContentChanged: Explained, Equatable {
     public var hint: String? { "Only a segment that the server has completed can be archived." }
 }
 
-/// Shows the content to `inspect` and takes its digest, and the sum of every frame.
+/// Hands the content to `inspect`, and computes its digest and the sum of every frame.
 private func survey(
     _ length: UInt64, _ read: (UnsafeMutableRawBufferPointer, Int64) throws -> Int,
     _ inspect: (UnsafeRawBufferPointer) throws -> Void
@@ -134,7 +134,7 @@ private struct FrameQueue {
         return .ready((started - 1, free.popLast() ?? CompressedFrame()))
     }
 
-    /// Whether the writer, who waits for frame `index`, should compress one in the meantime.
+    /// Whether the writer, which waits for frame `index`, should compress a frame in the meantime.
     mutating func canHelp(before index: Int) -> Bool {
         finished[index] == nil && started < count && started < taken + FrameQueue.ahead
     }

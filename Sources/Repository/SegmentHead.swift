@@ -23,12 +23,12 @@ public struct SegmentHead: Hashable, Sendable {
     public let rawLength: UInt64
     /// Of the segment's bytes.
     public let digest: Digest
-    /// What the scanner learned, as `WAL.SegmentSummary.encode()` wrote it; empty when nothing could be learned.
+    /// The scanner's summary, as `WAL.SegmentSummary.encode()` wrote it; empty when the segment could not be read.
     public let summary: [UInt8]
-    /// A person told `archive-push` to store the segment although it does not continue its predecessor.
+    /// `archive-push` was run with the option to store the segment although it does not continue its predecessor.
     public let acceptedDiscontinuity: Bool
-    /// The server had left the timeline in this segment, or before it, when it handed it over: the records may end early,
-    /// as in a `.partial`, and there may be further copies of it (`ObjectStore.stored`).
+    /// When the server archived the segment it had left the timeline in it or before it: the records may end early, as
+    /// in a `.partial`, and there may be further copies (`ObjectStore.stored`).
     public let isLeft: Bool
 
     public init(
@@ -49,7 +49,7 @@ public struct SegmentHead: Hashable, Sendable {
     static let maximumContent: UInt64 = 1 << 30
     /// No head is longer; a length beyond it is damage.
     static let maximumLength = 64 << 20
-    /// Few heads are longer; as much is read at first.
+    /// Most heads are shorter; this many bytes are read at first.
     public static let usualLength = 16 << 10
 
     /// Bytes before the compressed segment.

@@ -1,7 +1,7 @@
 import CXXHash
 
-/// The parts of a file that are compressed each for itself, so that two threads can share a segment, when it is stored
-/// and when it is fetched. Larger parts compress by some hundredths of a percent to a few percent better.
+/// The parts of a file that are compressed separately, so that two threads can share a segment when it is stored and
+/// when it is fetched. Larger parts compress by some hundredths of a percent to a few percent better.
 enum SegmentFrame {
     /// Bytes of content; the last frame of a file has what is left.
     static let length = 2 << 20
@@ -31,7 +31,7 @@ public final class SegmentPress: @unchecked Sendable {
 
     deinit { content.deallocate() }
 
-    /// Reads frame `index` of a file and compresses it; also the sum of what it read.
+    /// Reads frame `index` of a file and compresses it; returns also the sum of the bytes it read.
     func press(
         _ index: Int, of fileLength: UInt64, into frame: CompressedFrame,
         read: (UnsafeMutableRawBufferPointer, Int64) throws -> Int

@@ -1,16 +1,16 @@
 import Platform
 
-/// What tidemark keeps on this host for one cluster and one repository. No other type knows what lies where below
+/// The files that tidemark keeps on this host for one cluster and one repository. No other type knows the layout below
 /// `state_directory`.
 ///
-/// All of it can be rebuilt or done without, but for two things: notices and job records that are still on their way, and
-/// how far an interrupted recovery has come.
+/// All of it can be rebuilt or done without, except notices and job records that are not delivered yet, and the
+/// progress of an interrupted recovery.
 ///
 ///     <state_directory>/<cluster>/               what concerns the cluster, whatever the repository
 ///     <state_directory>/<cluster>/in-<digest>/   what was learned from the repository with this location, never used for
 ///                                                another
 public struct StateDirectory: Sendable, Hashable {
-    /// Of this cluster.
+    /// The cluster's directory.
     public let path: String
     private let learned: String
 
@@ -27,22 +27,22 @@ public struct StateDirectory: Sendable, Hashable {
 
     /// Segments fetched ahead, a directory for each server that recovers (`Spool`).
     public var spool: String { path + "/spool" }
-    /// Which segments the last push stored ahead of PostgreSQL's asking (`AheadRecord`).
+    /// Which segments the last push stored before PostgreSQL asked for them (`AheadRecord`).
     public var archivedAhead: String { path + "/archived-ahead" }
     /// Why the last push failed (`PushFailure`).
     public var pushFailure: String { path + "/push-failure" }
     /// Where `import` unpacks what it reads; a directory of this name and a suffix for each run.
     public var importing: String { path + "/import" }
-    /// Where the WAL that a dead server left is put together before it is archived.
+    /// Where the WAL of a dead server is put together before it is archived.
     public var rescue: String { path + "/rescue" }
-    /// Notices on their way.
+    /// Notices not delivered yet.
     public var notices: String { path + "/notify" }
-    /// How each check stood the last time.
+    /// The state of each check at the last run.
     public var checks: String { path + "/check/last.json" }
 
-    /// What the names of the files about a recovery into `directory` begin with: its last part, for whoever looks, and a
-    /// digest of the whole path, which may be longer than a file's name and have anything in it. However the directory is
-    /// spelled, they are the same.
+    /// The prefix of the names of files about a recovery into `directory`: its last component, for people, and a digest
+    /// of the whole path, which may be longer than a file name and hold any character. All spellings of the directory
+    /// give the same prefix.
     public func recovery(into directory: String) -> String {
         let directory = Files.resolvedAsFarAsPossible(directory)
         let name = directory.split(separator: "/").last.map { String($0.prefix(40)) } ?? ""
@@ -55,8 +55,8 @@ public struct StateDirectory: Sendable, Hashable {
     public func catalog(of incarnation: Incarnation) -> String { "\(learned)/\(incarnation.folderName).catalog" }
     /// Which packs of which backup an interrupted verification has found good: a file for each.
     public var verification: String { learned + "/verify" }
-    /// How its free space changed.
+    /// How the repository's free space changed.
     public var space: String { learned + "/space.json" }
-    /// Records of jobs that it could not take.
+    /// Job records that the repository could not take.
     public var jobs: String { learned + "/jobs" }
 }

@@ -1,18 +1,18 @@
 public import Platform
 
-/// A lock in a store, held until the object goes, or its process: a dead one holds nothing for long.
+/// A lock in a store, held until the object is released or its process ends.
 public protocol StoreLock: AnyObject, Sendable {
     /// Whoever holds the lock asks right before he does what needs it. Costs no request to a store that is far away.
     /// - Throws: `LockLost` when it may be another's by now; the store's own errors, when that can't be told.
     func confirm() throws
 }
 
-/// What became of the wish for a lock.
+/// The result of an attempt to take a lock.
 public enum LockAttempt: Sendable {
     case taken(any StoreLock)
     /// Others hold it; one of them, where the store can tell.
     case refused(by: LockOwner?)
-    /// The store can only be read from here, so that no lock can be taken from here at all.
+    /// The store can only be read from here, so no lock can be taken.
     case impossible(any Error)
 }
 

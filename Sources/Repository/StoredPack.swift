@@ -51,12 +51,13 @@ public final class StoredPack: Sendable {
         }
     }
 
-    /// Reads the whole pack, from the disk whatever is in memory already, and adds up its stored bytes. Decompresses nothing.
+    /// Reads the whole pack from disk, whatever is cached, and computes the digest of its stored bytes. Decompresses
+    /// nothing.
     public func digest() throws -> Digest {
         try PackPass(of: self).digest()
     }
 
-    /// Says that these frames, in their order, will be extracted soon. Does not wait.
+    /// Announces that these frames will be extracted soon, in this order. Does not wait.
     public func readAhead(_ frames: some Sequence<PackFrame>) {
         var stretch: (start: UInt64, end: UInt64)?
         func ask() {
@@ -75,8 +76,8 @@ public final class StoredPack: Sendable {
         ask()
     }
 
-    /// Reads one frame's compressed bytes into `buffer`, decompresses them into `content`, and checks length and digest.
-    /// A frame is mostly extracted once; it doesn't stay in memory.
+    /// Reads one frame's compressed bytes into `buffer`, decompresses them into `content`, and checks length and
+    /// digest. Tells the kernel not to cache it: a frame is usually extracted once.
     ///
     /// - Parameters:
     ///   - buffer: at least `frame.length` bytes.

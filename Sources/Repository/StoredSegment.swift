@@ -38,9 +38,8 @@ public final class StoredSegment: Sendable {
     }
 
     /// Hands the content to `write`, in order, in pieces of up to 2 MiB that are valid during the call.
-    ///
-    /// Returns only when everything has been verified: every frame's checksum, the length and the XXH3-128 the head
-    /// names, and the one of the stored bytes. What was written before a throw must be discarded.
+    /// Returns only when everything has been verified: every frame's checksum, the length and XXH3-128 in the head, and
+    /// the digest of the stored bytes. On an error the caller must discard what was written.
     /// - Throws: `ObjectDamaged`, and what the store and `write` throw.
     public func extract(
         with decompressor: inout Decompressor, write: (UnsafeRawBufferPointer) throws -> Void
@@ -143,14 +142,14 @@ public final class StoredSegment: Sendable {
     private func damaged(_ reason: String) -> ObjectDamaged { ObjectDamaged(key: object.key, reason) }
 }
 
-/// Adds up an object's stored bytes; the compressed frames are handed to it in their order.
+/// Computes the digest of an object's stored bytes from its compressed frames, in order.
 private struct SealProof: ~Copyable {
     private var digester = Digester()
     private let end: [UInt8]
 
     init(_ head: SegmentHead, _ table: FrameTable) {
         end = ObjectSeal.head + table.encode()
-        // What was read is what it encodes to, byte by byte: both have been compared with their checksums and forms.
+        // The head was verified, so what was read is exactly what it encodes to.
         head.encode().withUnsafeBytes { digester.update($0) }
     }
 
@@ -162,7 +161,7 @@ private struct SealProof: ~Copyable {
     }
 }
 
-/// Room for one frame, compressed and decompressed.
+/// Buffers for one frame, compressed and decompressed.
 ///
 /// `@unchecked Sendable`: one thread has it at a time, handed over through a monitor.
 private final class FrameBuffer: @unchecked Sendable {

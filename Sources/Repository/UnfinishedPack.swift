@@ -1,7 +1,7 @@
 import CZstd
 
-/// The frames of a pack that its maker didn't finish, from front to back, up to the first that isn't whole. There is no
-/// index to compare them with: each is decompressed, which checks it, and its digest computed.
+/// The frames of an unfinished pack, from front to back, up to the first that isn't whole. There is no index to compare
+/// them with: each is decompressed, which checks it, and its digest computed.
 ///
 /// - Parameters:
 ///   - object: what a killed process left, see `ObjectStore.leftovers`.

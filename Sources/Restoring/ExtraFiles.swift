@@ -28,18 +28,18 @@ struct ExtraFiles {
         var removed = 0
         /// Links that were not followed.
         var brokenLinks: [BackedUpLink] = []
-        /// Directories that the backup doesn't have, and in which something is mounted.
+        /// Directories that the backup doesn't have, and that contain mount points.
         var keptMounts: [String] = []
     }
 
-    /// Symbolic links are removed and never followed, but for `pg_wal` and tablespaces: what is behind any other belongs to
-    /// somebody else, or nobody knows whom.
+    /// Symbolic links are removed and never followed, except `pg_wal` and tablespaces: the target of any other link
+    /// belongs to others.
     ///
-    /// - Parameter places: gets what is behind `pg_wal`.
+    /// - Parameter places: gets the target of `pg_wal`.
     func remove(_ places: inout RestorePlaces) throws -> Removal {
         var removal = Removal()
         try remove(in: "", at: places(""), isBehindLink: false, &places, &removal)
-        // Only this version's folder of a tablespace is the cluster's.
+        // Of a tablespace only this version's folder belongs to the cluster.
         for (oid, location) in target.tablespaces where try FileStatus(ifPresent: location)?.kind == .directory {
             let path = "pg_tblspc/\(oid)/" + folder
             let inside = Place(folder, in: try HeldDirectory(confining: location))
@@ -60,16 +60,16 @@ struct ExtraFiles {
 
     /// - Parameters:
     ///   - path: relative to the data directory.
-    ///   - place: where that is on disk.
-    ///   - isBehindLink: it is outside of the data directory, where others may have put something: only what a server
-    ///     would have put there is removed.
+    ///   - place: its place on disk.
+    ///   - isBehindLink: whether it is outside the data directory, where others may have files: only files that a
+    ///     server would create there are removed.
     private func remove(
         in path: String, at place: Place, isBehindLink: Bool, _ places: inout RestorePlaces, _ removal: inout Removal
     ) throws {
         var directories: [(path: String, place: Place, isBehindLink: Bool)] = []
         var isComplete = false
         while !isComplete {
-            // A directory that changes while it is read need not tell all names.
+            // A directory that changes while it is read may not list all names.
             isComplete = true
             directories = []
             try Files.forEachName(in: place) { name in
@@ -91,8 +91,8 @@ struct ExtraFiles {
                 case (.directory, .directory): directories.append((child, childPlace, isBehindLink))
                 case (.tablespace, .symbolicLink): return
                 case (.regular, .regular):
-                    // By its other name, in an old cluster after pg_upgrade --link, say, it belongs to somebody else: what is
-                    // written must not be written there, too.
+                    // Its other name belongs to others, for example to the old cluster after pg_upgrade --link: writing
+                    // to the file would change that one, too.
                     guard status.names > 1 else { return }
                     try Files.remove(childPlace)
                     isComplete = false
@@ -115,14 +115,14 @@ struct ExtraFiles {
         }
     }
 
-    /// What a link leads to, when that is a directory apart from the data directory, neither in it nor above it, and not the
-    /// WAL of the cluster that this is a copy of.
+    /// The target of a link, when that is a directory neither in the data directory nor above it, and not the WAL of
+    /// the cluster of which this is a copy.
     private func apart(_ link: Place) -> HeldDirectory? {
         guard let directory = try? HeldDirectory(following: link), let status = try? directory.status() else {
             return nil
         }
         if let living = target.request.living {
-            // Where it can't be told, it may be.
+            // If it can't be compared, it may be the same.
             do {
                 if try FileStatus(ifPresent: living + "/pg_wal")?.isSame(as: status) == true { return nil }
             } catch { return nil }
@@ -131,7 +131,8 @@ struct ExtraFiles {
         return Files.lies(real, in: root) || Files.lies(root, in: real) ? nil : directory
     }
 
-    /// Whether a server gives such names to files in `pg_wal` and the directories in it (xlog.c, xlogarchive.c,
+    /// Whether a server gives such names to files in `pg_wal` and its directories (xlog.c, xlogarchive.c,
+    /// walsummarizer.c).
     /// walsummarizer.c).
     static func isServers(_ name: String) -> Bool {
         if ArchiveFileName(name) != nil { return true }

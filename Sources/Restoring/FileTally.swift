@@ -3,13 +3,13 @@ import CChecksum
 import Glibc
 import Platform
 
-/// How many bytes of every file have been restored, and their CRC-32C, put together from runs that come in any order on
-/// any thread. Kept in a file without a name, because there may be millions.
+/// How many bytes of every file have been restored, and their CRC-32C, combined from runs in any order on any thread.
+/// Kept in an unlinked file, because there may be millions.
 ///
-/// A CRC without its customary start value is linear: a file's is the exclusive or of its runs', each moved on by the
-/// bytes that follow it. Zeros contribute nothing.
+/// A CRC without its usual start value is linear: a file's is the exclusive or of its runs', each shifted by the bytes
+/// that follow it. Zeros contribute nothing.
 final class FileTally: Sendable {
-    /// What a run contributes.
+    /// The contribution of a run.
     struct Part {
         /// The file's number.
         var file: Int
@@ -21,7 +21,7 @@ final class FileTally: Sendable {
         var sum: UInt64 = 0
     }
     private struct State: Sendable {
-        /// A stretch of entries, and where it begins.
+        /// A range of entries in memory, and where it begins.
         var window = [Entry](repeating: Entry(), count: FileTally.windowCount)
         var start: Int?
         var isChanged = false
@@ -30,7 +30,7 @@ final class FileTally: Sendable {
 
     private let state = Monitor(State())
     private let file: Descriptor
-    /// Where it lies.
+    /// The file's path.
     private let path: String
 
     init() throws {
@@ -51,7 +51,7 @@ final class FileTally: Sendable {
         try state.update { state in
             for part in parts {
                 let place = try find(part.file, &state)
-                // Of a hostile manifest the same bytes may come again and again; the sum is compared with the size.
+                // A hostile manifest may name the same bytes again and again; the sum is compared with the size.
                 state.window[place].bytes &+= part.bytes
                 state.window[place].sum ^= UInt64(part.sum)
                 state.isChanged = true
@@ -59,7 +59,7 @@ final class FileTally: Sendable {
         }
     }
 
-    /// The bytes restored of a file, and the usual value of its CRC-32C if those are all.
+    /// The restored bytes of a file, and its usual CRC-32C if these are all.
     func total(of file: Int) throws -> (bytes: Int64, checksum: UInt32) {
         let entry = try state.update { state in state.window[try find(file, &state)] }
         let start = tidemark_crc32c_shift(0xFFFF_FFFF, UInt64(truncatingIfNeeded: entry.bytes))
@@ -70,7 +70,7 @@ final class FileTally: Sendable {
         bytes.withUnsafeBytes { ~tidemark_crc32c(0xFFFF_FFFF, $0.baseAddress, $0.count) }
     }
 
-    /// Where the file's entry is in the window, which moves there. Files come nearly in the order of their numbers.
+    /// Moves the window to the file's entry, and returns its index. Files come nearly in the order of their numbers.
     private func find(_ number: Int, _ state: inout State) throws -> Int {
         let start = number / FileTally.windowCount * FileTally.windowCount
         if state.start != start {

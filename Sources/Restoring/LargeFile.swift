@@ -1,12 +1,12 @@
 import Glibc
 import Platform
 
-/// A file of many frames that a restore reads and writes, past the page cache where it can.
+/// A file of many frames that a restore reads and writes, bypassing the page cache where possible.
 final class LargeFile {
     let index: Int
     private let path: String
     private let descriptor: Descriptor
-    /// The same file, past the page cache.
+    /// A descriptor of the same file with O_DIRECT.
     private var direct: Descriptor?
 
     init(index: Int, place: Place, descriptor: consuming Descriptor, keepsPages: Bool) {
@@ -16,7 +16,7 @@ final class LargeFile {
         direct = keepsPages ? nil : Descriptor(direct: place)
     }
 
-    /// What is in the page cache comes from there; the rest comes past it.
+    /// Reads cached pages from the page cache, the rest past it.
     func read(into place: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
         if isDirect(UnsafeRawBufferPointer(place), offset),
             let cached = descriptor.cachedBytes(at: offset, count: place.count), cached < place.count,
@@ -34,7 +34,8 @@ final class LargeFile {
         descriptor.startWriteback(at: offset, count: bytes.count)
     }
 
-    /// Writes past the page cache. False when that can't be done with these bytes, or not at all; then nothing is lost.
+    /// Writes past the page cache. False when that isn't possible with these bytes, or at all; then nothing was
+    /// written.
     func writePast(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws -> Bool {
         guard isDirect(bytes, offset) else { return false }
         return try past { file throws(SystemError) in try file.write(bytes, at: offset, path: path) } != nil
@@ -46,7 +47,7 @@ final class LargeFile {
             && Int(bitPattern: bytes.baseAddress) % alignment == 0
     }
 
-    /// Nil, then and from then on, where the file system refuses.
+    /// Nil, now and later, where the file system refuses O_DIRECT.
     private func past<Result>(
         _ body: (borrowing Descriptor) throws(SystemError) -> Result
     ) throws(SystemError) -> Result? {

@@ -10,8 +10,8 @@ import WAL
 /// in place, an empty `pg_wal`, and a `backup_manifest` for pg_verifybackup. Neither `recovery.signal` nor settings are
 /// written: that is recovery's business.
 ///
-/// pg_control comes last, so that a directory whose restore was interrupted cannot be started; the same call on it
-/// continues the restore, until the caller has done what else there is to do and calls `completeRestore`.
+/// pg_control is written last, so that a directory whose restore was interrupted cannot be started; the same call on it
+/// continues the restore, until the caller has done the rest and calls `completeRestore`.
 ///
 /// - Parameter progress: called now and then, from the calling thread. What it throws ends the restore.
 /// - Throws: `TargetInUse`, `ObjectDamaged`, `NoSuchBackup`, `LeaseLost`, `SystemError`.
@@ -88,7 +88,7 @@ private func restoreFiles(
         keptMounts: extra.keptMounts, seconds: Double(Clock.monotonic - began) / 1e9)
 }
 
-/// Feeds the workers and waits for them.
+/// Queues the work for the threads and waits for them.
 private func restoreFrames(
     _ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart, _ archive: ClusterArchive, jobs: Int,
     progress: (Int64) throws -> Void
@@ -98,13 +98,13 @@ private func restoreFrames(
         var item = PackPortion()
         var current: (id: Int, pack: StoredPack)?
         func flush() throws {
-            // What is in place already is not read.
+            // A frame that is in place already is not read.
             if !job.isDelta { item.pack?.readAhead(item.frames.lazy.map(\.frame)) }
             if item.pack != nil || !item.zeros.isEmpty { try job.items.send(item) }
             item = PackPortion(pack: current?.pack)
             try progress(job.done.load(ordering: .relaxed))
         }
-        // A run of an unknown file is for whoever restores it to complain of.
+        // Runs of an unknown file are only reported by a complete restore.
         let sorted = try manifest.sortedRuns { $0.map(part.isCopied) ?? part.isEverything }
         try sorted.forEachFrame { id, frame, runs in
             if current?.id != id {
@@ -131,7 +131,7 @@ private func restoreFrames(
     try progress(job.done.load(ordering: .relaxed))
 }
 
-/// Makes what has no run, files without content and holes, and sees to it that all others are complete.
+/// Creates files without runs, empty ones and holes, and checks that all others are complete.
 private func finishFiles(_ job: RestoreJob, _ manifest: ManifestReader, _ part: RestorePart) throws {
     try manifest.forEachFile(.regular) { index, file in
         if RestorePart.special.contains(file.path) { return }
@@ -155,14 +155,14 @@ private func finishFiles(_ job: RestoreJob, _ manifest: ManifestReader, _ part: 
     }
 }
 
-/// `tablespace_map` with the places tablespaces have now: a starting server makes its links from it.
+/// `tablespace_map` with the new places of tablespaces: a starting server creates its links from it.
 private func mapped(_ text: String, _ target: RestoreTarget, _ manifest: ManifestReader) throws -> String {
     var map = try TablespaceMapFile(parsing: text)
     map.links = try map.links.map { link in
         if let place = target.tablespaces[link.oid] {
             return TablespaceLink(oid: link.oid, location: place, isInPlace: link.isInPlace)
         }
-        // One in place is named by its path in the data directory.
+        // A tablespace in place has its path in the data directory.
         guard link.location == "pg_tblspc/\(link.oid)" else {
             throw manifest.damaged("tablespace_map names tablespace \(link.oid), which the backup does not have")
         }

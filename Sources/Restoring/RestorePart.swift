@@ -1,7 +1,7 @@
 import Backups
 import DataDirectory
 
-/// What of a backup's files is restored.
+/// The part of a backup's files that is restored.
 struct RestorePart {
     private let selection: (@Sendable (_ path: String, _ size: Int64) -> RestoreTreatment)?
 
@@ -9,7 +9,7 @@ struct RestorePart {
 
     var isEverything: Bool { selection == nil }
 
-    /// Files that aren't restored as they are in the backup, but written at the end.
+    /// Files that are written at the end, not restored as they are in the backup.
     static let special: Set<String> = [ControlFile.path, "tablespace_map"]
 
     func treatment(of path: String, size: Int64) -> RestoreTreatment {
@@ -22,7 +22,7 @@ struct RestorePart {
         !RestorePart.special.contains(file.path) && treatment(of: file.path, size: file.size) == .whole
     }
 
-    /// How many regular files there will be and their bytes, and how many of these take space.
+    /// The number and size in bytes of the regular files, and how many of these bytes take space.
     func extent(of manifest: ManifestReader) throws -> (files: Int, size: Int64, space: Int64) {
         if isEverything {
             let (count, size) = try manifest.regularFiles()

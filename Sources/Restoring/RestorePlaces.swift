@@ -1,16 +1,16 @@
 import Platform
 
-/// Where the files of a restore go: below the data directory or, behind the links that belong to a cluster, `pg_wal` and
-/// tablespaces, below what these led to when they were looked at. Each of these directories is held open, and no symbolic
-/// link is followed below it.
+/// The places of a restore's files: below the data directory or, for `pg_wal` and tablespaces, below the directories to
+/// which their links led when the restore began. Each of these directories is held open, and no symbolic link is
+/// followed below it.
 struct RestorePlaces: Sendable {
     let root: HeldDirectory
-    /// By their paths in the data directory.
+    /// By path in the data directory.
     private var linked: [String: HeldDirectory] = [:]
 
     init(_ root: HeldDirectory) { self.root = root }
 
-    /// What lies below `path` in the data directory is in another directory.
+    /// Makes `path` in the data directory stand for another directory.
     mutating func link(_ path: String, to directory: HeldDirectory) { linked[path] = directory }
 
     /// - Parameter path: relative to the data directory; empty for itself.
@@ -23,6 +23,6 @@ struct RestorePlaces: Sendable {
         return Place(path, in: root)
     }
 
-    /// As above, but a link itself.
+    /// As above, but the link itself.
     func entry(_ path: String) -> Place { Place(path, in: root) }
 }

@@ -2,30 +2,30 @@ public import Backups
 public import DataDirectory
 public import Platform
 
-/// What a restore is to do with a backup's files.
+/// The options of a restore.
 public struct RestoreRequest: Sendable {
     /// The directory that becomes the data directory: absent or empty, unless `delta`.
     public var target: String
     /// Threads that decompress and write.
     public var jobs: Int
-    /// Where tablespaces go: location in the backup → directory to use now. Those not named go where they were.
+    /// Where tablespaces go: location in the backup → directory to use now. Others stay where they were.
     public var tablespaceMapping: [String: String]
-    /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and what the
-    /// backup doesn't have is removed.
+    /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and files
+    /// that the backup doesn't have are removed.
     public var delta: Bool
-    /// The cluster's own data directory, where that is another one. A copy of it may have its links: what they lead to is not
-    /// the copy's.
+    /// The cluster's own data directory, if it is another one. A copy of it may share its links, whose targets don't
+    /// belong to the copy.
     public var living: String?
-    /// What a delta restore leaves alone, because no backup is to have it.
+    /// Files that a delta restore leaves alone, because backups omit them.
     public var exclude = NamedExclusions()
-    /// Restores only a part: what becomes of each file and directory, by its path in the data directory and its bytes.
-    /// Nil: everything.
+    /// Restores only a part: how to treat each file and directory, by its path in the data directory and its size in
+    /// bytes. Nil for everything.
     public var selection: (@Sendable (_ path: String, _ size: Int64) -> RestoreTreatment)?
-    /// Bytes that must be free beside the restored files; nil: nobody looks. Known before anything is written.
+    /// Bytes that must be free beside the restored files, checked before anything is written; nil for no check.
     public var reserve: Int64?
-    /// The copy is used at once and thrown away: nothing is fsynced, and there is no `backup_manifest`.
+    /// The copy is used once and thrown away: nothing is fsynced, and there is no `backup_manifest`.
     public var isThrowaway = false
-    /// A server will read much of it at once, so that its pages should stay in memory.
+    /// A server will read much of it at once, so its pages should stay cached.
     public var isReadSoon = false
 
     public init(target: String, jobs: Int = 2, tablespaceMapping: [String: String] = [:], delta: Bool = false) {
@@ -41,7 +41,7 @@ public enum RestoreTreatment: Sendable {
     case whole
     /// A file of the same length without content, which takes no space.
     case hole
-    /// Not made at all.
+    /// Not created.
     case absent
 }
 
@@ -57,21 +57,21 @@ public struct NotEnoughSpace: Explained, Equatable {
     public var hint: String? { "Free space, or name another place with --scratch-directory." }
 }
 
-/// What a restore did.
+/// The result of a restore.
 public struct RestoreReport: Sendable, Equatable {
     public var files: Int
     /// Bytes of all files.
     public var size: Int64
-    /// Bytes that were written; less than `size` by what a delta restore found in place and by holes.
+    /// Bytes that were written; less than `size` by holes, and by what a delta restore found in place.
     public var written: Int64
     /// Bytes of frames that were read from the repository.
     public var fetched: Int64 = 0
     /// Extra files that a delta restore removed.
     public var removed: Int
-    /// Links that a delta restore found where the backup has a file or directory, or nothing: they are gone, and what they
-    /// led to is as it was.
+    /// Links that a delta restore found where the backup has a file or directory, or nothing: they were removed, and
+    /// their targets not touched.
     public var brokenLinks: [BackedUpLink] = []
-    /// Directories that the backup doesn't have, and that a delta restore left alone because something is mounted there.
+    /// Directories not in the backup that a delta restore left alone because they are mount points.
     public var keptMounts: [String] = []
     public var seconds: Double
 }

@@ -3,22 +3,22 @@ import DataDirectory
 import Glibc
 import Platform
 
-/// The directories a restore writes into: found fit, made ready, and at the end made durable.
+/// The directories into which a restore writes: checked, prepared, and finally made durable.
 struct RestoreTarget {
     let path: String
     let request: RestoreRequest
     let backup: BackupDescription
-    /// Tablespaces by oid, where they go now.
+    /// New places of tablespaces, by OID.
     let tablespaces: [UInt32: String]
-    /// Something is there already that belongs to this cluster.
+    /// Whether it already has files of this cluster.
     let isDelta: Bool
-    /// What was looked at; nil where nothing was there.
+    /// The directory that was checked; nil when there was none.
     private let seen: HeldDirectory?
 
-    /// Names a restore under way: until it has ended, the directory is no cluster.
+    /// Marks a restore under way: until it has ended, the directory is not a cluster.
     fileprivate static let markerName = "tidemark.restoring"
 
-    /// Only looks.
+    /// Only checks.
     ///
     /// - Throws: `TargetInUse`.
     init(_ request: RestoreRequest, _ backup: BackupDescription) throws {
@@ -46,7 +46,7 @@ struct RestoreTarget {
             return
         }
         let isOurs = try RestoreTarget.belongs(path, to: backup)
-        // What an earlier restore of the same backup left half done is continued.
+        // An unfinished restore of the same backup is continued.
         if !request.delta && !isOurs.unfinished {
             throw inUse(
                 path, "It is not empty.",
@@ -63,7 +63,7 @@ struct RestoreTarget {
         try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
     }
 
-    /// Where each tablespace goes.
+    /// The place of each tablespace.
     fileprivate static func places(of backup: BackupDescription, _ request: RestoreRequest) throws -> [UInt32: String] {
         var places: [UInt32: String] = [:]
         let known = Set(backup.tablespaces.map(\.location))
@@ -89,15 +89,15 @@ struct RestoreTarget {
         if try Files.exists(marker) {
             let text = try Files.readText(marker, limit: 4096)
             let isOurs = text.contains("\n\(backup.systemIdentifier)\n")
-            // Backups of two clusters may have one label.
+            // Backups of two clusters may have the same label.
             return (isOurs, isOurs && text.hasPrefix("\(backup.label)\n"))
         }
         guard let control = try? ControlFile(dataDirectory: path) else { return (false, false) }
         return (control.systemIdentifier == backup.systemIdentifier, false)
     }
 
-    /// A tablespace's folder must be empty, or be linked from this very copy: another one's, perhaps the running
-    /// server's, must not be written into.
+    /// A tablespace's folder must be empty, or be linked from this very copy: another server's, perhaps a running
+    /// one's, must not be overwritten.
     fileprivate static func checkTablespaces(
         _ places: [UInt32: String], _ backup: BackupDescription, target: String, living: String?
     ) throws {
@@ -109,7 +109,7 @@ struct RestoreTarget {
             let elsewhere =
                 "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(original + "=DIRECTORY"))."
             if links.contains(where: { $0.oid == oid && $0.location == place }) {
-                // What was copied by hand shares its links with the original.
+                // A copy made by hand shares its links with the original.
                 if let living, let status = try FileStatus(ifPresent: place),
                     try taken.contains(where: { try FileStatus(ifPresent: $0.location)?.isSame(as: status) == true })
                 {
@@ -153,7 +153,7 @@ struct RestoreTarget {
         return (places, removed)
     }
 
-    /// The directory that was looked at, or the one that is made now.
+    /// The directory that was checked, or a new one.
     private func root() throws -> HeldDirectory {
         if seen == nil { try Files.makeDirectories(path, mode: 0o700) }
         let root = try seen ?? HeldDirectory(confining: path)
@@ -201,7 +201,7 @@ struct RestoreTarget {
         try Files.changeMode(ofDirectory: place, mode)
     }
 
-    /// Everything written so far is on disk when this returns.
+    /// Makes everything written so far durable.
     func synchronize() throws {
         for place in [path] + tablespaces.values.sorted() { try Files.synchronizeFileSystem(of: place) }
     }
@@ -209,21 +209,21 @@ struct RestoreTarget {
     static func isMarker(_ name: String) -> Bool { name == markerName }
 }
 
-/// Whether what is in a directory is a restore's that has not ended: `completeRestore` was not called.
+/// Whether a directory has an unfinished restore: `completeRestore` was not called.
 public func isUnfinishedRestore(_ directory: String) throws -> Bool {
     try Files.exists(directory + "/" + RestoreTarget.markerName)
 }
 
-/// Says that a restored directory is a cluster now: nobody continues the restore from here on.
+/// Marks a restored directory as a cluster: the restore can't be continued any more.
 public func completeRestore(_ directory: String) throws {
     guard try isUnfinishedRestore(directory) else { return }
     try Files.remove(directory + "/" + RestoreTarget.markerName)
     try Files.synchronizeDirectory(directory)
 }
 
-/// Where a restore would put the backup's tablespaces, by oid; only looks.
+/// Where a restore would put the backup's tablespaces, by OID; only checks.
 ///
-/// - Throws: `Problem` for a mapping that names no tablespace of the backup, `TargetInUse` where one can't go.
+/// - Throws: `Problem` for a mapping of a tablespace that the backup doesn't have, `TargetInUse` where one can't go.
 public func tablespacePlaces(of backup: BackupDescription, for request: RestoreRequest) throws -> [UInt32: String] {
     let places = try RestoreTarget.places(of: backup, request)
     try RestoreTarget.checkTablespaces(

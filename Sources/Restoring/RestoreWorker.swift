@@ -4,7 +4,7 @@ import Platform
 import Repository
 import Synchronization
 
-/// What the threads of one restore share.
+/// The state that the threads of one restore share.
 final class RestoreJob: Sendable {
     let places: RestorePlaces
     let isDelta: Bool
@@ -13,8 +13,9 @@ final class RestoreJob: Sendable {
     let written = Atomic<Int64>(0)
     let fetched = Atomic<Int64>(0)
     let done = Atomic<Int64>(0)
-    /// Large files go through the page cache. Otherwise they go past it: a restore of more than fits would push out what the
-    /// servers of this machine keep there, and a virtual machine may have to get every fresh page from its host first.
+    /// Whether large files are written through the page cache. Otherwise they bypass it: a restore larger than memory
+    /// would evict the pages of this machine's servers, and a virtual machine may have to get every fresh page from its
+    /// host first.
     let keepsPages: Bool
     /// Threads that write to one file at once would wait for each other by spinning in the kernel.
     private let turns = (0..<64).map { _ in Monitor(()) }
@@ -27,7 +28,7 @@ final class RestoreJob: Sendable {
         tally = try FileTally()
     }
 
-    /// Runs `body` while nobody else writes to that file.
+    /// Runs `body` while no other thread writes to that file.
     func inTurn(_ file: Int, _ body: () throws -> Void) rethrows {
         try turns[file % turns.count].update { _ in try body() }
     }
@@ -39,9 +40,9 @@ final class RestoreWorker {
     private var decompressor: Decompressor
     private var buffer: UnsafeMutableRawBufferPointer
     private let content: UnsafeMutableRawBufferPointer
-    /// What is in place already, in a delta restore.
+    /// The present content of the files, in a delta restore.
     private let present: UnsafeMutableRawBufferPointer
-    /// The large file written last: its next run mostly comes next.
+    /// The large file written last: its next run usually follows.
     private var open: LargeFile?
 
     init(_ job: RestoreJob) throws {
@@ -89,7 +90,7 @@ final class RestoreWorker {
         try account(runs, UnsafeRawBufferPointer(content))
     }
 
-    /// Whether the files hold a frame's content already. Its runs must make up the whole frame; then one digest tells.
+    /// Whether the files already have a frame's content. If its runs make up the whole frame, one digest shows it.
     private func isInPlace(_ frame: PackFrame, _ runs: [FileRun]) throws -> Bool {
         var position = 0
         for part in runs {
@@ -102,7 +103,7 @@ final class RestoreWorker {
         return Digest(of: UnsafeRawBufferPointer(rebasing: present[..<position])) == frame.digest
     }
 
-    /// False when the file isn't there or has another length.
+    /// False when the file is missing or has another length.
     private func readPresent(_ part: FileRun, into bytes: UnsafeMutableRawBufferPointer) throws -> Bool {
         let file = part.file!
         if part.run.length < file.size {
@@ -115,7 +116,7 @@ final class RestoreWorker {
             let descriptor = try Descriptor(open: place, O_RDONLY | O_NOFOLLOW)
             let status = try descriptor.status(path: path)
             guard status.size == file.size else { return false }
-            // What somebody has opened to others since isn't in place, whatever it holds.
+            // A file whose permissions have been changed isn't in place, whatever its content.
             if status.mode != file.restoredMode {
                 _ = try retrying(.changeMode, path) { fchmod(descriptor.raw, file.restoredMode) }
             }
@@ -163,7 +164,7 @@ final class RestoreWorker {
         }
     }
 
-    /// Zeros are left out where the file is new: there they are a hole.
+    /// Zeros are omitted where the file is new: there they are a hole.
     private func writePart(_ bytes: UnsafeRawBufferPointer, _ run: ManifestRun, _ file: ManifestFile) throws {
         let open = try openLarge(run.file, file)
         let block = 32 << 10
@@ -203,7 +204,7 @@ final class RestoreWorker {
             throw Problem("the manifest has a run of zeros outside of its file")
         }
         try job.tally.add([.init(file: run.file, bytes: run.length)])
-        // Opening gives a new file its length, and so its zeros.
+        // Opening gives a new file its length, and thereby its zeros.
         let open = try openLarge(run.file, file)
         guard job.isDelta else { return }
         var position = run.offset
@@ -226,7 +227,7 @@ final class RestoreWorker {
         let path = place.path
         let descriptor = try Descriptor(open: place, O_RDWR | O_CREAT | O_NOFOLLOW, mode: file.restoredMode)
         try finishAttributes(descriptor, file, path)
-        // Several threads may do this to one file, all to the same effect.
+        // Several threads may do this to one file, with the same result.
         if try descriptor.status(path: path).size != file.size {
             _ = try retrying(.truncate, path) { ftruncate(descriptor.raw, off_t(file.size)) }
         }

@@ -3,17 +3,17 @@ import CChecksum
 import Platform
 import WAL
 
-/// `backup_manifest` as pg_verifybackup reads it
+/// `backup_manifest` in pg_verifybackup's format
 /// (<https://www.postgresql.org/docs/current/backup-manifest-format.html>).
 struct VerifiableManifest {
     /// Text that is not written yet.
     private(set) var pending: [UInt8]
     private var isFirst = true
     private var isFinished = false
-    /// Of what is written.
+    /// The checksum of the text written so far.
     private var sum = tidemark_sha256_sum()
 
-    /// - Parameter major: 17 began to name the system identifier, in version 2 of the format.
+    /// - Parameter major: since 17 there is a system identifier, in version 2 of the format.
     init(major: Int, systemIdentifier: UInt64) {
         tidemark_sha256_begin(&sum)
         let head =
@@ -28,7 +28,7 @@ struct VerifiableManifest {
     ///   - checksum: CRC-32C.
     mutating func add(path: String, size: Int64, modified: Int64, checksum: UInt32) {
         let time = Moment(microseconds: modified / 1_000_000 * 1_000_000).description.dropLast(3)
-        // The checksum's bytes as they lie in memory.
+        // The checksum's bytes in their order in memory.
         let digits = (0..<4).map { hex(UInt8(truncatingIfNeeded: checksum >> (8 * $0))) }.joined()
         if !isFirst { pending += Array(",\n".utf8) }
         isFirst = false
@@ -56,7 +56,7 @@ struct VerifiableManifest {
         isFinished = true
     }
 
-    /// Writes what is pending, so that it needs no memory any more.
+    /// Writes the pending text, so that it takes no more memory.
     mutating func hand(to file: borrowing Descriptor, _ path: String) throws {
         let count = isFinished ? pending.count : pending.count / 64 * 64
         try pending[..<count].withUnsafeBytes { bytes in

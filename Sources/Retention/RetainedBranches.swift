@@ -1,11 +1,11 @@
 public import WAL
 
-/// The branches of a cluster's WAL: which of them somebody may be on.
+/// The branches of a cluster's WAL, and which of them are living: a server may be on them.
 public struct RetainedBranches: Sendable {
-    /// Those that somebody may be on: the newest one, and each that had commits within a week and isn't merely what others
-    /// descend from. Later it is taken for one that was given up.
+    /// The newest branch, and each that had commits within a week and isn't merely the ancestor of others. An older one
+    /// counts as abandoned.
     public private(set) var living: [RetainedTimeline] = []
-    /// Where the last of the others left a timeline.
+    /// The last switch point at which another timeline branches off, by timeline.
     private var partings: [TimelineID: LSN] = [:]
     private let newest: TimelineID?
     private let now: Moment
@@ -30,7 +30,7 @@ public struct RetainedBranches: Sendable {
             || (branch.lastCommit ?? now) >= Moment(microseconds: now.microseconds - week)
     }
 
-    /// Nil when no other has left it.
+    /// The last switch point at which another timeline branches off; nil when there is none.
     func lastParting(from timeline: TimelineID) -> LSN? { partings[timeline] }
 
     func isLiving(_ timeline: TimelineID) -> Bool { living.contains { $0.history.timeline == timeline } }

@@ -1,7 +1,7 @@
 public import Messages
 public import WAL
 
-/// A backup as far as retention is concerned.
+/// A backup, with what retention needs.
 public struct RetainedBackup: Sendable, Equatable {
     public var label: String
     public var isFull: Bool
@@ -12,13 +12,13 @@ public struct RetainedBackup: Sendable, Equatable {
     public var stopTime: Moment
     public var isPinned: Bool
     public var pinnedUntil: Moment?
-    /// Somebody reads it at this moment.
+    /// Whether a process is reading it.
     public var isLeased: Bool
-    /// What is known to be wrong with it, as the rest of a sentence: it is no substitute for another one.
+    /// What is known to be wrong with it, as the rest of a sentence; a damaged backup can't replace another one.
     public var damage: String?
-    /// A look at the repository shows the damage; nobody had to read the backup.
+    /// Whether a listing of the repository shows the damage, without reading the backup.
     public var isVisiblyDamaged = false
-    /// Its branch of the WAL was put aside: no WAL that comes later continues it.
+    /// Whether its branch of the WAL was put aside: no later WAL continues it.
     public var isAside = false
     /// Labels of other backups whose packs it refers to.
     public var needs: [String]
@@ -35,12 +35,12 @@ public struct RetainedBackup: Sendable, Equatable {
     }
 }
 
-/// A timeline as far as retention is concerned.
+/// A timeline, with what retention needs.
 public struct RetainedTimeline: Sendable, Equatable {
     public var history: TimelineHistory
     /// The last commit on it, or a moment before which that was; nil when nobody knows, which counts as now.
     public var lastCommit: Moment?
-    /// Behind its last archived record; nil when nothing of it is archived.
+    /// The end of its last archived record; nil when nothing of it is archived.
     public var end: LSN?
     /// Nobody knows its ancestors: it may descend from any older timeline, at any position before this one. Nil when its
     /// history is known.
@@ -51,29 +51,29 @@ public struct RetainedTimeline: Sendable, Equatable {
     }
 }
 
-/// What happens to one backup, and why.
+/// Whether one backup is kept, and why.
 public struct RetentionVerdict: Sendable, Equatable {
     public var label: String
     public var isKept: Bool
-    /// `newest good backup`, `weekly of 2026-W47`, `pinned`, …; for one that goes, why nothing holds it.
+    /// `newest good backup`, `weekly of 2026-W47`, `pinned`, …; for a backup that isn't kept, why no rule keeps it.
     public var reasons: [String]
 }
 
-/// What retention decides. Values in, values out: what it decides on is read and carried out elsewhere.
+/// The decision of retention. Pure values: its input is read, and the decision carried out, elsewhere.
 public struct RetentionDecision: Sendable, Equatable {
     /// In the order of the backups.
     public var verdicts: [RetentionVerdict] = []
     /// WAL that ends after this position is kept on every timeline; nil keeps all.
     public var keepWALFrom: LSN?
-    /// Why that position.
+    /// The reason for that position.
     public var walReason = ""
-    /// Kept backups whose start lies before it: their own WAL is kept, from start to stop.
+    /// Kept backups that start before it: only their own WAL is kept, from start to stop.
     public var islands: [RetainedBackup] = []
 
     public var kept: Set<String> { Set(verdicts.lazy.filter(\.isKept).map(\.label)) }
     public var expired: [String] { verdicts.filter { !$0.isKept }.map(\.label) }
 
-    /// Whether a segment stays.
+    /// Whether a segment is kept.
     public func keeps(_ segment: SegmentName, segmentSize: UInt32) -> Bool {
         guard let from = keepWALFrom else { return true }
         if segment.end(segmentSize: segmentSize) > from { return true }
@@ -85,7 +85,7 @@ public struct RetentionDecision: Sendable, Equatable {
 }
 
 extension RetentionDecision {
-    /// All that `keeps` says no to.
+    /// All segments for which `keeps` returns false.
     public func unwanted(on timelines: [TimelineID], segmentSize: UInt32) -> SegmentSet {
         var set = SegmentSet(segmentSize: segmentSize)
         let size = UInt64(segmentSize)
@@ -105,7 +105,7 @@ extension RetentionDecision {
     }
 }
 
-/// The clock shows a time before something that has already happened.
+/// The clock shows a time before an event that has already happened.
 public struct ClockWentBack: Explained, Equatable {
     public let now: Moment
     public let label: String
@@ -119,22 +119,23 @@ public struct ClockWentBack: Explained, Equatable {
 
 /// Decides what is kept.
 ///
-/// Ages come from the backups' times and order from their positions, never from names or clocks. The newest good backup is
-/// always kept, on every branch of the WAL that may be alive, and so are pinned and leased ones and whatever a kept one
-/// refers to. Rules that count do so over all backups, and over those of each such branch by itself. What is known of a backup's damage never removes anything: what the rules would keep of sound backups stays,
-/// and the good ones that stand in for it do, too. With `recoveryWindow` or `keepWAL`, WAL is kept without a gap as far back
-/// as these say, and older kept backups keep the WAL that makes them consistent; with neither, WAL is kept without a gap
-/// from the oldest kept backup on. A backup whose branch was put aside keeps its own WAL only.
+/// Ages are taken from the backups' times and the order from their positions, never from names or clocks. The newest
+/// good backup is always kept, on every living branch of the WAL, and so are pinned and leased ones and all to which a
+/// kept one refers. Rules that count do so over all backups, and over those of each living branch by itself. Knowledge
+/// of damage never removes anything: a backup that the rules would keep if it were sound stays, and so do the good ones
+/// that replace it. With `recoveryWindow` or `keepWAL`, WAL is kept without a gap as far back as these say, and older
+/// kept backups keep the WAL that makes them consistent; with neither, WAL is kept without a gap from the oldest kept
+/// backup on. A backup whose branch was put aside keeps only its own WAL.
 ///
-/// - Parameter firstWAL: where the first WAL begins, on any timeline, that isn't known to be older than a moment; nil when nobody
-///   knows. Asked for `keepWAL` when no backup is as old as that.
+/// - Parameter firstWAL: where the first WAL begins, on any timeline, that isn't known to be older than a time; nil
+///   when unknown. Called for `keepWAL` when no backup is that old.
 /// - Throws: `ClockWentBack`.
 public func decideRetention(
     _ backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment,
     firstWAL: (_ since: Moment) -> LSN? = { _ in nil }
 ) throws(ClockWentBack) -> RetentionDecision {
     let ordered = backups.sorted { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
-    // No backup that is taken now comes after one whose branch was put aside.
+    // No new backup comes after one whose branch was put aside.
     if let newest = ordered.last(where: { !$0.isAside }), newest.isFromTheFuture(now) {
         throw ClockWentBack(now: now, label: newest.label, stopTime: newest.stopTime)
     }
@@ -144,6 +145,6 @@ public func decideRetention(
 }
 
 extension RetainedBackup {
-    /// A minute: the server's clock, which dates backups, may be another machine's.
+    /// A tolerance of a minute: the server's clock, which dates backups, may be another machine's.
     func isFromTheFuture(_ now: Moment) -> Bool { stopTime.microseconds > now.microseconds + 60_000_000 }
 }

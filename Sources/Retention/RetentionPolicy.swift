@@ -1,22 +1,22 @@
 import WAL
 
-/// What is to be kept. Every rule is optional; a backup is kept when any of them wants it.
+/// The rules of retention. Every rule is optional; a backup is kept when any of them keeps it.
 public struct RetentionPolicy: Sendable, Equatable {
     public enum Weekday: Int, Sendable, CaseIterable {
         case monday, tuesday, wednesday, thursday, friday, saturday, sunday
     }
 
-    /// The newest so many full backups.
+    /// The newest full backups, this many.
     public var keepFull: Int?
-    /// The first backup of each of the last so many days, weeks and months that have one.
+    /// The first backup of each of the last days, weeks and months that have one, this many.
     public var keepDaily: Int?
     public var keepWeekly: Int?
     public var keepMonthly: Int?
-    /// Everything younger than so many days.
+    /// All backups younger than this many days.
     public var keepDays: Int?
-    /// How far back every single moment can be reached, in milliseconds.
+    /// How far back every moment can be reached, in milliseconds.
     public var recoveryWindow: Int64?
-    /// How long WAL is kept whatever backups need, in milliseconds.
+    /// How long WAL is kept even if no backup needs it, in milliseconds.
     public var keepWAL: Int64?
     /// The day a week begins with.
     public var weekStarts = Weekday.monday
@@ -31,14 +31,14 @@ public struct RetentionPolicy: Sendable, Equatable {
             && recoveryWindow == nil && keepWAL == nil
     }
 
-    /// Whether a rule speaks of backups. Without one all backups are kept.
+    /// Whether a rule concerns backups. Without one all backups are kept.
     var concernsBackups: Bool {
         keepFull != nil || keepDaily != nil || keepWeekly != nil || keepMonthly != nil || keepDays != nil
             || recoveryWindow != nil
     }
 }
 
-/// A stretch of time that the daily, weekly and monthly rules count, in UTC.
+/// The periods that the daily, weekly and monthly rules count, in UTC.
 enum RetentionPeriod {
     case day, week, month
 

@@ -1,6 +1,6 @@
 import WAL
 
-/// The rules at work.
+/// Applies the rules of retention.
 struct RetentionRules {
     private let backups: [RetainedBackup]
     private let timelines: [RetainedTimeline]
@@ -13,15 +13,15 @@ struct RetentionRules {
 
     /// The WAL that a kept backup holds.
     private enum Hold: Int {
-        /// From its start to its stop. A pin keeps a backup for years; it isn't meant to keep all WAL since.
+        /// From its start to its stop. A pin keeps a backup for years, but not all WAL since.
         case own
-        /// Every later moment must be reachable, unless a rule says how far back.
+        /// All later WAL, unless a rule says how far back.
         case rest
-        /// Every later moment must be reachable, whatever rules say.
+        /// All later WAL, whatever the rules say.
         case always
     }
 
-    /// - Parameter backups: in the order of the WAL: a timeline comes after all that it can have left.
+    /// - Parameter backups: in the order of the WAL: a timeline comes after all its possible ancestors.
     init(backups: [RetainedBackup], timelines: [RetainedTimeline], policy: RetentionPolicy, now: Moment) {
         self.backups = backups
         self.timelines = timelines
@@ -30,8 +30,8 @@ struct RetentionRules {
         branches = RetainedBranches(timelines, now: now)
     }
 
-    /// Once as if all backups were sound, once without those of which something is gone, and once without those that a
-    /// verification has found damaged as well: what it finds, or thinks to find, only ever adds to what stays.
+    /// Applied as if all backups were sound, then without those of which objects are missing, and then also without
+    /// those that a verification found damaged: a finding of damage, right or wrong, only ever keeps more.
     mutating func apply() {
         apply(to: backups)
         let whole = backups.filter { !$0.isVisiblyDamaged }
@@ -63,7 +63,7 @@ struct RetentionRules {
             if backup.isLeased { keep(backup, "in use by a restore or verification", .always) }
         }
         count(candidates)
-        // Whoever is on one branch is helped by no other branch's backups.
+        // Backups of one branch don't help a server on another.
         for branch in branches.living {
             count(
                 candidates.filter { isOnTheWay($0, to: branch.history) },
@@ -76,8 +76,8 @@ struct RetentionRules {
         if let window = policy.recoveryWindow { keepWindow(window, candidates) }
     }
 
-    /// The newest backup of a branch that somebody may be on, whatever other branches have; a backup that a timeline got
-    /// after all others had left it tells as much as WAL does.
+    /// Keeps the newest backup of a living branch, whatever other branches have; a backup that was taken after all
+    /// other timelines branched off shows that the branch lives, as WAL does.
     private mutating func keepNewest(of branch: RetainedTimeline, _ candidates: [RetainedBackup]) {
         let timeline = branch.history.timeline
         guard branches.isRecent(branch) else { return }
@@ -103,8 +103,8 @@ struct RetentionRules {
 
     private mutating func keep(_ backup: RetainedBackup, _ reason: String, _ hold: Hold = .rest) {
         if reasons[backup.label]?.contains(reason) != true { reasons[backup.label, default: []].append(reason) }
-        // What the archive has since its branch was put aside leads on from other backups. Whoever reads it now may have
-        // begun before that.
+        // WAL archived since its branch was put aside continues other backups. A process that reads the backup now may
+        // have begun before that.
         let most: Hold = backup.isAside && !backup.isLeased ? .own : .always
         let holding = hold.rawValue < most.rawValue ? hold : most
         if holding.rawValue > (holds[backup.label] ?? .own).rawValue { holds[backup.label] = holding }
@@ -115,7 +115,7 @@ struct RetentionRules {
     }
 
     /// The rules that count, over some of the backups.
-    /// - Parameter scope: which these are, said of those that aren't kept anyway.
+    /// - Parameter scope: describes these, in the reasons for those that aren't kept anyway.
     private mutating func count(_ backups: [RetainedBackup], of scope: String = "") {
         if let count = policy.keepFull {
             for backup in backups.filter(\.isFull).suffix(count) {
@@ -141,7 +141,7 @@ struct RetentionRules {
     ) {
         guard let count, count > 0 else { return }
         var first: [Int: RetainedBackup] = [:]
-        // A period that hasn't come is none of the last ones.
+        // Periods in the future aren't among the last ones.
         for backup in candidates where !backup.isFromTheFuture(now) {
             let number = period.number(of: backup.startTime, policy)
             if first[number] == nil { first[number] = backup }
@@ -151,8 +151,8 @@ struct RetentionRules {
         }
     }
 
-    /// Everything that ended in the window; and for every timeline that lived in it the newest backup on the way to
-    /// that timeline from before the window. By position as well as by time: the clock may have been wrong for a while.
+    /// Keeps all backups that ended in the window; and for every timeline with commits in it, the newest backup in its
+    /// history from before the window. By position as well as by time: the clock may have been wrong for a while.
     private mutating func keepWindow(_ window: Int64, _ candidates: [RetainedBackup]) {
         let begin = before(window)
         for backup in candidates where backup.stopTime > begin {
@@ -176,7 +176,7 @@ struct RetentionRules {
         var latest = Moment(microseconds: .min)
         var newest: RetainedBackup?
         for backup in path.sorted(by: { $0.stop < $1.stop }) {
-            // One that seems older than its predecessors was dated by a clock that was behind.
+            // One that seems older than its predecessors was dated by a slow clock.
             if backup.stopTime >= latest && backup.stopTime <= begin && (first == nil || backup.stop <= first!) {
                 newest = backup
             }
@@ -185,13 +185,13 @@ struct RetentionRules {
         return newest
     }
 
-    /// Where WAL that is younger than `age` can begin, on any timeline; nil where nobody knows. The newest backup that is
-    /// older than that, kept or not, tells a position that is old enough.
+    /// Where WAL younger than `age` can begin, on any timeline; nil where unknown. The newest backup that is older than
+    /// that, kept or not, has a position that is old enough.
     private func beginOfWAL(youngerThan age: Int64) -> LSN? {
         let begin = before(age)
         var starts: [LSN] = []
         for timeline in timelines where livedSince(begin, timeline) {
-            // How old a position is on a branch that was put aside tells nothing of another.
+            // The age of a position on a branch that was put aside says nothing about other branches.
             let path = backups.filter { !$0.isAside && isOnTheWay($0, to: timeline.history) }
             guard !path.isEmpty else { continue }
             guard let old = newest(of: path, before: begin) else { return nil }
@@ -204,7 +204,7 @@ struct RetentionRules {
         history.canBegin(withBackupOn: backup.timeline, stop: backup.stop)
     }
 
-    /// What kept backups refer to. It holds WAL as long as one of these does.
+    /// Keeps the backups to which kept ones refer. They hold WAL as long as one of these does.
     private mutating func keepNeeded() {
         var queue = backups.filter { reasons[$0.label] != nil }
         while let backup = queue.popLast() {
@@ -227,15 +227,15 @@ struct RetentionRules {
                     + (backup.isFromTheFuture(now) ? ["its time, \(backup.stopTime), is yet to come"] : []))
         }
         let kept = backups.filter { reasons[$0.label] != nil }
-        // Without a backup WAL is all there is; a plain archive may be waiting for its first backup.
-        // And without rules nothing goes: older WAL may belong to a copy that somebody else has.
+        // Without a backup there is only WAL; a plain archive may be waiting for its first backup. And without rules
+        // nothing is removed: older WAL may belong to a copy elsewhere.
         guard !kept.isEmpty && !policy.isEmpty else { return decision }
         let bounded = policy.recoveryWindow != nil || policy.keepWAL != nil
         let chain = kept.filter { holds($0, bounded ? .always : .rest) }
         guard var from = chain.map(\.start).min() else { return decision }
         decision.walReason = policy.recoveryWindow != nil ? "the recovery window" : "the oldest kept backup"
         if let age = policy.keepWAL {
-            // Where backups go sooner than WAL there never is one that is old enough.
+            // If backups expire earlier than WAL, there never is one that is old enough.
             guard let begin = beginOfWAL(youngerThan: age) ?? firstWAL(before(age)) else { return decision }
             if begin < from {
                 from = begin

@@ -1,10 +1,10 @@
 public import WAL
 
-/// What an archived segment tells of its age.
+/// The age of an archived segment.
 public enum SegmentAge: Sendable, Equatable {
     /// The time of the last commit in it.
     case commit(Moment)
-    /// It holds no commit, and so tells nothing.
+    /// It holds no commit, so its age isn't known.
     case noCommit
     /// It can't be read.
     case unreadable
@@ -37,7 +37,7 @@ public func firstWAL(
     }
     return timelines.compactMap { timeline, own -> LSN? in
         let switchPoint = switchPoints[timeline]
-        // One that was left, and isn't written beyond that, is part of the histories that left it.
+        // A timeline that was left, and has nothing beyond that, is part of the histories that branch off from it.
         if let switchPoint, own.allSatisfy({ $0.start(segmentSize: segmentSize) < switchPoint }) { return nil }
         let ancestors = histories.first { $0.timeline == timeline }?.ancestors ?? []
         let history =

@@ -1,7 +1,7 @@
 import CSQLite
 public import Platform
 
-/// A failure that SQLite reported.
+/// An error from SQLite.
 public struct DatabaseError: Explained, Equatable {
     /// The extended result code (<https://www.sqlite.org/rescode.html>).
     public let code: Int32
@@ -20,14 +20,13 @@ public struct DatabaseError: Explained, Equatable {
         code & 0xFF == SQLITE_FULL ? "Free space on the file system that holds it, then try again." : nil
     }
 
-    /// Whether the file is not a database, or a damaged one, or lacks tables or columns that it should have, or has values
-    /// that it can't have.
+    /// Whether the file is not a database, or is damaged: it lacks tables or columns, or has impossible values.
     public var isDamage: Bool {
         [SQLITE_CORRUPT, SQLITE_NOTADB].contains(code & 0xFF)
             || code & 0xFF == SQLITE_ERROR
                 && (reason.hasPrefix("no such ") || reason.contains(" has no column ") || reason == "integer overflow")
     }
-    /// Whether the place, and not the content, is why the file can't be used: it can't be opened or written, or is full.
+    /// Whether the place is the reason, and not the content: the file can't be opened or written, or the disk is full.
     public var isOfPlace: Bool {
         [SQLITE_CANTOPEN, SQLITE_READONLY, SQLITE_FULL, SQLITE_PERM, SQLITE_IOERR].contains(code & 0xFF)
     }
@@ -35,11 +34,11 @@ public struct DatabaseError: Explained, Equatable {
     public var isBusy: Bool { code & 0xFF == SQLITE_BUSY }
 }
 
-/// One connection to an SQLite file. Not for two threads at once.
+/// One connection to an SQLite file; for one thread at a time.
 public final class Database {
     public enum Access: Sendable {
         case readOnly
-        /// The file must be there.
+        /// The file must exist.
         case readWrite
         case create
         /// A file that nobody changes while it is open: no locks, no check for a journal.
@@ -111,7 +110,7 @@ public final class Database {
         return try statement.step() && !statement.isNull(0) ? statement.text(0) : nil
     }
 
-    /// Triggers don't fire for what this connection does.
+    /// Triggers don't fire for statements of this connection.
     public func disableTriggers() throws(DatabaseError) {
         guard csqlite_disable_triggers(handle) == SQLITE_OK else { throw error(nil) }
     }
@@ -129,7 +128,7 @@ public final class Database {
         }
     }
 
-    /// Within `transaction`: commits what was done so far. What follows is a transaction of its own.
+    /// Within `transaction`: commits everything so far, and begins another transaction.
     public func commitSoFar() throws(DatabaseError) {
         try execute("COMMIT")
         try execute("BEGIN IMMEDIATE")
@@ -146,13 +145,13 @@ public final class Database {
         return found
     }
 
-    /// Whether the file can't be written, although that was asked for.
+    /// Whether the file was opened for writing, but can't be written.
     public var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") == 1 }
 
-    /// Rows that the last INSERT, UPDATE or DELETE touched.
+    /// Rows that the last INSERT, UPDATE or DELETE changed.
     public var changes: Int { Int(sqlite3_changes(handle)) }
 
-    /// For a row that cannot have been written as it is: SQLite itself sees nothing wrong with a changed value.
+    /// For a row that tidemark can't have written: SQLite itself doesn't notice a changed value.
     public func damage(_ reason: String) -> DatabaseError {
         DatabaseError(code: SQLITE_CORRUPT, reason: reason, sql: nil, path: path)
     }

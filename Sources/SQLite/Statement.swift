@@ -1,6 +1,6 @@
 import CSQLite
 
-/// A value that can stand for a `?` of a statement.
+/// A value for a parameter of a statement.
 public protocol Bindable {
     func bind(to statement: Statement, at position: Int32) -> Int32
 }
@@ -58,7 +58,7 @@ public final class Statement {
 
     deinit { sqlite3_finalize(handle) }
 
-    /// Gives the `?`s their values, from the first on; nil is NULL.
+    /// Binds the parameters, from the first on; nil is NULL.
     public func bind(_ values: [(any Bindable)?]) throws(DatabaseError) {
         for (index, value) in values.enumerated() {
             let position = Int32(index + 1)
@@ -86,7 +86,7 @@ public final class Statement {
         }
     }
 
-    /// Goes to the next row; false after the last one, when the statement is ready to run again.
+    /// Advances to the next row; false after the last one, when the statement can be run again.
     public func step() throws(DatabaseError) -> Bool {
         switch sqlite3_step(handle) {
         case SQLITE_ROW: return true

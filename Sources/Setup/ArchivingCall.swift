@@ -1,4 +1,4 @@
-/// What `archive_command` is to be, and whether another one does as well.
+/// The required `archive_command`, and whether another one is equivalent.
 public struct ArchivingCall: Sendable, Equatable {
     /// Such as `/usr/bin/tidemark archive-push --cluster main %p`.
     public let command: String
@@ -10,14 +10,14 @@ public struct ArchivingCall: Sendable, Equatable {
         (self.command, self.cluster, self.hasOthers) = (command, cluster, hasOthers)
     }
 
-    /// The program that an archive_command hands WAL to.
+    /// The program to which an archive_command passes WAL.
     enum Receiver: Equatable {
         case otherProgram
         /// tidemark, for the cluster named; nil when none is.
         case tidemark(cluster: String?)
     }
 
-    /// Whether a command calls tidemark with the path: the program, not a path or a stanza with that name.
+    /// Whether a command runs tidemark with the path: the program, not a path or a stanza of that name.
     static func receiver(of command: String) -> Receiver {
         let words = command.split { $0 == " " || $0 == "\t" }.map { word in word.filter { $0 != "'" && $0 != "\"" } }
         let calls = zip(words, words.dropFirst()).contains { program, argument in
@@ -26,8 +26,8 @@ public struct ArchivingCall: Sendable, Equatable {
         return calls && command.contains("%p") ? .tidemark(cluster: cluster(named: words)) : .otherProgram
     }
 
-    /// Whether the shell runs more than one command, or takes a part for a comment: then the server may be told that a segment is
-    /// archived that isn't. `&&` is harmless: every command of the chain must succeed.
+    /// Whether the shell runs more than one command, or takes a part for a comment: then a failure to archive may be
+    /// hidden from the server. `&&` is harmless: every command of the chain must succeed.
     static func mayHideFailure(_ command: String) -> Bool {
         var quote: Character?
         var before: Character = " "
@@ -53,7 +53,7 @@ public struct ArchivingCall: Sendable, Equatable {
         return false
     }
 
-    /// Whether a command archives for this cluster, and still does when it isn't the only one.
+    /// Whether a command archives for this cluster, even if it isn't the only one.
     func isServed(by command: String) -> Bool {
         if ArchivingCall.mayHideFailure(command) { return false }
         return switch ArchivingCall.receiver(of: command) {
@@ -63,7 +63,7 @@ public struct ArchivingCall: Sendable, Equatable {
         }
     }
 
-    /// The value of the last `--cluster NAME` or `--cluster=NAME`, as the command's own reading has it.
+    /// The value of the last `--cluster NAME` or `--cluster=NAME`, parsed as the command does.
     private static func cluster(named words: [String]) -> String? {
         var named: String?
         for (place, word) in words.enumerated() {

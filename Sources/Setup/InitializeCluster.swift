@@ -5,13 +5,13 @@ public import Postgres
 public import Repository
 import WAL
 
-/// What `incarnation.json` says; for people, and the sign that the incarnation was set up on purpose.
+/// The content of `incarnation.json`; for people, and as a sign that the incarnation was set up on purpose.
 public struct IncarnationMarker: Codable, Sendable, Equatable {
     public let cluster: String
     public let major: Int
     /// Decimal, as pg_controldata prints it; a JSON number would lose digits in many readers.
     public let systemIdentifier: String
-    /// Bytes; as it was when the incarnation was created.
+    /// In bytes, when the incarnation was created.
     public let segmentSize: UInt32
     /// ISO 8601.
     public let created: String
@@ -39,7 +39,7 @@ public func initializeCluster(
 ) throws -> (incarnation: Incarnation, outcome: InitOutcome) {
     let control = try dataDirectory.controlFile()
     let major = try dataDirectory.majorVersion()
-    // Whoever goes on changes this server's settings.
+    // The caller will change this server's settings.
     try connection.confirmRuns(on: dataDirectory)
     guard control.blockSize == 8192, control.walBlockSize == 8192 else {
         throw Problem(

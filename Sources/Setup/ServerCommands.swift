@@ -1,6 +1,6 @@
 import Platform
 
-/// The lines that make PostgreSQL call tidemark.
+/// The commands with which PostgreSQL calls tidemark.
 public struct ServerCommands: Sendable, Equatable {
     private let call: @Sendable (String) -> String
     private let program: String
@@ -8,9 +8,9 @@ public struct ServerCommands: Sendable, Equatable {
     public static func == (a: Self, b: Self) -> Bool { a.archive == b.archive && a.restore == b.restore }
 
     /// - Parameters:
-    ///   - executable: absolute path of the lean executable; the server's PATH is not ours.
+    ///   - executable: absolute path of the lean executable; the server may have another PATH.
     ///   - configuration: the configuration's path, when it isn't the standard one.
-    ///   - cluster: always named: another one may come into the configuration later, and archiving must go on then.
+    ///   - cluster: always named, so that archiving continues when another one is added to the configuration.
     public init(executable: String, configuration: String?, cluster: String) {
         let options =
             (configuration.map { " --config " + quotedForShell($0) } ?? "") + " --cluster " + quotedForShell(cluster)
@@ -24,19 +24,19 @@ public struct ServerCommands: Sendable, Equatable {
     /// As `restore`, for one recovery.
     ///
     /// - Parameters:
-    ///   - timeline: one that was put aside, to be served all the same.
-    ///   - isCopy: the recovered directory isn't the cluster's own.
-    ///   - stateDirectory: for a recovery that keeps to itself what others share.
+    ///   - timeline: one that was put aside, to be served nevertheless.
+    ///   - isCopy: whether the recovered directory isn't the cluster's own.
+    ///   - stateDirectory: for a recovery with a state directory of its own.
     public func restore(putAside timeline: String?, isCopy: Bool, stateDirectory: String? = nil) -> String {
         call("archive-get") + (isCopy ? " --confine-tablespaces" : "") + (timeline.map { " --put-aside \($0)" } ?? "")
             + (stateDirectory.map { " --state-directory " + quotedForShell($0) } ?? "") + " %f %p"
     }
-    /// Its failure doesn't count: PostgreSQL takes a command that isn't there for a reason to stop
-    /// (`ExecuteRecoveryCommand` with `failOnSignal`).
+    /// Its failure is ignored: PostgreSQL stops when a command isn't found (`ExecuteRecoveryCommand` with
+    /// `failOnSignal`).
     public var recoveryEnd: String { program + " recovery-end || :" }
 }
 
-/// A word for `sh -c` inside a setting where `%` starts a placeholder (`BuildArchiveRestoreCommand`,
+/// A word for `sh -c` in a setting in which `%` starts a placeholder (`BuildArchiveRestoreCommand`,
 /// src/common/archive.c).
 func quotedForShell(_ word: String) -> String {
     shellQuoted(escaped(word) { $0 == "%" ? "%%" : nil })

@@ -8,9 +8,9 @@ public struct ServerFinding: Sendable, Equatable, Codable {
         case advised
     }
     public let name: String
-    /// As `SHOW` tells it; empty when it is.
+    /// The output of `SHOW`; may be empty.
     public let current: String
-    /// What to set; nil when the verdict is good.
+    /// The value to set; nil when the verdict is good.
     public let wanted: String?
     public let verdict: Verdict
     public let reason: String

@@ -57,8 +57,8 @@ public struct ServerInspection: Sendable {
     public var isGoodEnough: Bool { !findings.contains { $0.verdict == .required } }
     public var changes: [ServerFinding] { findings.filter { $0.verdict != .good } }
 
-    /// What hands WAL to somebody else and must not be replaced without asking, in words. The library comes first, because
-    /// the server uses it in the command's place.
+    /// The setting that archives with another program, which must not be replaced without asking, in words. The library
+    /// comes first, because the server uses it instead of the command.
     public var foreignArchiving: (setting: ServerFinding, what: String)? {
         func wrong(_ name: String) -> ServerFinding? {
             findings.first { $0.name == name && $0.verdict != .good && !["", "(disabled)"].contains($0.current) }
@@ -72,7 +72,8 @@ public struct ServerInspection: Sendable {
         }
     }
 
-    /// Sets what is wanted with ALTER SYSTEM and reloads the configuration; says which changes wait for a restart.
+    /// Applies the wanted settings with ALTER SYSTEM and reloads the configuration; returns the changes that need a
+    /// restart.
     @discardableResult
     public func apply(to connection: Connection) throws -> [ServerFinding] {
         for finding in changes {

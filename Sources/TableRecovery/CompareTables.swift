@@ -1,8 +1,8 @@
 import Platform
 import Postgres
 
-/// Compares recovered tables with the live ones, and puts lost rows back. All tables in one transaction: the lost rows of all
-/// of them come back, or none.
+/// Compares recovered tables with the live ones, and inserts lost rows. All tables are handled in one transaction:
+/// either all their lost rows come back, or none.
 struct CompareTables {
     private let catalog: TargetCatalog
     private let scratch: Connection

@@ -1,13 +1,13 @@
 import Platform
 import Postgres
 
-/// What depended on the recovered tables at the target and belongs to others: other tables' foreign keys, policies, rules,
-/// triggers and defaults, views, functions. DROP … CASCADE takes it along.
+/// Objects that depended on the recovered tables at the target and belong to others: other tables' foreign keys,
+/// policies, rules, triggers and defaults, views, functions. DROP … CASCADE drops them, too.
 struct Dependents {
     struct Dependent {
         enum Kind {
             case foreignKey
-            /// Made by one statement: triggers, rules, policies.
+            /// Created by one statement: triggers, rules, policies.
             case trigger
             case view
             case other
@@ -15,15 +15,15 @@ struct Dependents {
         let kind: Kind
         let catalog: String
         let oid: String
-        /// For people: `constraint items_order_id_fkey on table public.items`.
+        /// For messages: `constraint items_order_id_fkey on table public.items`.
         let name: String
-        /// As `pg_identify_object_as_address` says it.
+        /// The result of `pg_identify_object_as_address`.
         let address: [String?]
     }
     private let all: [Dependent]
     private let scratch: Connection
 
-    /// - Parameter tables: at the target, as yet under the names they had.
+    /// - Parameter tables: at the target, with their original names.
     init(of tables: [TargetRelation], in scratch: Connection) throws {
         self.scratch = scratch
         try scratch.execute("SET search_path = pg_catalog")
@@ -82,7 +82,7 @@ struct Dependents {
         }
     }
 
-    /// Those that the live database doesn't have; within a transaction, before the tables are made there.
+    /// Those that the live database lacks; within a transaction, before the tables are created there.
     func missing(in live: Connection) throws -> [Dependent] {
         try all.filter { dependent in
             try !live.attempt { () throws(QueryFailure) in
@@ -91,10 +91,10 @@ struct Dependents {
         }
     }
 
-    /// Makes those anew that `parts` wants, in a live database that has the tables under the names they have in the scratch
-    /// cluster now.
+    /// Recreates those that `parts` selects, in a live database that has the tables under their present names in the
+    /// scratch cluster.
     ///
-    /// - Returns: those that are not made, with the reason where there is one.
+    /// - Returns: those that were not created, with the reason where there is one.
     func make(
         _ missing: [Dependent], _ parts: SchemaParts, in live: Connection, programs: DumpPrograms, directory: String
     ) throws -> (made: [String], left: [String]) {
@@ -108,7 +108,7 @@ struct Dependents {
             }
         }
         let views = missing.filter { $0.kind == .view && wants($0) }
-        // Views first, all at once: the others may be about them.
+        // Views first, all at once: the others may refer to them.
         if !views.isEmpty {
             let script = try script(of: views, programs, directory)
             if let reason = try live.refusal(of: script) {
@@ -155,7 +155,7 @@ struct Dependents {
         return text + rows.filter(\.isFilled).map { "REFRESH MATERIALIZED VIEW \($0.name.sql);\n" }.joined()
     }
 
-    /// The statement that makes a dependent; nil when there is none.
+    /// The statement that creates a dependent; nil when there is none.
     private func statement(_ dependent: Dependent) throws -> String? {
         switch dependent.catalog {
         case "pg_constraint":
@@ -187,7 +187,7 @@ struct Dependents {
 }
 
 extension Connection {
-    /// Whether it works, within a transaction that goes on either way.
+    /// Runs `body` in a savepoint; returns whether it succeeded.
     fileprivate func attempt(_ body: () throws(QueryFailure) -> Void) throws -> Bool {
         try execute("SAVEPOINT tidemark_attempt")
         var works = true
@@ -199,7 +199,7 @@ extension Connection {
         return works
     }
 
-    /// Runs a script within a transaction; where it fails, nothing of it is done, and the reason is returned.
+    /// Runs a script in a savepoint; if it fails, rolls it back and returns the reason.
     fileprivate func refusal(of script: String) throws -> String? {
         try execute("SAVEPOINT tidemark_script")
         var reason: String?

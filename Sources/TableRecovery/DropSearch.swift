@@ -5,30 +5,29 @@ public import Recovery
 import Repository
 public import WAL
 
-/// The moment just before tables were dropped.
+/// The position just before tables were dropped.
 public struct DropMoment: Sendable {
     /// Stops before the commit of the transaction that dropped the first of them.
     public let target: RecoveryTarget
-    /// When each was dropped, as the archive tells.
+    /// When each was dropped, according to the archive.
     public let drops: [(table: TableName, transaction: TransactionMark)]
-    /// Later transactions that dropped relations of which neither a backup nor the WAL tells the name: a younger table of
-    /// the name may be among them. In the order of the WAL.
+    /// Later transactions that dropped relations whose names neither a backup nor the WAL shows: one of them may have
+    /// had the table's name. In the order of the WAL.
     public let untold: [TransactionMark]
-    /// The moment just before the last of those, if it can be reached.
+    /// The target just before the last of those, if it can be reached.
     public let later: PlanRefusal.Alternative?
     /// WAL that couldn't be looked through.
     public let unread: [UnreadWAL]
 }
 
-/// Finds when tables were dropped: the last time that each name was. Since PostgreSQL 15 a commit names the OIDs of what it
-/// drops; before, the files that vanish with a commit which creates none tell it. Whose they are is known to the backups'
-/// relation maps, and of what is younger than every backup to the WAL.
+/// Finds when tables were dropped: the last drop of each name. Since PostgreSQL 15 a commit has the OIDs of the
+/// relations that it drops; before, files that are removed by a commit without new ones show a drop. Their names are in
+/// the backups' relation maps, and those of relations younger than every backup in the WAL.
 ///
 /// - Parameters:
-///   - timeline: of the history that is looked through.
-///   - backup: the one that a recovery is to start from, if it was named.
-/// - Throws: `NoDropFound`, `PlanRefusal` when there is no telling which timeline is meant, and what reading the archive
-///   throws.
+///   - timeline: the timeline whose history is searched.
+///   - backup: the backup from which a recovery is to start, if it was named.
+/// - Throws: `NoDropFound`, `PlanRefusal` when the timeline is ambiguous, and what reading the archive throws.
 public func momentBeforeDrop(
     of tables: [TablePattern], in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline = .own,
     backup label: String? = nil
@@ -91,15 +90,15 @@ public func dropBeforeBackups(
     return nil
 }
 
-/// Goes back from backup to backup.
+/// Searches backwards from backup to backup.
 private struct DropSearch {
     let tables: [TablePattern]
     let archive: RecoveryArchive
-    /// What was dropped after the oldest backup so far, in the order of the WAL.
+    /// The drops after the oldest backup so far, in the order of the WAL.
     private var drops: [RelationDrop] = []
-    /// Relations that a backup knows; the newest one says how.
+    /// Relations in the backups' relation maps; the newest backup counts.
     private var known: [UInt32: DroppedRelation] = [:]
-    /// Everything from here on has been looked at.
+    /// The WAL from here on has been searched.
     private var seen: LSN?
     /// But for these.
     private(set) var unread: [UnreadWAL] = []
@@ -107,17 +106,17 @@ private struct DropSearch {
     private(set) var newest: String?
     /// Whether any backup has the tables' database.
     private(set) var isDatabaseKnown = false
-    /// Those that backups have.
+    /// The databases in the backups.
     private var databases: Set<UInt32> = []
-    /// What was dropped in whatever database, as long as no backup has the tables'.
+    /// The drops in all databases, until a backup with the tables' database is found.
     private var elsewhere: [RelationDrop] = []
-    /// The databases that had the name of the tables', as the WAL tells of those that no backup has.
+    /// The databases without a backup that had the name of the tables' database, according to the WAL.
     private var young: Set<UInt32> = []
     var isDatabaseYoung: Bool { !young.isEmpty }
 
     init(_ tables: [TablePattern], _ archive: RecoveryArchive) { (self.tables, self.archive) = (tables, archive) }
 
-    /// Adds what was dropped between a backup and the one before.
+    /// Adds the drops between a backup and the next one.
     mutating func add(_ backup: BackupDescription, _ wal: ReachableWAL) throws {
         let segments = try archive.segments(from: wal, through: seen, segmentSize: backup.segmentSize)
         let isNew = { [seen] (lsn: LSN) in wal.holds(lsn) && seen.map { lsn < $0 } ?? true }
@@ -147,7 +146,7 @@ private struct DropSearch {
         var new = found.filter { $0.database == database }
         for index in new.indices { new[index].name(known) }
         for index in drops.indices where drops[index].relation == nil { drops[index].name(known) }
-        // Where the only drop is the one that is looked for, nobody need know how others were called.
+        // If the only drop is the one looked for, the names of the others don't matter.
         let newest = new.last { isMeant($0) }
         if let last = new.last, newest.map({ $0.transaction.lsn < last.transaction.lsn }) ?? true {
             let names = try LoggedNames(
@@ -165,7 +164,7 @@ private struct DropSearch {
         }
     }
 
-    /// Whether nothing speaks against its being one of the tables.
+    /// Whether the drop may be of one of the tables.
     private func mayBeMeant(_ drop: RelationDrop) -> Bool {
         guard let relation = drop.relation else { return true }
         return relation.schema == nil
@@ -177,7 +176,7 @@ private struct DropSearch {
     func untold(behind position: LSN) -> [TransactionMark] {
         var marks: [TransactionMark] = []
         if !isDatabaseKnown {
-            // Each backup's WAL holds that of the later ones.
+            // Each backup's WAL includes that of the later ones.
             for drop in elsewhere.sorted(by: { $0.transaction.lsn < $1.transaction.lsn })
             where !databases.contains(drop.database) && (young.isEmpty || young.contains(drop.database))
                 && marks.last != drop.transaction
@@ -192,7 +191,7 @@ private struct DropSearch {
         return marks
     }
 
-    /// The last drop of each name, and the first of those.
+    /// The last drop of each name, and the earliest of these.
     func found() -> (target: LSN, drops: [(table: TableName, transaction: TransactionMark)])? {
         var last: [TableName: TransactionMark] = [:]
         for drop in drops where isMeant(drop) {
@@ -204,14 +203,14 @@ private struct DropSearch {
     }
 }
 
-/// The archive doesn't tell of a drop of these tables.
+/// The archive has no drop of these tables.
 public struct NoDropFound: Explained, Equatable {
     public let pattern: TablePattern
     /// The newest backup, when none has the tables' database.
     public let newest: String?
-    /// Whether the WAL tells of a database of this name.
+    /// Whether the WAL shows a database of this name.
     public let isYoung: Bool
-    /// As in `DropMoment`; of a database that no backup has, what was dropped in any such one.
+    /// As in `DropMoment`; without a backup of the database, the drops in every such database.
     public let untold: [TransactionMark]
     public let later: PlanRefusal.Alternative?
     /// What keeps parts of the WAL from being searched, each as the middle of a sentence.
@@ -248,7 +247,7 @@ public struct NoDropFound: Explained, Equatable {
 }
 
 extension DropMoment {
-    /// That a younger table of the name may have been dropped later, as sentences; nil when none can have been.
+    /// That a table of the name may have been dropped later, as sentences; nil when that is impossible.
     public var doubt: String? {
         let unknown = unread.isEmpty ? nil : UnreadWAL.sentence(unread)
         guard !untold.isEmpty else {
@@ -258,7 +257,7 @@ extension DropMoment {
             + (later.map { " Instead: \($0.sentence)." } ?? "") + (unknown.map { " " + $0 } ?? "")
     }
 
-    /// What is known of drops of relations without a name.
+    /// The drops of relations without a name, as a sentence.
     public static func sentence(_ untold: [TransactionMark]) -> String {
         let listed = untold.suffix(8).map { "transaction \($0.xid) at \($0.time) (LSN \($0.lsn))" }
         return "Relations whose names are neither in a backup nor in WAL were dropped by "

@@ -1,36 +1,36 @@
 import Platform
 import Postgres
 
-/// `pg_dump` and `pg_restore` of the cluster's major version, used on a scratch cluster.
+/// `pg_dump` and `pg_restore` of the cluster's major version, for a scratch cluster.
 struct DumpPrograms {
     let binDirectory: String
     let majorVersion: Int
     let conninfo: String
     let database: String
     let user: String
-    /// The database is of SQL_ASCII: it holds any bytes, and gives them as they are.
+    /// Whether the database has encoding SQL_ASCII: its text is any bytes, passed on unchanged.
     let isUnencoded: Bool
 
-    /// Of definitions.
+    /// The option for the encoding of definitions.
     var encoding: String { "--encoding=" + (isUnencoded ? "SQL_ASCII" : "UTF8") }
 
-    /// Dumps tables with their content into a file that exists already: fast, for somebody waits.
+    /// Dumps tables with their content into an existing file, with fast compression, since the user waits.
     func dumpContent(_ tables: [TableName], format: String, to file: String) throws {
-        // Otherwise pg_dump takes the names for what they would be in the database's own encoding.
+        // Otherwise pg_dump reads the names in the database's own encoding.
         let isPlain = tables.allSatisfy { $0.sql.utf8.allSatisfy { $0 < 0x80 } }
         let encoding = isPlain ? [] : [encoding]
         guard format == "custom" else { return try dump(tables, format: format, options: encoding, to: file) }
         do { try dump(tables, format: format, options: encoding + ["--compress=1"], to: file) } catch let failure
             as DumpFailure where failure.reason.contains("compress")
         {
-            // Built without zlib.
+            // pg_dump was built without zlib.
             try dump(tables, format: format, options: encoding, to: file)
         }
     }
 
-    /// Dumps tables into a file that exists already.
+    /// Dumps tables into an existing file.
     func dump(_ tables: [TableName], format: String, options: [String] = [], to file: String) throws {
-        // Without --strict-names, a table that isn't found is left out without a word.
+        // Without --strict-names, a missing table is silently omitted.
         var arguments =
             ["--format=\(format)", "--file=\(file)", "--no-password", "--lock-wait-timeout=30s", "--strict-names"]
             + options
@@ -50,7 +50,7 @@ struct DumpPrograms {
     /// A part of a dump as SQL.
     func script(of file: String, list: String, options: [String]) throws -> String {
         let text = try finish("pg_restore", ["--file=-", "--use-list=\(list)"] + options + [file])
-        // psql's \restrict and \unrestrict mean nothing to a server.
+        // psql's \restrict and \unrestrict are no SQL.
         return text.split(separator: "\n", omittingEmptySubsequences: false)
             .filter { !$0.hasPrefix("\\restrict") && !$0.hasPrefix("\\unrestrict") }.joined(separator: "\n")
     }
@@ -60,8 +60,8 @@ struct DumpPrograms {
         let path = binDirectory + "/" + program
         let finished = try run(path, arguments, environment: environment)
         guard finished.ending == .exited(0) else {
-            // A working directory that can't be entered, as sudo leaves it, is complained of first (src/common/exec.c), and
-            // isn't why the program failed.
+            // A working directory that can't be entered, as with sudo, is reported first (src/common/exec.c), and isn't
+            // the reason for the failure.
             let lines = finished.errors.split(separator: "\n").filter {
                 !$0.hasPrefix("could not change directory to ")
             }
@@ -76,6 +76,6 @@ struct DumpPrograms {
 }
 
 extension TableName {
-    /// As pg_dump's `--table` wants it: exactly this name, whatever is in it.
+    /// The pattern for pg_dump's `--table` that matches exactly this name.
     var pattern: String { sql }
 }

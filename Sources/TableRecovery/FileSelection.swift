@@ -2,27 +2,27 @@ public import Backups
 import DataDirectory
 public import Restoring
 
-/// Which files of a backup a scratch cluster needs for some tables of one database, and what becomes of the others.
+/// Which files of a backup a scratch cluster needs for some tables of one database, and how the others are restored.
 ///
-/// Only what is positively known not to be needed is left out: a relation that the map doesn't know (created or rewritten
-/// while the backup ran) is restored. Never is a relation judged by the size of its file's number: after VACUUM FULL of a
-/// catalog, catalogs have numbers like everybody else's.
+/// Only files known not to be needed are omitted: a relation that isn't in the map (created or rewritten while the
+/// backup ran) is restored. File numbers say nothing about a relation: after VACUUM FULL, catalogs have file numbers in
+/// the range of user tables.
 public struct FileSelection: Sendable {
-    /// How replay gets on with relations that aren't there.
+    /// How replay handles missing relations.
     public enum Method: Sendable {
-        /// Left-out files are holes of their original size; replay runs with ignore_invalid_pages.
+        /// Omitted files are holes of their original size; replay runs with ignore_invalid_pages.
         case holes
-        /// The WAL is filtered: nothing touches left-out files, and they don't exist.
+        /// The WAL is filtered: it doesn't refer to omitted files, and they don't exist.
         case filteredWAL
     }
 
     public let method: Method
-    /// Nil when the backup doesn't know the database: then nothing is left out.
+    /// Nil when the backup doesn't have the database: then nothing is omitted.
     public let database: UInt32?
-    /// Numbers of files of that database that are left out. A number alone says it: files move between tablespaces.
+    /// File numbers of that database's omitted files. The tablespace doesn't matter: files move between tablespaces.
     public let leftOut: Set<UInt32>
 
-    /// Numbers of files of that database that are known to be needed.
+    /// File numbers of that database that are known to be needed.
     let kept: Set<UInt32>
 
     /// Everything is restored.
@@ -33,8 +33,8 @@ public struct FileSelection: Sendable {
     }
 
     /// - Parameters:
-    ///   - tables: what is wanted; partitions and TOAST tables follow by themselves.
-    ///   - keeping: numbers that turned out to be needed in an earlier pass.
+    ///   - tables: the wanted tables; partitions and TOAST tables are included.
+    ///   - keeping: file numbers that an earlier pass found to be needed.
     public init(
         of tables: [TablePattern], in database: String, map: RelationMap, method: Method, keeping: Set<UInt32> = []
     ) {
@@ -44,7 +44,8 @@ public struct FileSelection: Sendable {
         }
         let relations = map.relations.filter { $0.database == row.oid }
         guard !relations.isEmpty else {
-            // It couldn't be read when the backup was taken: all of it is restored, and nothing of the others.
+            // Its catalogs couldn't be read when the backup was taken: it is restored completely, and other databases
+            // aren't.
             self.init(method: method, database: row.oid, leftOut: [])
             return
         }
@@ -58,7 +59,7 @@ public struct FileSelection: Sendable {
         self.init(method: method, database: row.oid, leftOut: leftOut, kept: kept)
     }
 
-    /// OIDs of the tables that match, of what hangs on them, and of nothing else.
+    /// OIDs of the matching tables and of the relations that belong to them.
     static func wanted(by patterns: [TablePattern], of relations: [RelationMap.RelationRow]) -> Set<UInt32> {
         let children = Dictionary(grouping: relations.filter { $0.partitionOf != nil }) { $0.partitionOf ?? 0 }
         let indexes = Dictionary(grouping: relations.filter { $0.indexOf != nil }) { $0.indexOf ?? 0 }
@@ -83,7 +84,7 @@ public struct FileSelection: Sendable {
     /// Tables and partitioned tables.
     static let tableKinds: Set<String> = ["r", "p"]
 
-    /// Materialized views can be refreshed: only who names one wants the content it had.
+    /// Materialized views can be refreshed: a pattern doesn't match them, only an exact name.
     static func mayBeMeant(_ kind: String, by pattern: TablePattern) -> Bool {
         tableKinds.contains(kind) || kind == "m" && pattern.isExact
     }
@@ -94,20 +95,20 @@ public struct FileSelection: Sendable {
         if relation.oid < 16384 || relation.schema == "pg_catalog" || relation.schema == "information_schema" {
             return false
         }
-        // pg_dump of 18 reads every sequence of the database; they have 8 kB each.
+        // pg_dump 18 reads every sequence of the database; each has 8 kB.
         if relation.kind == "S" { return false }
         // Redo of an insert into a BRIN index whose page is missing crashes PostgreSQL 16 and later.
         if method == .holes && relation.accessMethod == "brin" { return false }
         return true
     }
 
-    /// A hole saves disk: replay that touches a block of a missing file makes all blocks before it. For a small file a
-    /// hole costs more time than that.
+    /// A hole saves disk space: when replay touches a block of a missing file, it creates all blocks before it. For a
+    /// small file a hole takes longer than that.
     private static let smallest: Int64 = 1 << 20
 
     /// How a file of the backup is restored, by its path in the data directory.
     ///
-    /// - Parameter size: in bytes; of a directory it means nothing.
+    /// - Parameter size: in bytes; ignored for a directory.
     public func treatment(of path: String, size: Int64) -> RestoreTreatment {
         let stand: RestoreTreatment = size < FileSelection.smallest ? .absent : .hole
         guard let database else { return .whole }
@@ -125,7 +126,7 @@ public struct FileSelection: Sendable {
         }
         if place.database != database {
             if method == .filteredWAL { return .absent }
-            // Without PG_VERSION a connection to it by mistake ends with an error instead of a crash of the server.
+            // Without PG_VERSION a connection to it by mistake fails with an error instead of crashing the server.
             if name == "PG_VERSION" { return .absent }
             return RelationFileName(name) == nil ? .whole : stand
         }

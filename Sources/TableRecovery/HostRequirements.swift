@@ -4,8 +4,8 @@ import Planning
 import Platform
 import Recovery
 
-/// What this host must have for a server on it to open the database and read the tables, as the backup tells: found out
-/// before anything is restored, and not after an hour of replay.
+/// What this host needs for a server to open the database and read the tables, according to the backup: checked before
+/// anything is restored, rather than after an hour of replay.
 struct HostRequirements {
     private let request: TableRecoveryRequest
     private let map: RelationMap
@@ -59,7 +59,7 @@ struct HostRequirements {
         }
     }
 
-    /// Where a library should be and isn't; nil when it is there, or when nobody knows where libraries are.
+    /// Where a library should be but isn't; nil when it exists, or when the library directory isn't known.
     private func missingPlace(of library: String) -> String? {
         var path = library
         if library.hasPrefix("$libdir/") {
@@ -71,7 +71,8 @@ struct HostRequirements {
         return access(path, R_OK) == 0 || access(path + ".so", R_OK) == 0 ? nil : path + ".so"
     }
 
-    /// `$libdir`: from the programs' directory as PostgreSQL finds it, known by a library that every server has.
+    /// `$libdir`, found from the programs' directory as PostgreSQL does, and confirmed by a library that every server
+    /// has.
     private var libraryDirectory: String? {
         let root = Files.parent(request.binDirectory)
         let candidates = ["lib", "lib/postgresql", "lib64", "lib64/postgresql", "lib/pgsql", "lib64/pgsql"]

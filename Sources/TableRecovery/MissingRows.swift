@@ -1,17 +1,17 @@
 import Platform
 import Postgres
 
-/// The rows that live tables have lost, put back.
+/// Inserts the rows that live tables have lost.
 struct MissingRows {
     private let comparisons: [TableComparison]
     private let live: Connection
 
-    /// - Parameter comparisons: those that have been made.
+    /// - Parameter comparisons: the finished ones.
     init(_ comparisons: [TableComparison], _ live: Connection) { (self.comparisons, self.live) = (comparisons, live) }
 
-    /// Those of all tables, and nothing else, in one statement, at whose end foreign keys are checked: whatever order the
-    /// tables are in, and if they refer to one another.
-    /// - Returns: how many, in the comparisons' order.
+    /// Inserts the rows of all tables in one statement, at whose end foreign keys are checked: so the order of the
+    /// tables doesn't matter, nor whether they refer to one another.
+    /// - Returns: the number of rows per table, in the comparisons' order.
     func insert() throws -> [Int64] {
         guard !comparisons.isEmpty else { return [] }
         let parts = try comparisons.enumerated().flatMap { number, comparison in
@@ -36,26 +36,27 @@ struct MissingRows {
 
 /// What must be unique in a live table, or exclude one another: its unique indexes and exclusion constraints.
 ///
-/// `ON CONFLICT DO NOTHING` passes over the rows that don't, unless one of the constraints is deferrable: then PostgreSQL
-/// refuses it, and they are searched for. A row that another session inserts at the same time makes the statement fail.
+/// `ON CONFLICT DO NOTHING` skips rows that violate one, unless one of the constraints is deferrable: PostgreSQL
+/// rejects it then, and such rows are searched for. A row that another session inserts at the same time makes the
+/// statement fail.
 private struct UniqueRules {
     private struct Rule {
-        /// Where its index is: the table or a partition of it.
+        /// The relation with its index: the table or a partition of it.
         let source: String
-        /// Which rows it is about; nil: all.
+        /// The predicate of a partial index; nil for all rows.
         let condition: String?
         let isUnique: Bool
         let areNullsEqual: Bool
-        /// Columns and expressions, and what compares two of them.
+        /// Columns and expressions, each with the operator that compares two of them.
         var elements: [(value: String, comparison: String)] = []
     }
     private var rules: [Rule] = []
     private(set) var isAnyDeferrable = false
 
-    /// - Parameter oid: the table's.
+    /// - Parameter oid: the table's OID.
     init(of oid: String, _ live: Connection) throws {
-        // PostgreSQL 14 doesn't know indnullsnotdistinct. An index of a partition has rules of its own unless it is a part of
-        // its parent's.
+        // PostgreSQL 14 doesn't have indnullsnotdistinct. An index of a partition counts by itself unless it belongs to
+        // an index of its parent.
         let rows = try live.query(
             """
             SELECT i.indexrelid, CASE t.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || quote_ident(n.nspname) || '.' || quote_ident(t.relname),
@@ -93,8 +94,8 @@ private struct UniqueRules {
         }
     }
 
-    /// Selects the missing rows with the values that the rules are about. Columns that were added since are taken for NULL,
-    /// which equals nothing; generated ones are computed as the table would.
+    /// Selects the missing rows with the values that the rules compare. Columns added since are taken for NULL, which
+    /// equals nothing; generated ones are computed as the table would.
     func candidates(_ comparison: TableComparison, _ live: Connection) throws -> String {
         let common = comparison.common.map { quotedIdentifier($0.name) }
         let present = try TableColumn.all(of: comparison.oid, in: live)
@@ -116,7 +117,7 @@ private struct UniqueRules {
             """
     }
 
-    /// Says in a query of the candidates AS r whether a row can be there together with the live ones and those before it.
+    /// An SQL condition on candidate r: it violates no rule against the live rows and the candidates before it.
     func obeyed(among candidates: String) -> String {
         rules.enumerated().flatMap { number, rule in
             func equals(_ prefix: String) -> String {
@@ -129,8 +130,8 @@ private struct UniqueRules {
             let values = rule.elements.enumerated().map { "(\($1.value)) AS value_\($0)" }.joined(separator: ", ")
             let present = "(SELECT \(values) FROM \(rule.source) WHERE \(rule.condition ?? "true")) l"
             let clash = "NOT EXISTS (SELECT FROM \(present) WHERE r.tidemark_\(number) AND \(equals("l.value")))"
-            // Only a constraint that was added since can be violated among themselves; without an index, each of them would
-            // have to be compared with every other for an exclusion constraint, so that one is left to the insertion.
+            // Only a constraint added since can be violated among the candidates; without an index, an exclusion
+            // constraint would compare each of them with every other, so it is left to the insertion.
             guard rule.isUnique else { return [clash] }
             let earlier =
                 "s.tidemark_\(number) AND s.tidemark_row < r.tidemark_row AND \(equals("s.tidemark_\(number)"))"

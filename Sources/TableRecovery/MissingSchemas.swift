@@ -1,7 +1,7 @@
 import Platform
 import Postgres
 
-/// Schemas that recovered tables go to and that the live database doesn't have.
+/// Schemas that recovered tables go to and that the live database lacks.
 struct MissingSchemas {
     private let names: ScratchNames
     private let scratch: Connection
@@ -11,9 +11,9 @@ struct MissingSchemas {
         (self.names, self.scratch, self.live) = (names, scratch, live)
     }
 
-    /// Makes them: those that the tables had been in with the owner and the privileges as they were.
+    /// Creates them: a schema the tables were in at the target gets its owner and privileges from there.
     ///
-    /// - Returns: what to tell, as sentences.
+    /// - Returns: remarks for the user, as sentences.
     func create() throws -> [String] {
         let all = Set(names.tables.map(\.new.schema) + names.others.map(\.new.schema)).sorted()
         let missing = try all.filter {
@@ -21,7 +21,7 @@ struct MissingSchemas {
         }
         for schema in missing {
             try live.execute("CREATE SCHEMA \(quotedIdentifier(schema))")
-            // One that the tables are only now put into says nothing of the target, even if the scratch cluster has it.
+            // The scratch cluster's schema of that name counts only if the tables were in it at the target.
             let isNew =
                 names.tables.contains { $0.new.schema == schema }
                 && !names.tables.contains { $0.old.name.schema == schema }

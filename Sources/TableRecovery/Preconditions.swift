@@ -6,7 +6,7 @@ import Platform
 import Postgres
 import Recovery
 
-/// What can be known to go wrong before anything is restored.
+/// Checks for errors that are foreseeable before anything is restored.
 struct Preconditions {
     let request: TableRecoveryRequest
     let map: RelationMap
@@ -94,7 +94,7 @@ struct Preconditions {
         }
     }
 
-    /// What the role may not do with the present tables it would find out only after everything has been replayed.
+    /// Checks privileges on the live tables that would otherwise be missed only after all WAL was replayed.
     private func checkRights(_ live: Connection) throws {
         for name in request.tables.compactMap(\.exactName) {
             let rows = try live.query(

@@ -6,12 +6,12 @@ public import Recovery
 import Restoring
 import WAL
 
-/// Brings tables back as they were at the plan's target: from a scratch cluster that holds little else, into whatever
-/// `request` names. The scratch cluster is gone afterwards, whatever happens; if this process is killed,
-/// `ScratchDirectory.reclaim` removes it.
+/// Recovers tables as they were at the plan's target: from a minimal scratch cluster, to the destination in `request`.
+/// The scratch cluster is removed afterwards, whatever happens; if this process is killed, `ScratchDirectory.reclaim`
+/// removes it.
 ///
 /// - Throws: `TableRefusal`, `ScratchFailure`, and what `report`, restoring, replaying and the servers throw. The live
-///   database is as it was then.
+///   database is unchanged then.
 public func recoverTables(
     _ request: TableRecoveryRequest, from archive: RecoveryArchive,
     report: @escaping @Sendable (TableRecoveryEvent) throws -> Void = { _ in }
@@ -43,7 +43,7 @@ final class TableRecoveryRun {
         try Preconditions(request, map).check()
         try stopBeforeDropOfDatabase(map)
         try report(.begun)
-        // From the cheapest way to the surest one.
+        // From the cheapest way to the safest one.
         var ways: [(selection: (Set<UInt32>) -> FileSelection, name: String)] = []
         for method in [FileSelection.Method.filteredWAL, .holes] where request.method == method || method == .holes {
             ways.append(
@@ -68,8 +68,9 @@ final class TableRecoveryRun {
         }
     }
 
-    /// A database's files go before the transaction that drops it commits, and nobody can connect to it from even earlier on:
-    /// a moment just before the drop is replayed only up to there. What commits in between isn't in this database.
+    /// A database's files are removed before the transaction that drops it commits, and connections to it are refused
+    /// even earlier: a target just before that commit is moved to before the drop. Commits in between aren't in this
+    /// database.
     private func stopBeforeDropOfDatabase(_ map: RelationMap) throws {
         let planned = request.plan
         guard let database = map.databases.first(where: { $0.name == request.database })?.oid,
@@ -174,7 +175,8 @@ final class TableRecoveryRun {
         do {
             return try scratch.connect(request.database, users: map.superusers + ["postgres"] + roles)
         } catch let failure as ConnectionFailure {
-            // Not there by name; with a row in the catalog but no directory it was made after the backup.
+            // No database of this name; one with a row in the catalog but without a directory was created after the
+            // backup.
             if failure.kind == .noSuchDatabase, !failure.reason.contains("subdirectory") {
                 throw TableRefusal.noSuchDatabase(request.database, known: map.databases.map(\.name))
             }
@@ -185,7 +187,7 @@ final class TableRecoveryRun {
         }
     }
 
-    /// Who may be there at the target when superusers have been given other names since the backup.
+    /// Roles that may exist at the target if superusers have been renamed since the backup.
     private var roles: [String] {
         let named = try? ConnectionString(request.liveConninfo)["user"]
         let current =
@@ -195,7 +197,7 @@ final class TableRecoveryRun {
         return [current ?? nil, named ?? nil].compactMap(\.self)
     }
 
-    /// The selection is about the database that had the name at the time of the backup.
+    /// The selection applies to the database that had the name at the time of the backup.
     private func checkDatabase(_ connection: Connection, _ selection: FileSelection) throws {
         guard let known = selection.database else { return }
         let oid = try connection.query("SELECT oid FROM pg_database WHERE datname = current_database()").scalar
@@ -204,7 +206,7 @@ final class TableRecoveryRun {
         }
     }
 
-    /// Transactions in doubt would keep their locks for ever.
+    /// Pending prepared transactions would keep their locks for ever.
     private func rollBackPrepared(_ connection: Connection) throws {
         let rows = try connection.query("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")
         for row in rows.values {

@@ -2,32 +2,32 @@ import Backups
 import Recovery
 import WAL
 
-/// What is known of a relation that was dropped.
+/// A relation that was dropped, as far as known.
 struct DroppedRelation {
-    /// Nil when the WAL tells the schema's number only.
+    /// Nil when the WAL shows only the schema's OID.
     var schema: String?
     var name: String
     /// `pg_class.relkind`.
     var kind: String
-    /// The number of its file at the time of the backup that knows it.
+    /// Its file number at the time of the backup that has it.
     var file: UInt32?
 }
 
-/// That a transaction dropped a relation. One that it had made itself was never there for anybody else.
+/// The drop of a relation by a transaction. A relation that the same transaction created doesn't count.
 struct RelationDrop {
     let database: UInt32
     let oid: UInt32
     let transaction: TransactionMark
-    /// Only the file's number is known, which is a relation's OID until it is rewritten.
+    /// Only the file number is known, which is a relation's OID until it is rewritten.
     let isFile: Bool
-    /// Nil as long as nobody has told.
+    /// Nil while unknown.
     var relation: DroppedRelation?
 
     mutating func name(_ known: [UInt32: DroppedRelation]) {
         relation = isFile ? known.values.first { $0.file == oid } ?? known[oid] : known[oid]
     }
 
-    /// The drops that segments, neighbours in the order of the WAL, tell of.
+    /// The drops in consecutive segments.
     static func all(in segments: [SegmentFacts], major: Int) -> [RelationDrop] {
         var drops: [RelationDrop] = []
         var created: [UInt32: Set<UInt32>] = [:]
@@ -48,7 +48,7 @@ struct RelationDrop {
                 RelationDrop(database: $0.database, oid: $0.oid, transaction: removal.transaction, isFile: false)
             }
         }
-        // A truncation or a rewrite makes new files, a drop none.
+        // A truncation or rewrite creates new files, a drop none.
         guard made.isEmpty else { return [] }
         return removal.files.map {
             RelationDrop(database: $0.database, oid: $0.number, transaction: removal.transaction, isFile: true)
@@ -56,15 +56,15 @@ struct RelationDrop {
     }
 }
 
-/// Names of relations as the WAL tells them: of those that are younger than a backup, and of those renamed since.
+/// Names of relations from the WAL: of those younger than a backup, and of those renamed since.
 struct LoggedNames {
     private let rows: LoggedRelations
-    /// Those that the backup knows, by their OIDs, with all their names.
+    /// The schemas in the backup, by OID, with all their names.
     private let schemas: [UInt32: Set<String>]
 
     /// pg_class and pg_namespace.
     static let catalogs: Set<UInt32> = [1259, 2615]
-    /// The schema "public", for backups that tell of no schemas.
+    /// The schema "public", for backups without a list of schemas.
     private static let publicSchema: UInt32 = 2200
 
     /// Nil when the backup doesn't know where the catalogs are.
@@ -95,7 +95,7 @@ struct LoggedNames {
         return names.count == 1 ? names.first : nil
     }
 
-    /// What a dropped relation was called in the end; nil when the WAL doesn't tell.
+    /// The last name of a dropped relation; nil when the WAL doesn't show it.
     func relation(_ drop: RelationDrop, _ known: [UInt32: DroppedRelation]) -> DroppedRelation? {
         guard let row = rows.row(of: drop.oid, before: drop.transaction.lsn) else { return nil }
         let before = known[drop.oid]

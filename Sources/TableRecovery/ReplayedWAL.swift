@@ -2,11 +2,11 @@ import Glibc
 import Platform
 import WAL
 
-/// Gives back the disk space of WAL that a scratch server has replayed.
+/// Frees the disk space of WAL that a scratch server has replayed.
 ///
-/// The server itself keeps it until a restartpoint, and there may be none for a gigabyte. What it may still read of a
-/// replayed segment: the first page, which is looked at before any other; prepared transactions; and at the end of recovery
-/// the last record once more. The rest becomes a hole.
+/// The server itself keeps it until a restartpoint, which may be a gigabyte away. It may still read of a replayed
+/// segment: the first page, which is read before any other; prepared transactions; and at the end of recovery the last
+/// record once more. The rest becomes a hole.
 struct ReplayedWAL {
     struct Segment {
         let name: SegmentName
@@ -24,22 +24,22 @@ struct ReplayedWAL {
     private let directory: String
     private let taken: String
     private var segments: [Segment] = []
-    /// How many of them the server has asked for, as far as was looked.
+    /// How many of them the server had requested at the last check.
     private var asked = 0
     /// How many have been emptied.
     private var emptied = 0
 
-    /// The server reads half a megabyte (wal_decode_buffer_size) ahead of what it replays: when it has asked for a segment,
-    /// it has replayed all records that end in the last but one before it.
+    /// The server reads half a megabyte (wal_decode_buffer_size) ahead of replay: when it has requested a segment, it
+    /// has replayed all records that end in the last but one before it.
     private static let distance = 3
     private static let block = 8192
 
     /// - Parameters:
     ///   - directory: the server's pg_wal.
-    ///   - taken: the folder that notes what the server has asked for.
+    ///   - taken: the folder in which the server's requests are recorded.
     init(directory: String, taken: String) { (self.directory, self.taken) = (directory, taken) }
 
-    /// The next segment that the server will ask for.
+    /// Adds the next segment in the order of replay.
     mutating func add(_ segment: ReplaySegment) { segments.append(Segment(segment)) }
 
     mutating func giveBack() {
@@ -47,7 +47,7 @@ struct ReplayedWAL {
         while emptied + ReplayedWAL.distance < asked {
             let segment = segments[emptied]
             let end = segment.name.start(segmentSize: UInt32(segment.size)) + UInt64(segment.size)
-            // A record over several segments is read from its beginning, and the one before it may be wanted again.
+            // A record in several segments is read from its beginning, and the record before it may be read again.
             guard segments[asked - ReplayedWAL.distance].lastRecord >= end else { return }
             empty(segment)
             emptied += 1

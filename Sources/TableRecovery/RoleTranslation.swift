@@ -1,14 +1,14 @@
 import Platform
 import Postgres
 
-/// Owners and privileges of recovered tables: roles that the live cluster doesn't have any more are replaced or taken out
-/// in the scratch cluster, before pg_dump tells the definition.
+/// Owners and privileges of recovered tables: roles that the live cluster no longer has are replaced or removed in the
+/// scratch cluster, before pg_dump reads the definition.
 struct RoleTranslation {
-    /// Of the tables and the sequences they own, as an array constant.
+    /// OIDs of the tables and the sequences they own, as an array constant.
     private let oids: String
     private let scratch: Connection
     private let live: Connection
-    /// What can't be as it was, as sentences.
+    /// Ownership and privileges that can't be restored, as sentences.
     private(set) var notes: [String] = []
 
     init(_ names: ScratchNames, scratch: Connection, live: Connection) throws {
@@ -32,7 +32,8 @@ struct RoleTranslation {
         }
     }
 
-    /// Roles that own the relations or their statistics, or hold or gave a privilege, and aren't in the live cluster.
+    /// Roles that own the relations or their statistics, or hold or granted a privilege, and don't exist in the live
+    /// cluster.
     private func missingRoles() throws -> [(name: String, owns: Bool)] {
         let rows = try scratch.query(
             """
@@ -52,7 +53,7 @@ struct RoleTranslation {
         }
     }
 
-    /// Whoever brings the tables back owns them.
+    /// Makes the role that recovers the tables their owner.
     private func handOver(from owners: [String]) throws {
         let me = try live.query("SELECT current_user").scalar ?? ""
         if try scratch.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [me]).isEmpty {
@@ -73,7 +74,7 @@ struct RoleTranslation {
         }
     }
 
-    /// REVOKE would take what others got from these roles, too, but only with their knowledge: rows are changed instead.
+    /// REVOKE needs CASCADE where these roles granted privileges to others; the catalog rows are changed instead.
     private func takeOut(_ roles: [String]) throws {
         try scratch.execute("SET allow_system_table_mods = on")
         for (catalog, privileges, relation) in [("pg_class", "relacl", "oid"), ("pg_attribute", "attacl", "attrelid")] {
@@ -90,7 +91,7 @@ struct RoleTranslation {
     }
 }
 
-/// An array constant of texts, whatever is in them.
+/// An array constant of texts, correctly quoted.
 func arrayConstant(_ texts: [String]) -> String {
     let quoted = texts.map { text in "\"" + escaped(text) { $0 == "\"" || $0 == "\\" ? "\\\($0)" : nil } + "\"" }
     return "{" + quoted.joined(separator: ",") + "}"

@@ -5,10 +5,10 @@ struct ContentsEntry: Sendable, Hashable {
     let line: String
     /// `TABLE`, `FK CONSTRAINT`, `SEQUENCE OWNED BY`…
     let kind: String
-    /// What follows the kind: schema, name, owner.
+    /// The rest of the line: schema, name, owner.
     let rest: String
 
-    /// Longer kinds first: each is looked for at the start of what follows the numbers.
+    /// Longer kinds first: each is compared with the start of the text after the numbers.
     private static let kinds = [
         "FK CONSTRAINT", "CHECK CONSTRAINT", "CONSTRAINT", "TABLE ATTACH", "TABLE DATA", "TABLE", "INDEX ATTACH",
         "INDEX",
@@ -33,12 +33,12 @@ struct ContentsEntry: Sendable, Hashable {
     private init(line: String, kind: String, rest: String) { (self.line, self.kind, self.rest) = (line, kind, rest) }
 }
 
-/// Which parts of a table's definition a copy of it gets.
+/// The parts of a table's definition that a copy of it gets.
 public struct SchemaParts: Sendable, Equatable {
     public var foreignKeys: Bool
     /// Triggers, rules, and the policies of row-level security.
     public var triggers: Bool
-    /// Views over the table that are gone.
+    /// Views over the table that don't exist any more.
     public var views: Bool
 
     public init(foreignKeys: Bool = false, triggers: Bool = false, views: Bool = false) {
@@ -48,14 +48,15 @@ public struct SchemaParts: Sendable, Equatable {
     func includes(_ entry: ContentsEntry) -> Bool {
         switch entry.kind {
         case "FK CONSTRAINT": foreignKeys
-        // Row-level security stays on without its policies: whoever was granted the table reads no rows that they kept from him.
+        // Row-level security stays on without its policies: users with privileges on the table don't see rows that
+        // these hid.
         case "TRIGGER", "RULE", "POLICY": triggers
         // Grants have a script of their own.
         case "ACL", "DEFAULT ACL", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "STATISTICS DATA", "TABLE DATA",
             "SEQUENCE SET", "SECURITY LABEL", "SCHEMA":
             false
         case "COMMENT":
-            // A comment goes with what it is about: `public TRIGGER audit ON orders alice`.
+            // A comment is included with its object: `public TRIGGER audit ON orders alice`.
             if let about = entry.rest.split(separator: " ", maxSplits: 1).last {
                 !(about.hasPrefix("TRIGGER ") || about.hasPrefix("RULE ") || about.hasPrefix("POLICY ")) || triggers
             } else {
@@ -65,7 +66,7 @@ public struct SchemaParts: Sendable, Equatable {
         }
     }
 
-    /// What a copy doesn't get, for a person: `foreign key orders_customer_fkey`.
+    /// The parts that a copy doesn't get, for messages: `foreign key orders_customer_fkey`.
     func leftOut(_ entries: [ContentsEntry]) -> [String] {
         entries.compactMap { entry in
             guard !includes(entry) else { return nil }

@@ -16,15 +16,15 @@ final class ScratchCluster {
     let selection: FileSelection
     private let server: ServerProcess
     private let supply: SegmentSupply
-    /// For how long replay may stand still, in milliseconds.
+    /// How long replay may make no progress, in milliseconds.
     private let patience: Int64
     private var log = ScratchLog()
     private var logPosition: Int64 = 0
     let restored: RestoreReport
-    /// What the filter took for granted has happened only if replay came further than this.
+    /// The filter is right only if replay got beyond this position.
     private let lastRemoval: LSN
 
-    /// Restores what `selection` names and prepares everything for the start.
+    /// Restores the files that `selection` names and prepares the directory for the start.
     ///
     /// - Throws: `NotEnoughSpace` before anything is restored, and what restoring throws.
     init(
@@ -41,7 +41,7 @@ final class ScratchCluster {
             var request = RestoreRequest(target: data, jobs: jobs)
             request.selection = { selection.treatment(of: $0, size: $1) }
             request.isThrowaway = true
-            // WAL on its way, and the pages that replay makes of holes: no more than there is WAL.
+            // WAL in transit, and the pages that replay writes into holes: no more than the size of the WAL.
             let segments = Int64(plan.segmentSize) * Int64(min(plan.segmentCount, 8 + jobs))
             request.reserve = segments + (selection.method == .holes && selection.database != nil ? plan.logSize : 0)
             for tablespace in backup.tablespaces {
@@ -77,7 +77,7 @@ final class ScratchCluster {
         }
     }
 
-    /// What a transaction removes before the target needn't be replayed either. Catalogs and sequences always are.
+    /// Files that a transaction removes before the target need no replay either. Catalogs and sequences always do.
     private static func rules(_ plan: Plan, _ selection: FileSelection, _ archive: RecoveryArchive) throws
         -> WALFilterRules
     {
@@ -87,15 +87,15 @@ final class ScratchCluster {
         return WALFilterRules(database: database, leftOut: selection.leftOut, vanished: vanished)
     }
 
-    /// Makes the restored directory the scratch server's own.
+    /// Adapts the restored directory to the scratch server.
     private static func settle(_ data: String) throws {
-        // Read even with a foreign config_file, and stronger than that.
+        // Read even with another config_file, and overrides that.
         try write(data + "/postgresql.auto.conf", "")
-        // With it the server would make the links to the original's tablespaces again.
+        // With it the server would recreate the links to the original's tablespaces.
         try Files.removeIfPresent(data + "/tablespace_map")
         try Files.removeIfPresent(data + "/standby.signal")
         try write(data + "/recovery.signal", "")
-        // PostgreSQL wants 0700 or 0750, whatever the original had.
+        // PostgreSQL requires 0700 or 0750, whatever the original had.
         _ = try retrying(.changeMode, data) { chmod(data, 0o700) }
     }
 
@@ -104,12 +104,12 @@ final class ScratchCluster {
         try Array(text.utf8).withUnsafeBytes { try file.write($0, path: path) }
     }
 
-    /// Replays to the target and returns when the server takes connections.
+    /// Replays to the target and returns when the server accepts connections.
     ///
-    /// - Throws: `ScratchFailure`, `MissingPages`, `ReplayStandstill`, what kept the WAL from being delivered.
+    /// - Throws: `ScratchFailure`, `MissingPages`, `ReplayStandstill`, and why WAL could not be delivered.
     func replay(progress: (ReplayProgress) throws -> Void = { _ in }) throws {
         do { try runToEnd(progress) } catch {
-            // On a full disk neither the server nor its log may find words for it.
+            // On a full disk the server may not be able to log it.
             guard isFull else { throw error }
             throw ScratchFailure(lastWords: "\(directory.path): No space left on device")
         }
@@ -132,15 +132,15 @@ final class ScratchCluster {
                 isSeen = true
                 if running.status == "ready" { break }
             } else if try isSeen || log.hasFailed || isFull || !server.isAlive() {
-                // A server needs a moment to write its postmaster.pid, but has a process before that. One that has just
-                // written it and gone has had time to say why.
+                // A server needs a moment to write its postmaster.pid, but its process exists before that. One that has
+                // written it and exited has logged the reason.
                 break
             }
             supply.giveBack()
             if Clock.monotonic - measured > 500_000_000 { try measure() }
             (now.segment, now.done) = (try server.replayedSegment() ?? now.segment, supply.delivered)
             do { now.standstill = try movement.note(now) { server.standstill(now.segment, nil) } } catch {
-                // What hangs in the repository can't be waited for.
+                // A thread that waits for the repository can't be waited for.
                 supply.abandon()
                 throw error
             }
@@ -154,7 +154,7 @@ final class ScratchCluster {
             supply.stop()
             throw supply.failure ?? ScratchFailure(lastWords: log.lastWords)
         }
-        // Of pages that replay missed every one must belong to a file that was left out.
+        // Every page that replay missed must belong to an omitted file.
         let damaged = log.missingPages.filter { !mayMiss($0.key) }
         if !damaged.isEmpty { throw MissingPages(files: damaged.keys.map(\.number).sorted()) }
     }
@@ -183,14 +183,14 @@ final class ScratchCluster {
     var counts: (records: Int, voided: Int) { supply.counts }
     /// Bytes of WAL read from the repository.
     var logBytes: Int64 { supply.storedBytes }
-    /// Nobody's role and no database.
+    /// A connection string without role and database.
     var conninfo: String { ScratchCluster.conninfo(socketDirectory: directory.socketDirectory) }
 
     private static func conninfo(socketDirectory: String) -> String {
         ConnectionString().atOwnServer(socketDirectory: socketDirectory, port: "5432").description
     }
 
-    /// The most the scratch cluster had on disk, in bytes, as far as was looked.
+    /// The largest size of the scratch cluster on disk, in bytes, at any measurement.
     private(set) var occupied: Int64 = 0
     private var measured: UInt64 = 0
     private(set) var promoteSeconds = 0.0
@@ -200,7 +200,7 @@ final class ScratchCluster {
         measured = Clock.monotonic
     }
 
-    /// Checks through a session that replay came as far as it was planned to, as far as that matters.
+    /// Checks that replay got beyond the last removal for which the filter dropped records.
     func checkEnd(_ connection: Connection) throws {
         guard lastRemoval > .zero,
             let reached = try connection.query("SELECT pg_last_wal_replay_lsn()").scalar.flatMap({ LSN($0) }),
@@ -209,8 +209,8 @@ final class ScratchCluster {
         throw ScratchIncomplete("Replay ended at LSN \(reached) already; up to \(plan.end) had been planned.")
     }
 
-    /// Opens a session in the wanted database; never in another one, whose catalogs aren't there: that would take the whole
-    /// server down.
+    /// Opens a session in the wanted database; never in another one, whose catalogs are missing: that would crash the
+    /// server.
     func connect(_ database: String, users: [String]) throws -> (connection: Connection, user: String) {
         let (session, _) = try OwnServerRole.open(users, of: directory.data) { user throws(ConnectionFailure) in
             let options = ScratchSettings.sessionOptions(plan.majorVersion)
@@ -249,9 +249,9 @@ public struct MissingPages: Explained, Equatable {
     }
 }
 
-/// What a scratch server's last words mean for the one who reads them.
+/// Hints for the last messages of a scratch server.
 enum LastWordsHint {
-    /// Whether this host or an extension is why the server can't go on: with more of the backup it would end the same way.
+    /// Whether the cause is this host or an extension: with more of the backup the server would fail in the same way.
     static func isFinal(_ words: String) -> Bool { hint(words) != nil }
 
     static func hint(_ words: String) -> String? {

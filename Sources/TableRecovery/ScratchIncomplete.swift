@@ -1,7 +1,7 @@
 public import Platform
 import Postgres
 
-/// What a scratch cluster holds can't be read: something the tables need is missing in it.
+/// The content of a scratch cluster can't be read: something that the tables need is missing in it.
 public struct ScratchIncomplete: Explained, Equatable {
     public let reason: String
     init(_ reason: String) { self.reason = reason }
@@ -12,12 +12,12 @@ public struct ScratchIncomplete: Explained, Equatable {
             + "\"\(runnable("tidemark verify"))\", or recover from another with --backup."
     }
 
-    /// Whether `error`, met while reading the scratch cluster, may come from what was left out of it; what is wrong with
-    /// this host, with what was asked for or with the live server doesn't.
+    /// Nil unless `error`, from reading the scratch cluster, may come from omitted files: errors of this host, of the
+    /// request or of the live server don't.
     init?(_ error: any Error, scratch: Connection? = nil) {
         switch error {
         case let failure as QueryFailure:
-            // Internal errors and damage, files that aren't there or can't be read; a server that went down.
+            // Internal errors and damage; files that are missing or can't be read; a server that went down.
             let isDamage = failure.sqlState.hasPrefix("XX") || ["58P01", "58030"].contains(failure.sqlState)
             let isGone = failure.sqlState.isEmpty && scratch?.isAlive == false
             guard isDamage || isGone, ScratchIncomplete.isOurs(failure.reason) else { return nil }
@@ -31,7 +31,7 @@ public struct ScratchIncomplete: Explained, Equatable {
         }
     }
 
-    /// Not: libraries and locales that this host lacks, a full disk.
+    /// Whether this host is the reason: it lacks libraries or locales, or its disk is full.
     private static func isOurs(_ reason: String) -> Bool {
         !["could not access file", "locale", "ICU", "No space left", "Permission denied"].contains {
             reason.contains($0)

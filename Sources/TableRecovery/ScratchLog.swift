@@ -1,6 +1,6 @@
-/// What a scratch server has written: warnings of missing pages by relation, and the lines that matter.
+/// The log of a scratch server: warnings of missing pages by relation, and its last lines.
 struct ScratchLog: Sendable {
-    /// A relation's file, wherever its database lies: database and number.
+    /// A relation's file in any tablespace: database and file number.
     struct Relation: Hashable, Sendable {
         /// 0 for shared catalogs.
         var database: UInt32
@@ -8,7 +8,7 @@ struct ScratchLog: Sendable {
     }
     /// How many pages of each relation replay missed.
     private(set) var missingPages: [Relation: Int] = [:]
-    /// The last lines that are no such warnings.
+    /// The last lines that aren't such warnings.
     private(set) var lines: [String] = []
     private var fragment = ""
 
@@ -43,13 +43,13 @@ struct ScratchLog: Sendable {
         return Relation(database: UInt32(parts[parts.count - 2]) ?? 0, number: number)
     }
 
-    /// Whether the server has said that it is through with the log.
+    /// Whether the server has logged the end of replay.
     var hasReplayed: Bool { lines.contains { $0.contains("redo done at") } }
 
-    /// Whether the server has said that it can't go on.
+    /// Whether the server has logged a fatal error.
     var hasFailed: Bool { lines.contains { $0.hasPrefix("FATAL:") || $0.hasPrefix("PANIC:") } }
 
-    /// The server's last words, for a message.
+    /// The server's last messages, for an error message.
     var lastWords: String {
         let telling = lines.filter { line in
             ["FATAL:", "PANIC:", "ERROR:", "DETAIL:", "HINT:"].contains { line.contains($0) }

@@ -1,8 +1,8 @@
 import Platform
 import Postgres
 
-/// Gives the recovered tables, in the scratch cluster, the names they are to have in the live database: their definition
-/// then comes out of pg_dump ready, without anybody rewriting SQL.
+/// Renames the recovered tables in the scratch cluster as they are to be named in the live database: so pg_dump's
+/// definitions need no rewriting.
 struct ScratchNames {
     /// Tables by their old name, in the catalog's order.
     let tables: [(old: TargetRelation, new: TableName)]
@@ -25,13 +25,13 @@ struct ScratchNames {
         ORDER BY 3, 1, 2
         """
 
-    /// - Parameter rename: the new name of a table, index or sequence.
+    /// - Parameter rename: returns the new name of a table, index or sequence.
     init(_ catalog: TargetCatalog, in scratch: Connection, rename: (TableName) -> TableName) throws {
         let list = "{" + catalog.tables.map { String($0.oid) }.joined(separator: ",") + "}"
         try ScratchNames.detach(list, scratch)
         let owned = try scratch.query(ScratchNames.attachments, [list])
         var taken: Set<TableName> = []
-        /// Shortened names may meet: then a number goes in front of the suffix's.
+        /// Shortened names may collide: then a number goes in front of the suffix's.
         func unused(_ name: TableName) -> TableName {
             var candidate = name
             var number = 1
@@ -73,7 +73,7 @@ struct ScratchNames {
         sequences = found.map { (name: $0.0, lastValue: $0.1, isCalled: $0.2) }
     }
 
-    /// Takes tables out of parents that are not recovered: the copy must not become a part of the live parent.
+    /// Detaches tables from parents that are not recovered: the copy must not be attached to the live parent.
     private static func detach(_ list: String, _ scratch: Connection) throws {
         let rows = try scratch.query(
             """

@@ -4,9 +4,9 @@ import Recovery
 import WAL
 
 /// The whole configuration of a scratch server. Nothing of the original's is used: any line of it (a library, a
-/// certificate, a size) can keep the server from starting here, or make it reach out.
+/// certificate, a size) could keep the server from starting here, or make it connect elsewhere.
 enum ScratchSettings {
-    /// - Parameter expectsMissingPages: files are left out and the WAL is replayed as it is.
+    /// - Parameter expectsMissingPages: whether files are omitted and the WAL isn't filtered.
     static func text(
         plan: Plan, control: ControlFile, scratch: ScratchDirectory, restoreCommand: String, expectsMissingPages: Bool
     ) -> String {
@@ -24,21 +24,21 @@ enum ScratchSettings {
         ).map { ($0.name, $0.value) }
         let segment = Int64(control.segmentSize) >> 20
         values += [
-            // Nobody else gets in, and nothing gets out.
+            // No other client, and no outgoing connections.
             ("max_wal_senders", "0"), ("jit", "off"),
-            // A paused standby would still hold the lock of the very DROP TABLE the target lies in front of.
+            // A standby that is paused would still hold the lock of the DROP TABLE before which the target lies.
             ("hot_standby", "off"), ("max_connections", "20"),
-            // Both may be raised within the WAL that is replayed.
+            // Both may be raised in the replayed WAL.
             ("max_prepared_transactions", String(max(Int(control.maxPreparedTransactions), 1000))),
             ("max_locks_per_transaction", String(max(Int(control.maxLocksPerTransaction), 256))),
-            // Vacuum would read tables that aren't there; the freeze limits keep even the forced one away.
+            // Vacuum would read missing tables; the freeze limits prevent even a forced one.
             ("autovacuum_freeze_max_age", "2000000000"),
             ("autovacuum_multixact_freeze_max_age", "2000000000"),
-            // It is thrown away.
+            // The cluster is thrown away.
             ("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"),
             ("min_wal_size", "\(max(80, 5 * segment))MB"),
             ("max_wal_size", "\(max(1024, 16 * segment))MB"), ("checkpoint_timeout", "1d"),
-            // Replayed segments are punched empty (ReplayedWAL); none may come back under the name of a later one.
+            // Replayed segments become holes (ReplayedWAL); none may be reused under the name of a later one.
             ("wal_recycle", "off"), ("wal_init_zero", "off"),
             ("restart_after_crash", "off"),
             // Its log is read by tidemark.
@@ -46,13 +46,13 @@ enum ScratchSettings {
             ("log_error_verbosity", "terse"), ("log_checkpoints", "off"), ("lc_messages", "C"), ("timezone", "UTC"),
             ("log_timezone", "UTC"), ("datestyle", "ISO, MDY"),
         ]
-        // For more origins than any cluster has: the WAL doesn't tell how many there are.
+        // More than any cluster has: the WAL doesn't show how many there are.
         values.append((HostDemands.roomForOrigins(major: plan.majorVersion), "10000"))
         if plan.majorVersion >= 13 { values.append(("ignore_invalid_pages", expectsMissingPages ? "on" : "off")) }
         return values.map { RecoverySetting($0.0, $0.1).line + "\n" }.joined()
     }
 
-    /// What the catalogs may set for a session is overridden: a library missing here, a time limit, row-level security.
+    /// Overrides settings in the catalogs for sessions: a library missing here, a timeout, row-level security.
     static func sessionOptions(_ majorVersion: Int) -> String {
         "-c session_preload_libraries= -c local_preload_libraries= -c lock_timeout=30s -c statement_timeout=0 "
             + "-c default_transaction_read_only=off" + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")

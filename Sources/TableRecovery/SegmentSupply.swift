@@ -4,11 +4,11 @@ import Repository
 import Synchronization
 import WAL
 
-/// Has the WAL that a scratch server will ask for ready before it asks: fetched ahead, in the order of replay, filtered.
+/// Prepares the WAL for a scratch server before it is requested: fetched ahead in the order of replay, and filtered.
 ///
-/// The server's restore_command is a shell script that takes finished files from a folder, so what is delivered can't be
-/// anything but what the plan names; and with the process that delivers, delivery ends with an error instead of an end of
-/// the WAL.
+/// The server's restore_command is a shell script that takes finished files from a folder, so nothing but the plan's
+/// segments can be delivered; and if the delivering process dies, delivery ends with an error instead of an end of the
+/// WAL.
 final class SegmentSupply: Sendable {
     private let segments: [SegmentName]
     private let archive: ClusterArchive
@@ -16,7 +16,7 @@ final class SegmentSupply: Sendable {
     private let segmentSize: UInt32
     private let target: LSN
     private let jobs: Int
-    /// Holds everything of the delivery; made here.
+    /// The directory for the delivery; created here.
     let directory: String
     private let state: Mutex<State>
 
@@ -55,7 +55,7 @@ final class SegmentSupply: Sendable {
     /// For postgresql.conf.
     var restoreCommand: String { "\(shellQuoted(directory + "/deliver")) %f %p" }
 
-    /// 200: PostgreSQL then stops instead of taking it for the end of the WAL.
+    /// Exit status 200: PostgreSQL stops instead of taking it for the end of the WAL.
     private var script: String {
         """
         #!/bin/sh
@@ -85,7 +85,7 @@ final class SegmentSupply: Sendable {
         state.withLock { $0.worker = worker }
     }
 
-    /// Ends delivery and waits for its thread, but not for ever: one that waits for storage is left to itself.
+    /// Ends delivery and waits for its thread, but not for ever: a thread that waits for storage is left alone.
     func stop() {
         let worker = state.withLock { state in
             state.isStopped = true
@@ -107,12 +107,12 @@ final class SegmentSupply: Sendable {
         }
     }
 
-    /// What kept segments from being delivered.
+    /// Why segments could not be delivered.
     var failure: (any Error)? { state.withLock(\.failure) }
     /// Bytes read from the repository.
     var storedBytes: Int64 { state.withLock(\.storedBytes) }
     var delivered: Int { state.withLock(\.delivered) }
-    /// Records seen, and those that became NOOPs.
+    /// The numbers of records read, and of those that became NOOPs.
     var counts: (records: Int, voided: Int) { state.withLock { ($0.records, $0.voided) } }
 
     private struct Stopped: Error {}
@@ -139,7 +139,7 @@ final class SegmentSupply: Sendable {
         return ReplaySegment(name: name, bytes: bytes, contents: stored.contents)
     }
 
-    /// Puts a segment where the server finds it, once the server has taken enough of those before.
+    /// Puts a segment where the server finds it, once the server has taken enough of the earlier ones.
     private func place(_ segment: ReplaySegment) throws {
         while true {
             if state.withLock(\.isStopped) { throw Stopped() }
@@ -155,7 +155,7 @@ final class SegmentSupply: Sendable {
         state.withLock { $0.delivered += 1 }
     }
 
-    /// Frees the disk of what the server has replayed; to be called now and then.
+    /// Frees the disk space of replayed WAL; called regularly.
     func giveBack() { state.withLock { $0.replayed.giveBack() } }
 
     private func write(_ name: String, _ text: String, mode: mode_t = 0o600) throws {

@@ -1,7 +1,7 @@
 import Postgres
 
-/// What both ends of a copy must agree on, whatever the database, the role or the environment set for a session: text made
-/// of a value under one setting is another value, or none, under another.
+/// Settings that both ends of a copy must share, whatever the database, the role or the environment set for a session:
+/// the text of a value under one setting is another value, or invalid, under another.
 enum SessionSettings {
     static let forCopying: [(name: String, value: String)] = [
         ("datestyle", "ISO"), ("intervalstyle", "postgres"), ("extra_float_digits", "3"), ("bytea_output", "hex"),
@@ -9,8 +9,8 @@ enum SessionSettings {
         ("standard_conforming_strings", "on"), ("transform_null_equals", "off"), ("row_security", "off"),
     ]
 
-    /// In the live server's session, and in both what they write text in: that of a database without an encoding need not be
-    /// UTF-8, and goes over as it is.
+    /// Applies the settings to the live session, and the client encoding to both: the text of a database without an
+    /// encoding need not be UTF-8, and is passed on unchanged.
     static func apply(to live: Connection, _ scratch: Connection) throws {
         try live.execute(forCopying.map { "SET \($0.name) = '\($0.value)'" }.joined(separator: "; "))
         let encoding = try isUnencoded(scratch) && isUnencoded(live) ? "SQL_ASCII" : "UTF8"

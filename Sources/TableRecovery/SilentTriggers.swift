@@ -1,9 +1,9 @@
 import Postgres
 
-/// Triggers that would fire while lost rows come back, disabled: nothing is to be counted, logged or sent once more. Each of a
-/// table and each of a partition is disabled by itself, and gets back the mode that it had.
+/// Disables triggers that would fire when lost rows are inserted: nothing is to be counted, logged or sent again. Those
+/// of each table and of each partition are disabled separately, and get back their former mode.
 ///
-/// `session_replication_role` isn't used for it: the checks of foreign keys would be silent, too.
+/// `session_replication_role` isn't used: it would also disable the checks of foreign keys.
 struct SilentTriggers {
     private struct Trigger {
         let table, name, mode: String
@@ -13,7 +13,7 @@ struct SilentTriggers {
 
     /// Within a transaction. Waits for writers only if there is a trigger, see `Connection.lock`.
     ///
-    /// - Parameter tables: with their numbers.
+    /// - Parameter tables: with their OIDs.
     /// - Throws: `TableInUse`.
     init(of tables: [(name: TableName, oid: String)], live: Connection, progress: (String) throws -> Void) throws {
         self.live = live
@@ -30,7 +30,7 @@ struct SilentTriggers {
         }
     }
 
-    /// Those of the tables and their partitions that are enabled and fire when a row is inserted.
+    /// The triggers of the tables and their partitions that are enabled and fire on insertion.
     private static func find(_ numbers: [String], _ live: Connection) throws -> [Trigger] {
         let modes = ["O": "", "A": "ALWAYS ", "R": "REPLICA "]
         return try live.query(
@@ -47,7 +47,7 @@ struct SilentTriggers {
         }
     }
 
-    /// When all rows are there. Deferred checks are made now: a table that still awaits some can't be altered.
+    /// Called when all rows are inserted. Deferred checks are made now: a table with pending ones can't be altered.
     func enableAgain() throws {
         guard !triggers.isEmpty else { return }
         try live.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -1,12 +1,12 @@
 import Platform
 import Postgres
 
-/// How a table at the target and the live one differ, row by row of the primary key.
+/// How a table at the target differs from the live one, row by row of the primary key.
 public struct TableDifference: Sendable, Equatable {
     /// Rows at the target, and now.
     public var recovered: Int64
     public var live: Int64
-    /// At the target, but not any more.
+    /// At the target, but not now.
     public var missing: Int64
     /// In both, with other contents.
     public var changed: Int64
@@ -16,27 +16,27 @@ public struct TableDifference: Sendable, Equatable {
     public var uncomparedColumns: [String]
 }
 
-/// Compares a recovered table with the live one, within the live server and its transaction: the recovered rows are streamed
-/// into a temporary table there, which stays to the transaction's end.
+/// Compares a recovered table with the live one, within the live server and its transaction: the recovered rows are
+/// copied into a temporary table there, which is kept until the transaction's end.
 struct TableComparison {
     private let catalog: TargetCatalog
     let root: TargetRelation
     private let scratch: Connection
     private let live: Connection
-    /// The live table's number.
+    /// The live table's OID.
     let oid: String
-    /// What to read of the live table: children of inheritance are tables of their own, with other columns perhaps.
+    /// The live table in a query: inheritance children are tables of their own, perhaps with other columns.
     private let source: String
-    /// Whether it is the table that it was at the target.
+    /// Whether it is the same table as at the target.
     let identity: TableIdentity
-    /// In both, and computed in neither.
+    /// Columns in both tables, generated in neither.
     let common: [TableColumn]
     private let others: [String]
-    /// Of those in common, the ones that have another type today.
+    /// The common columns whose type has changed.
     private let retyped: Set<String>
     private let key: [String]
 
-    /// Nobody alters the live table from here to the end of the transaction.
+    /// Locks the live table against ALTER until the end of the transaction.
     /// - Throws: `Problem` when the two can't be compared.
     init(_ catalog: TargetCatalog, _ root: TargetRelation, scratch: Connection, live: Connection) throws {
         (self.catalog, self.root, self.scratch, self.live) = (catalog, root, scratch, live)
@@ -64,7 +64,7 @@ struct TableComparison {
         }
     }
 
-    /// - Returns: the table's number and `pg_class.relkind`.
+    /// - Returns: the table's OID and `pg_class.relkind`.
     private static func lock(_ table: TableName, _ live: Connection) throws -> (oid: String, kind: String) {
         func find() throws -> [String?]? {
             try live.query("SELECT oid, relkind FROM pg_class WHERE oid = to_regclass($1)", [table.sql]).values.first
@@ -76,7 +76,7 @@ struct TableComparison {
         }
         guard ["r", "p"].contains(kind) else { return (oid, kind) }
         try live.execute("LOCK TABLE ONLY \(table.sql) IN ACCESS SHARE MODE")
-        // Somebody may have exchanged it while we waited.
+        // The table may have been replaced while this waited.
         guard try find() == found else {
             throw Problem("table \(table.quoted) was exchanged meanwhile", hint: "Try again.")
         }
@@ -88,10 +88,10 @@ struct TableComparison {
         return try difference()
     }
 
-    /// Says in a query of `temporary` AS r whether the live table lacks the row.
+    /// An SQL condition for a query of `temporary` AS r: the live table lacks the row.
     var isMissing: String { "NOT EXISTS (SELECT FROM \(source) l WHERE \(matches("r", "l")))" }
 
-    /// The primary key's; one that inherits and has none of its own is told by its parent's.
+    /// The columns of the primary key; a table that inherits and has none uses its parent's.
     private static func keyColumns(_ oid: String, _ root: TargetRelation, _ live: Connection) throws -> [String] {
         let rows = try live.query(
             """
@@ -112,11 +112,11 @@ struct TableComparison {
         return names
     }
 
-    /// The recovered rows.
+    /// The temporary table with the recovered rows.
     var temporary: String { "pg_temp.tidemark_recovered_\(root.oid)" }
 
     private func load() throws {
-        // A type may be gone; its values are compared as text anyway.
+        // A type may not exist any more; its values are compared as text anyway.
         let definition = try common.map { column in
             let isKnown =
                 try !retyped.contains(column.name)

@@ -4,7 +4,7 @@ import Postgres
 import Recovery
 import WAL
 
-/// Copies recovered tables into the live database, in one transaction: they are there whole, or not at all.
+/// Copies recovered tables into the live database, in one transaction: completely or not at all.
 struct TableCopy {
     struct Result {
         var tables: [(old: TableName, new: TableName, rows: Int64)] = []
@@ -26,7 +26,7 @@ struct TableCopy {
         (self.live, self.programs) = (live, programs)
     }
 
-    /// What new tables' names end in: the moment they show.
+    /// The suffix of new tables' names: the target time.
     static func suffix(_ plan: Plan) -> String {
         switch plan.target.point {
         case .time(let time): TableName.stamp(time)
@@ -34,7 +34,7 @@ struct TableCopy {
         }
     }
 
-    /// New tables beside the present ones.
+    /// Creates new tables beside the live ones.
     func make(named name: TableName?, directory: String, progress: (String) throws -> Void) throws -> Result {
         let suffix = TableCopy.suffix(request.plan)
         let roots = catalog.tables.filter(\.isChosen)
@@ -54,7 +54,7 @@ struct TableCopy {
         return result
     }
 
-    /// What hangs on a table that gets the name `new` is called after it: `orders_pkey` becomes `again_pkey`.
+    /// The new name of an object that belongs to a table renamed to `new`: `orders_pkey` becomes `again_pkey`.
     static func rename(_ name: TableName, with root: TableName, to new: TableName) -> TableName {
         let schema = name.schema == root.schema ? new.schema : name.schema
         if root.name == new.name { return TableName(schema: schema, name: name.name) }
@@ -62,7 +62,7 @@ struct TableCopy {
         return TableName(schema: schema, name: shortened(new.name, toFit: end) + end)
     }
 
-    /// The recovered tables in place of the present ones, which are kept under another name.
+    /// Replaces the live tables by the recovered ones; keeps the live ones under another name.
     func replace(directory: String, progress: (String) throws -> Void) throws -> Result {
         let parts = SchemaParts(foreignKeys: true, triggers: true, views: true)
         var result = Result()
@@ -73,7 +73,7 @@ struct TableCopy {
             ) {
                 $0.appending(TableCopy.arriving)
             }
-            // Last, because nobody can use the tables from here to the end.
+            // Last, because the tables are locked from here to the end.
             let present = try setAside(&result, progress: progress)
             for (kind, old, new) in names.others {
                 try live.execute("ALTER \(kind) \(new.sql) RENAME TO \(quotedIdentifier(old.name))")
@@ -92,12 +92,12 @@ struct TableCopy {
         return result
     }
 
-    /// What the name of a live table ends in once it was replaced.
+    /// The suffix of a live table that was replaced.
     static let aside = "_before_restore"
-    /// Nobody but this transaction ever sees it.
+    /// Only this transaction ever sees it.
     private static let arriving = "_being_restored"
 
-    /// - Throws: `Problem` when the name under which the live table would be kept is taken, as by an earlier recovery.
+    /// - Throws: `Problem` when the name for the replaced live table is taken, for example by an earlier recovery.
     static func checkPlaceAside(_ table: TableName, _ live: Connection) throws {
         let kept = table.appending(aside)
         let row = try live.query(
@@ -108,7 +108,7 @@ struct TableCopy {
             hint: "Is it from an earlier recovery? Drop it, or rename it.")
     }
 
-    /// The number of the live table of this name; nil when there is none.
+    /// The OID of the live table of this name; nil when there is none.
     /// - Throws: `Problem` when it can't be replaced.
     private func present(_ table: TableName) throws -> String? {
         let row = try live.query("SELECT oid, relispartition FROM pg_class WHERE oid = to_regclass($1)", [table.sql])
@@ -122,14 +122,14 @@ struct TableCopy {
         return oid
     }
 
-    /// Renames the live tables and what belongs to them; returns those that were there.
+    /// Renames the live tables and the objects that belong to them; returns the tables that exist.
     private func setAside(_ result: inout Result, progress: (String) throws -> Void) throws -> [TableName] {
         var present: [TableName] = []
         let replaced = try catalog.tables.compactMap { try self.present($0.name) }
         for table in catalog.tables.map(\.name) {
             guard try self.present(table) != nil else { continue }
             try live.lockOut(table, progress: progress)
-            // Somebody may have exchanged it while we waited.
+            // The table may have been replaced while this waited.
             guard let oid = try self.present(table) else { continue }
             try noteDependents(of: oid, named: table, among: replaced, &result)
             for item in try live.query(ScratchNames.attachments, ["{\(oid)}"]).values {
@@ -144,10 +144,10 @@ struct TableCopy {
         return present
     }
 
-    /// Views, foreign keys, publications, functions of its row type and others' policies follow a table by its number, not by
-    /// its name.
+    /// Reports views, foreign keys, publications, functions of its row type and others' policies: they follow a table
+    /// by its OID, not by its name.
     ///
-    /// - Parameter replaced: the numbers of all tables that are replaced: what they refer to goes with them.
+    /// - Parameter replaced: the OIDs of all tables that are replaced: references between them don't count.
     private func noteDependents(
         of oid: String, named table: TableName, among replaced: [String], _ result: inout Result
     ) throws {
@@ -180,7 +180,7 @@ struct TableCopy {
         return "These tables were \(what): \(names)."
     }
 
-    /// - Parameter body: returns what is so once the transaction is committed, as a sentence.
+    /// - Parameter body: returns what the transaction achieves, as a sentence.
     private func inTransaction(_ body: () throws -> String) throws {
         try live.execute("BEGIN")
         do {
@@ -192,9 +192,9 @@ struct TableCopy {
         }
     }
 
-    /// Makes the tables under their new names, fills them, and adds what follows the data.
+    /// Creates the tables under their new names, fills them, and adds the objects that follow the data.
     ///
-    /// - Parameter isReplacement: the tables get their old names in the end.
+    /// - Parameter isReplacement: whether the tables finally get their old names.
     private func copy(
         parts: SchemaParts, isReplacement: Bool = false, directory: String, into result: inout Result,
         progress: (String) throws -> Void,
@@ -234,7 +234,7 @@ struct TableCopy {
                 "SELECT pg_catalog.setval($1::regclass, $2::bigint, $3::boolean)", [name.sql, value, "\(isCalled)"])
         }
         try live.execute(definition.afterData)
-        // The definition's script has set the session up for itself.
+        // The definition's script has changed settings of the session.
         try live.execute("SET search_path = pg_catalog")
         let keepsNames = isReplacement || names.tables.allSatisfy { $0.old.name == $0.new }
         let (made, left) =
@@ -253,7 +253,7 @@ struct TableCopy {
         return names
     }
 
-    /// What ALTER DEFAULT PRIVILEGES has given on the new tables: they had it then only if it is among their grants.
+    /// Revokes what ALTER DEFAULT PRIVILEGES granted on the new tables, unless it is among the grants at the target.
     private func withdrawDefaults(_ names: ScratchNames) throws {
         let new = names.tables.map { ("TABLE", $0.new) } + names.sequences.map { ("SEQUENCE", $0.name) }
         for (kind, name) in new {
@@ -267,7 +267,7 @@ struct TableCopy {
         }
     }
 
-    /// A role that gave privileges on may not be allowed to any more, in this schema or at all; then the owner gives them.
+    /// A role that granted privileges may not be allowed to any more; then the owner grants them.
     private func grant(_ script: String) throws {
         try live.execute("SAVEPOINT tidemark_grant")
         do throws(QueryFailure) { try live.execute(script) } catch {
@@ -281,7 +281,7 @@ struct TableCopy {
         try live.execute("RELEASE SAVEPOINT tidemark_grant")
     }
 
-    /// `(a, b)`: the columns COPY carries; generated ones compute themselves.
+    /// `(a, b)`: the columns that COPY transfers; generated ones are computed.
     private func columns(of table: TargetRelation) throws -> String {
         let rows = try scratch.query(
             """

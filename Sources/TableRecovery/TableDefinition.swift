@@ -2,15 +2,15 @@ import Glibc
 import Platform
 import Postgres
 
-/// The SQL that makes tables in the live database as they were: pg_dump's own, from the scratch cluster.
+/// The SQL that creates the tables in the live database as they were: pg_dump's output, from the scratch cluster.
 struct TableDefinition {
     /// Tables, defaults, sequences, comments, owners.
     let beforeData: String
-    /// Grants, for tables on which nobody but the owner has any.
+    /// Grants, for tables on which only the owner has privileges.
     let privileges: String
     /// Constraints, indexes and extended statistics.
     let afterData: String
-    /// What the tables had and don't get.
+    /// The parts that the tables had and the new ones don't get.
     let leftOut: [String]
     let notes: [String]
 
@@ -56,7 +56,7 @@ struct TableDefinition {
         try Files.remove(file)
     }
 
-    /// pg_dump has no extended statistics in the dump of a table.
+    /// pg_dump omits extended statistics when it dumps a table.
     private static func statistics(_ oids: String, _ scratch: Connection) throws -> String {
         let rows = try scratch.query(
             """

@@ -3,11 +3,11 @@ import Postgres
 
 /// A column of a table, at the target or now.
 struct TableColumn {
-    /// `pg_attribute.attnum`: it stays, whatever the column is renamed to.
+    /// `pg_attribute.attnum`: it stays when the column is renamed.
     let number: String
     let name: String
     let type: String
-    /// How a generated one is computed.
+    /// The expression of a generated column.
     let expression: String?
 
     static func all(of oid: String, in connection: Connection) throws -> [TableColumn] {
@@ -24,13 +24,14 @@ struct TableColumn {
     }
 }
 
-/// Whether the live table of a name is the one that had the name at the target, and its columns are the same. PostgreSQL tells
-/// tables by OID and columns by number: names may have come to others since, and rows must not be put there.
+/// Whether the live table of a name is the one that had the name at the target, and its columns are the same.
+/// PostgreSQL identifies tables by OID and columns by number: the names may belong to others now, which must not get
+/// the rows.
 struct TableIdentity {
     let name: TableName
-    /// What makes it another table, or a column another column, as sentences.
+    /// The differences that make it another table, or a column another column, as sentences.
     let differences: [String]
-    /// What nothing but names says, as a sentence.
+    /// Remark that only the names match, as a sentence.
     let remark: String?
 
     /// - Parameter oid: the live table's.
@@ -45,7 +46,7 @@ struct TableIdentity {
             return
         }
         var differences: [String] = []
-        // --replace keeps the table under this name, and the one that took its place is meant.
+        // --replace keeps the old table under this name; the table that replaced it is meant.
         let today = try TableIdentity.name(of: String(root.oid), live)
         if let today, today != root.name.appending(TableCopy.aside) {
             differences.append("The table that was \(name.quoted) at the target is \(today.quoted) today.")
@@ -61,7 +62,7 @@ struct TableIdentity {
         remark = "Table \(name.quoted) was created anew after the target; its columns are told by their names."
     }
 
-    /// Nothing but a table: in a cluster that was made of a dump, the number may be anything's.
+    /// Nil unless it is a table: in a cluster restored from a dump, the OID may be anything's.
     private static func name(of oid: String, _ connection: Connection) throws -> TableName? {
         try connection.query(
             """
@@ -71,7 +72,7 @@ struct TableIdentity {
         ).values.first.map { TableName(schema: $0[0] ?? "", name: $0[1] ?? "") }
     }
 
-    /// A column that was dropped since has nothing to get.
+    /// Changes of columns; a column that was dropped since gets no values.
     private static func changes(_ columns: (then: [TableColumn], now: [TableColumn]), of table: TableName) -> [String] {
         columns.then.flatMap { then -> [String] in
             guard let now = columns.now.first(where: { $0.number == then.number }) else {
@@ -86,7 +87,8 @@ struct TableIdentity {
         }
     }
 
-    /// Numbers of columns count within one table. What only one of the two has may have been renamed.
+    /// Changes of columns of another table, by name, as numbers differ between tables. A column in only one of them may
+    /// have been renamed.
     private static func changesOfNamesake(
         _ columns: (then: [TableColumn], now: [TableColumn]), of table: TableName
     ) -> [String] {
@@ -113,7 +115,7 @@ struct TableIdentity {
     }
 }
 
-/// Live tables that rows of the target may not be put into, because names mean something else today.
+/// Live tables into which rows of the target may not be inserted, because names have another meaning now.
 public struct ChangedTables: Explained, Equatable {
     public let names: [TableName]
     public let differences: [String]

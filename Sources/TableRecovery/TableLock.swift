@@ -1,7 +1,7 @@
 import Platform
 import Postgres
 
-/// A live table is in use, and stayed so.
+/// A live table is in use, and stayed in use.
 struct TableInUse: Explained {
     let table: TableName
     let sessions: [String]
@@ -18,7 +18,7 @@ struct TableInUse: Explained {
 extension Connection {
     static let lockMinutes = 10
 
-    /// Keeps everybody else from the table until the transaction ends.
+    /// Locks the table exclusively until the transaction ends.
     /// - Throws: `TableInUse` after ten minutes.
     func lockOut(_ table: TableName, progress: (String) throws -> Void) throws {
         try lock([table], in: "ACCESS EXCLUSIVE", progress: progress)
@@ -26,8 +26,8 @@ extension Connection {
 
     /// Locks all of the tables, with their partitions, until the transaction ends.
     ///
-    /// Whoever waits for such a lock makes all later users of the table wait behind him, so each attempt is short and leaves
-    /// none of them locked, and others have their turn in between.
+    /// While a session waits for such a lock, all later users of the table wait behind it; so each attempt is short and
+    /// releases all locks, so that others get their turn in between.
     ///
     /// - Throws: `TableInUse` after ten minutes.
     func lock(_ tables: [TableName], in mode: String, progress: (String) throws -> Void) throws {
@@ -37,7 +37,7 @@ extension Connection {
             try execute("SAVEPOINT before_lock; SET LOCAL lock_timeout = '2s'")
             do {
                 try execute("LOCK TABLE \(list) IN \(mode) MODE")
-                // What else the transaction locks must not keep everybody waiting for the table either.
+                // Further locks of the transaction must not keep the table locked for long either.
                 try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = '1min'")
                 return
             } catch {

@@ -7,21 +7,21 @@ public struct TableName: Hashable, Sendable, Comparable, CustomStringConvertible
     public let name: String
     public init(schema: String, name: String) { (self.schema, self.name) = (schema, name) }
 
-    /// As SQL must write it, every part quoted.
+    /// For SQL, every part quoted.
     public var sql: String { quotedIdentifier(schema) + "." + quotedIdentifier(name) }
-    /// For people.
+    /// For messages; parts are quoted where necessary.
     public var description: String { "\(plainIdentifier(schema)).\(plainIdentifier(name))" }
-    /// As a message names it: in quotation marks, unless a part has its own.
+    /// For messages: in quotation marks, unless a part has its own.
     public var quoted: String { inQuotationMarks(description) }
 
     public static func < (a: Self, b: Self) -> Bool { (a.schema, a.name) < (b.schema, b.name) }
 
-    /// The same name with `suffix`, shortened so that PostgreSQL keeps all of the suffix.
+    /// The same name with `suffix`, shortened so that PostgreSQL doesn't truncate the suffix.
     public func appending(_ suffix: String) -> TableName {
         TableName(schema: schema, name: shortened(name, toFit: suffix) + suffix)
     }
 
-    /// The end of a restored table's name: the moment it shows, `_20261105t085900z`; for moments within one second, and
+    /// The suffix of a restored table's name: the target time, `_20261105t085900z`; for times within one second, and
     /// targets that are no time, see `stamp(for:)`.
     static func stamp(_ moment: Moment) -> String {
         // `2026-11-05T08:59:00.000000Z`, of which only digits, t and z make an identifier that needs no quotes.

@@ -1,17 +1,17 @@
 public import Platform
 import Postgres
 
-/// What the definitions of tables refer to that isn't part of them: types, functions, collations, sequences of others,
-/// operator classes; and for triggers, rules, policies and foreign keys also tables and views.
+/// Objects to which the definitions of tables refer and that aren't part of them: types, functions, collations, others'
+/// sequences, operator classes; and for triggers, rules, policies and foreign keys also tables and views.
 struct TableNeeds {
     private struct Need {
-        /// As `pg_identify_object_as_address` says it.
+        /// The result of `pg_identify_object_as_address`.
         let address: [String?]
-        /// For people.
+        /// For messages.
         let name: String
     }
     private let needs: [Need]
-    /// Whom policies name.
+    /// The roles that policies name.
     private let roles: [String]
 
     /// - Parameter oids: of the tables, as an array constant.
@@ -54,7 +54,7 @@ struct TableNeeds {
             ).values.compactMap { $0[0] } : []
     }
 
-    /// Names everything at once that `live` lacks; within a transaction.
+    /// Reports everything that `live` lacks at once; within a transaction.
     /// - Throws: `MissingObjects`.
     func check(_ live: Connection) throws {
         var missing: [String] = []
@@ -63,7 +63,8 @@ struct TableNeeds {
             do throws(QueryFailure) {
                 try live.query("SELECT pg_get_object_address($1, $2::text[], $3::text[])", need.address)
             } catch {
-                // Whatever is said when it isn't there: undefined object, function, table, schema; or an internal error.
+                // The error depends on the kind of object: undefined object, function, table, schema, or an internal
+                // error.
                 guard live.isAlive else { throw error }
                 missing.append(need.name)
             }
@@ -76,7 +77,7 @@ struct TableNeeds {
     }
 }
 
-/// What the recovered tables refer to and the live database doesn't have.
+/// Objects to which the recovered tables refer and that the live database lacks.
 public struct MissingObjects: Explained, Equatable {
     public let names: [String]
     public var message: String { "the live database lacks what the tables need" }

@@ -1,6 +1,6 @@
 public import Platform
 
-/// Which tables are meant: `database.schema.table`, as SQL writes names, with `*` and `?` in parts that aren't quoted.
+/// The tables to recover: `database.schema.table`, with names as in SQL, and `*` and `?` in parts that aren't quoted.
 ///
 /// Unquoted letters are folded to lower case as PostgreSQL folds them (ASCII only); `"…"` keeps a part as it is, with
 /// `""` for a quotation mark.
@@ -20,7 +20,7 @@ public struct TablePattern: Hashable, Sendable {
         public static let any = Part([.anything])
         private init(_ pieces: [Piece]) { self.pieces = pieces }
 
-        /// The one name it stands for; nil for a pattern.
+        /// The name, if it isn't a pattern; else nil.
         public var name: String? {
             var name = ""
             for piece in pieces {
@@ -55,7 +55,8 @@ public struct TablePattern: Hashable, Sendable {
                 if !literal.isEmpty { pieces.append(.text(literal)) }
                 literal = ""
             }
-            // By scalars, as PostgreSQL reads it: an accent may combine with a quotation mark to one `Character`.
+            // By Unicode scalars, as PostgreSQL reads it: an accent may combine with a quotation mark to one
+            // `Character`.
             var rest = text.unicodeScalars
             defer { text = Substring(rest) }
             while let scalar = rest.first, scalar != "." {
@@ -106,7 +107,7 @@ public struct TablePattern: Hashable, Sendable {
     }
 
     /// - Parameters:
-    ///   - text: `database.schema.table`; the database may be missing when `database` names it.
+    ///   - text: `database.schema.table`; the database may be omitted when `database` names it.
     public init(_ text: String, database: String? = nil) throws(BadTablePattern) {
         var rest = text[...]
         var parts = [try Part(reading: &rest, of: text)]
@@ -143,7 +144,7 @@ public struct TablePattern: Hashable, Sendable {
         TablePattern(database: database, schema: .any, table: .any)
     }
 
-    /// Whether a wildcard is in it: matching nothing is then no mistake of one name.
+    /// Whether it has no wildcard; only then a missing table is an error.
     public var isExact: Bool { schema.name != nil && table.name != nil }
 
     /// The one table that is meant; nil when a wildcard is in it.
@@ -156,11 +157,11 @@ public struct TablePattern: Hashable, Sendable {
         self.schema.matches(schema) && self.table.matches(table)
     }
 
-    /// Whether a table of this name is meant in some schema.
+    /// Whether it matches a table of this name in some schema.
     func matches(table: String) -> Bool { self.table.matches(table) }
 }
 
-/// A table's name that can't be understood.
+/// A table's name that can't be parsed.
 public struct BadTablePattern: Explained, Equatable {
     public let pattern: String
     public let reason: String

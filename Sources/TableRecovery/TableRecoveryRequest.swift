@@ -3,39 +3,40 @@ public import DataDirectory
 public import Planning
 import Recovery
 
-/// What a table recovery is to do.
+/// A table recovery to carry out.
 public struct TableRecoveryRequest: Sendable {
     /// Where the recovered tables go.
     public enum Destination: Sendable, Equatable {
-        /// A file of pg_dump's; `format` is `custom` or `plain`.
+        /// A pg_dump file; `format` is `custom` or `plain`.
         case file(path: String, format: String)
-        /// New tables in the live database: one of this name, or nil for a moment's suffix to each old name.
+        /// New tables in the live database: one of this name, or nil for each old name with the time as suffix.
         case tables(named: TableName?)
-        /// The tables themselves; the present ones are kept as `…_before_restore`.
+        /// In place of the tables; the live ones are kept as `…_before_restore`.
         case replacement
         /// Nowhere: only a comparison with the live tables.
         case comparison
-        /// The live tables get the rows they have lost.
+        /// The live tables: they get the rows they have lost.
         case missingRows
     }
 
-    /// All of one database, at least one.
+    /// At least one, all of one database.
     public var tables: [TablePattern]
     public var plan: Plan
     public var destinations: [Destination]
     public var method: FileSelection.Method = .filteredWAL
-    /// What new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and grants.
+    /// The parts new tables get beyond columns, constraints, indexes, sequences, statistics, comments, owner and
+    /// grants.
     public var parts = SchemaParts()
     /// The programs of the cluster's major version: postgres, pg_dump, pg_restore.
     public var binDirectory: String
-    /// Where the scratch cluster is made.
+    /// Where the scratch cluster is created.
     public var scratchDirectory: String
-    /// Where no file may be written; nil: nowhere in particular.
+    /// Directories in which no file may be written; nil for none.
     public var places: ClusterPlaces?
     /// For the live server; the tables' database is filled in.
     public var liveConninfo: String
     public var jobs: Int
-    /// For how long restore and replay may each stand still, in milliseconds.
+    /// How long restore and replay may each make no progress, in milliseconds.
     public var patience: Int64 = .max / 2_000_000
 
     public init(
@@ -59,19 +60,19 @@ public struct TableRecoveryRequest: Sendable {
     }
 }
 
-/// What happens while tables are recovered.
+/// The progress of a table recovery.
 public enum TableRecoveryEvent: Sendable {
-    /// Nothing speaks against it, as far as that could be told: from here on something is done.
+    /// All checks have passed, and the recovery begins.
     case begun
     case restoring(CopyProgress)
-    /// Segments given to the server, of all, and why nothing moves.
+    /// Segments passed to the server, of all, and why replay makes no progress.
     case replaying(done: Int, total: Int, standstill: String?)
     case takingOut(table: String)
-    /// Something to know, as a sentence.
+    /// A remark, as a sentence.
     case note(String)
 }
 
-/// What a table recovery did.
+/// The result of a table recovery.
 public struct TableRecoveryReport: Sendable {
     public struct Table: Sendable {
         /// The name it had at the target.
@@ -80,12 +81,12 @@ public struct TableRecoveryReport: Sendable {
         /// Its new name in the live database.
         public var destination: TableName?
         public var difference: TableDifference?
-        /// Rows put back into the live table.
+        /// The number of rows inserted into the live table.
         public var inserted: Int64?
     }
     public var tables: [Table] = []
     public var files: [String] = []
-    /// Foreign keys, triggers, policies and rules that new tables don't have.
+    /// Foreign keys, triggers, policies and rules that new tables lack.
     public var leftOut: [String] = []
     public var notes: [String] = []
     /// How often the WAL was replayed.
@@ -93,24 +94,25 @@ public struct TableRecoveryReport: Sendable {
     /// Bytes read from the repository: the backup's frames, and the WAL.
     public var backupBytes: Int64 = 0
     public var logBytes: Int64 = 0
-    /// The most bytes the scratch cluster had on disk, looked at twice a second and at the target.
+    /// The largest size of the scratch cluster on disk in bytes, measured twice a second and at the target.
     public var scratchBytes: Int64 = 0
     /// Records of the WAL, and those of them that were not replayed.
     public var records = 0
     public var voidedRecords = 0
     public var restoreSeconds = 0.0
     public var replaySeconds = 0.0
-    /// Of those, from the last record to the open server.
+    /// Of those, from the last record until the server is open.
     public var promoteSeconds = 0.0
     public var outputSeconds = 0.0
-    /// To stop the server and to remove everything.
+    /// To stop the server and to remove the scratch cluster.
     public var stopSeconds = 0.0
 
-    /// Whether the live tables differ from those that were recovered; where rows were put back, whether some are missing still.
+    /// Whether the live tables differ from the recovered ones; where rows were inserted, whether some are still
+    /// missing.
     public var differs: Bool {
         tables.contains { table in
             guard let difference = table.difference else { return false }
-            // Only the missing rows were to come back.
+            // Only the missing rows were to be inserted.
             if let inserted = table.inserted { return inserted < difference.missing }
             return difference.missing + difference.changed + difference.added > 0
         }

@@ -9,30 +9,30 @@ struct TargetRelation: Sendable, Hashable {
     var kind: String
     /// `pg_class.relpersistence`.
     var persistence: String
-    /// 0: it has no file of its own.
+    /// 0 when it has no file of its own.
     var fileNode: UInt32
-    /// The partitioned table or parent it belongs to, if that is one of the chosen.
+    /// The partitioned table or parent it belongs to, if that is among the chosen ones.
     var parent: UInt32?
-    /// Chosen by name, not as somebody's partition.
+    /// Chosen by its name, not as a partition.
     var isChosen: Bool
 
     var isPartitioned: Bool { kind == "p" }
 }
 
-/// What the catalogs of a recovered database say about the wanted tables.
+/// The wanted tables in the catalogs of a recovered database.
 struct TargetCatalog {
     /// Tables, parents before their partitions.
     let tables: [TargetRelation]
-    /// File numbers that must be right for the tables to be: theirs, and their TOAST tables' and those's indexes.
+    /// The file numbers on which the tables depend: theirs, and those of their TOAST tables with indexes.
     let fileNodes: Set<UInt32>
-    /// Matched by a pattern, or with a parent that was, but their contents can't be had.
+    /// Tables that match, or whose parent does, but whose contents can't be recovered.
     let unlogged: [TableName]
     let foreign: [TableName]
-    /// What else is to be told, as sentences.
+    /// Further remarks, as sentences.
     let notes: [String]
 
-    /// - Parameter comparing: all of a parent is needed, even where a pattern chose it.
-    /// - Throws: `TableRefusal` when a table isn't there or can't be had.
+    /// - Parameter comparing: whether all children of a parent are needed, even where a pattern chose it.
+    /// - Throws: `TableRefusal` when a table doesn't exist or can't be recovered.
     init(_ connection: Connection, patterns: [TablePattern], comparing: Bool) throws {
         let rows = try connection.query(
             """
@@ -49,7 +49,8 @@ struct TargetCatalog {
         var order: [UInt32] = []
         var unlogged: Set<TableName> = []
         var foreign: Set<TableName> = []
-        /// Whoever names a table wants all of it; a pattern takes what can be had.
+        /// A table that is named must be recoverable completely; of those that match a pattern, only the recoverable
+        /// ones are taken.
         func takeIfPossible(_ row: Row, parent: UInt32?) {
             if row.kind == "f" {
                 foreign.insert(row.name)
@@ -69,7 +70,7 @@ struct TargetCatalog {
                 oid: row.oid, name: row.name, kind: row.kind, persistence: row.persistence, fileNode: row.fileNode,
                 parent: parent, isChosen: parent == nil)
             order.append(row.oid)
-            // A temporary one is some session's own.
+            // A temporary table belongs to some session.
             for child in all where child.parent == row.oid && child.persistence != "t" {
                 if isNamed || comparing {
                     take(child, parent: row.oid, isNamed: true)
@@ -87,7 +88,7 @@ struct TargetCatalog {
                     other.name, kind: other.kind, definition: try TargetCatalog.definition(other.oid, connection))
             }
             if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
-            // Partitioned tables first, so that their partitions are known as theirs.
+            // Partitioned tables first, so that their partitions are recognised as theirs.
             for row in matching.sorted(by: { ($0.kind == "p" ? 0 : 1) < ($1.kind == "p" ? 0 : 1) }) {
                 if pattern.isExact { take(row, parent: nil, isNamed: true) } else { takeIfPossible(row, parent: nil) }
             }
@@ -122,18 +123,18 @@ struct TargetCatalog {
         fileNodes = Set(files.values.compactMap { $0[0].flatMap { UInt32($0) } })
     }
 
-    /// The tables that came with the same parent as this one and can be had by their own names.
+    /// The other tables of the same parent that can be recovered by their own names.
     private static func others(than table: TargetRelation, _ tables: [TargetRelation]) -> [TableName] {
         guard table.parent != nil, !table.isChosen else { return [] }
         return tables.filter { $0.parent != nil && $0.kind == "r" && $0.persistence == "p" }.map(\.name)
     }
 
-    /// Whether it is a part of one of the tables, rather than a table that inherits from one.
+    /// Whether it is a partition of one of the tables, rather than a table that inherits from one.
     func isPartition(_ table: TargetRelation) -> Bool {
         tables.contains { $0.oid == table.parent && $0.isPartitioned }
     }
 
-    /// How a view was made; nil when it is none.
+    /// The definition of a view; nil when it isn't one.
     private static func definition(_ oid: UInt32, _ connection: Connection) throws -> String? {
         let row = try connection.query(
             """
@@ -146,9 +147,9 @@ struct TargetCatalog {
             + text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     }
 
-    /// Makes a table of a materialized view, in the scratch cluster's catalogs: its content is one.
+    /// Turns a materialized view into a table, in the scratch cluster's catalogs: its content is one.
     ///
-    /// - Returns: what to tell.
+    /// - Returns: a remark for the user.
     private static func makeTable(of view: TargetRelation, _ connection: Connection) throws -> String {
         let oid = String(view.oid)
         let definition = try definition(view.oid, connection) ?? ""
@@ -186,7 +187,7 @@ struct TargetCatalog {
         }
     }
 
-    /// Names that somebody may have meant: the same table in another schema, or nearly the same name.
+    /// Similar names, to suggest: the same table in another schema, or nearly the same name.
     private static func similar(to pattern: TablePattern, _ all: [Row]) -> [TableName] {
         guard let wanted = pattern.table.name else { return [] }
         let names = Set(all.map(\.name))
@@ -197,10 +198,10 @@ struct TargetCatalog {
     }
 }
 
-/// A table that can't be had, and why.
+/// A table that can't be recovered, and why.
 public enum TableRefusal: Explained, Equatable {
     case absent(TablePattern, similar: [TableName])
-    /// What a table's parent has beside it.
+    /// The other children of the table's parent.
     case unlogged(TableName, others: [TableName])
     case temporary(TableName)
     case foreign(TableName, others: [TableName])

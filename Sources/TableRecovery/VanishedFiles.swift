@@ -1,10 +1,11 @@
 import WAL
 
-/// Relation files of one database that transactions remove on the way to a target: of what was dropped, truncated or
-/// rewritten, and of what was made only to be thrown away. Nothing the WAL says about such a file before that moment is of
-/// use to anybody who only wants the state at the target.
+/// Relation files of one database that transactions remove before a target: files of relations that were dropped,
+/// truncated or rewritten, and temporary ones of a transaction. WAL about such a file before its removal isn't needed
+/// for the state at the target.
 struct VanishedFiles: Sendable, Equatable {
-    /// By number: where the last transaction that removed it ended. A number that is used again lives on from there.
+    /// By file number: the end of the last transaction that removed it. A number that is used again is in use from
+    /// there.
     private var removals: [UInt32: LSN] = [:]
 
     static let none = VanishedFiles()
@@ -12,9 +13,9 @@ struct VanishedFiles: Sendable, Equatable {
     private init() {}
 
     /// - Parameters:
-    ///   - facts: what the segments on the way say.
-    ///   - target: what is removed from there on is still needed.
-    ///   - keeping: numbers that are replayed whatever becomes of them.
+    ///   - facts: the facts of the segments up to the target.
+    ///   - target: files removed from there on are still needed.
+    ///   - keeping: file numbers that are replayed in any case.
     init(of database: UInt32, by facts: [SegmentFacts], before target: LSN, keeping: Set<UInt32>) {
         for removal in facts.lazy.flatMap(\.removals) where removal.transaction.lsn < target {
             for file in removal.files where file.database == database && !keeping.contains(file.number) {
@@ -23,12 +24,12 @@ struct VanishedFiles: Sendable, Equatable {
         }
     }
 
-    /// Whether a record at `lsn` about the file with this number is of no use.
+    /// Whether a record at `lsn` about the file with this number isn't needed.
     func contains(_ number: UInt32, at lsn: LSN) -> Bool {
         guard let removal = removals[number] else { return false }
         return lsn < removal
     }
 
-    /// Where the last of them goes.
+    /// The end of the last removal.
     var last: LSN { removals.values.max() ?? .zero }
 }

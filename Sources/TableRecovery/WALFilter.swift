@@ -1,13 +1,13 @@
 import Glibc
 public import WAL
 
-/// A segment as it will be replayed.
+/// A segment for replay.
 public struct ReplaySegment: Sendable {
     public let name: SegmentName
     public var bytes: [UInt8]
-    /// Stretches the server may read again at the end of recovery: the state of prepared transactions is taken from them.
+    /// Ranges the server may read again at the end of recovery: it reads the state of prepared transactions there.
     var needed: [Range<Int>] = []
-    /// Where the last record begins that ends in this segment or before; the server goes back there at the end.
+    /// The start of the last record that ends in this segment or before; the server reads it again at the end.
     var lastRecord = LSN.zero
     /// Whether the records may end before the segment does.
     let contents: SegmentContents
@@ -18,25 +18,25 @@ public struct ReplaySegment: Sendable {
 
 /// Turns records that are not needed into NOOPs, segment by segment in the order of replay.
 ///
-/// Every segment is read as WAL: a damaged record before the target ends the filter with an error. After a damaged record
-/// past the target everything is passed unchanged, because none of it will be replayed. A record that continues in the next
-/// segment is decided when it is complete, and all its parts are treated alike; so a segment comes out one call later than
-/// it goes in, or as many as the record has further segments.
+/// Every segment is read as WAL: a damaged record before the target ends the filter with an error. After a damaged
+/// record past the target everything is passed unchanged, because none of it will be replayed. A record that continues
+/// in the next segment is decided when it is complete, and all its parts are treated alike; so each segment is returned
+/// one call later, or as many calls later as the record has further segments.
 public struct WALFilter: ~Copyable {
     private let rules: WALFilterRules
     private let segmentSize: UInt32
     private let target: LSN?
-    /// Damage after the target has been met.
+    /// Whether damage after the target was found.
     private var isOver = false
     private var walk: RecordWalk
     /// Segments in which a record may still be open.
     private var held: [ReplaySegment] = []
-    /// Checksum state after the body of a NOOP, by its length: the body depends on nothing else.
+    /// Checksum state after the body of a NOOP, by its length, on which alone the body depends.
     private var bodies: [UInt32: UInt32] = [:]
     public private(set) var records = 0
     public private(set) var voided = 0
 
-    /// - Parameter target: what lies there and after isn't replayed; nil: everything is.
+    /// - Parameter target: records that start there or later aren't replayed; nil means that all are.
     public init(_ rules: WALFilterRules, segmentSize: UInt32, target: LSN? = nil) {
         (self.rules, self.segmentSize, self.target) = (rules, segmentSize, target)
         walk = RecordWalk(includingBlocks: rules.readsBlocks)
@@ -90,7 +90,7 @@ public struct WALFilter: ~Copyable {
         }
     }
 
-    /// What is still held; the record at its end, if one is open, stays as it is.
+    /// The segments still held; a record that is open at the end stays unchanged.
     public mutating func finish() -> [ReplaySegment] {
         defer { held = [] }
         return held
@@ -113,7 +113,7 @@ public struct WALFilter: ~Copyable {
         var done = 0
         let total = Int(header.length)
         while done < total {
-            // Where in which segment; and how far it is to the end of the page.
+            // Its place in the segments; and the distance to the end of the page.
             let first = held[0].name.start(segmentSize: segmentSize).rawValue
             guard position.rawValue >= first else { return }
             let index = Int((position.rawValue - first) / UInt64(segmentSize))

@@ -2,17 +2,17 @@ import WAL
 
 /// Which records of the WAL a scratch cluster must not replay.
 ///
-/// Such a record becomes a NOOP of the same length, transaction and predecessor. Whatever isn't known to concern only
-/// unneeded relations is kept: commits, aborts, checkpoints, locks and everything of another kind.
+/// Such a record becomes a NOOP of the same length, transaction and previous record. A record is kept unless it is
+/// known to concern only unneeded relations: commits, aborts, checkpoints, locks and all other kinds.
 public struct WALFilterRules: Sendable, Equatable {
-    /// Nil: only tablespaces' creation and removal are taken out, which would otherwise lead to the live directories.
+    /// Nil when only creation and removal of tablespaces are filtered, which would affect the original's directories.
     public let database: UInt32?
-    /// Numbers of that database's relation files that nobody needs.
+    /// File numbers of that database's unneeded relations.
     public let leftOut: Set<UInt32>
-    /// Those that somebody needed only for a while.
+    /// File numbers that are needed only up to some position.
     let vanished: VanishedFiles
 
-    /// Takes out only what would reach outside of the scratch cluster.
+    /// Filters only records that affect directories outside the scratch cluster.
     public static let outsideOnly = WALFilterRules(database: nil, leftOut: [])
 
     public init(database: UInt32?, leftOut: Set<UInt32>) {
@@ -28,8 +28,8 @@ public struct WALFilterRules: Sendable, Equatable {
     func voids(_ record: WALRecord) -> Bool {
         let lsn = record.header.lsn
         switch record.kind {
-        // Redo makes a link to the directory that the live server uses; without it, relations in the tablespace get a
-        // directory inside the scratch cluster.
+        // Redo creates a link to the directory that the original server uses; without it, relations in the tablespace
+        // get a directory inside the scratch cluster.
         case .tablespaceCreate, .tablespaceDrop: return true
         default: break
         }

@@ -1,4 +1,4 @@
-/// What PostgreSQL's archiver hands to `archive_command`, told by the name (src/include/postmaster/pgarch.h).
+/// The files that PostgreSQL's archiver passes to `archive_command`, by name (src/include/postmaster/pgarch.h).
 public enum ArchiveFileName: Hashable, Sendable, CustomStringConvertible {
     case segment(SegmentName)
     /// The last, incomplete segment of a timeline that a promotion left.

@@ -1,11 +1,11 @@
-/// What an archive holds of the WAL: which of it is missing, and how far a recovery gets. Every command that speaks of gaps
-/// asks this, so that all of them tell the same ones.
+/// What an archive holds of the WAL: its gaps, and how far a recovery gets. Every command that reports gaps uses this,
+/// so that all of them report the same ones.
 public struct ArchivedWAL: Sendable {
     public let genealogy: Genealogy
     public let segments: SegmentSet
-    /// What is not there on purpose. A recovery doesn't get over it either.
+    /// Segments that were removed on purpose. They end a recovery, too.
     public let expired: SegmentSet
-    /// Where segments are there that a recovery doesn't get over, by the segment.
+    /// Segments that exist but end a recovery.
     public let breaks: [SegmentName: WALBreak]
     private let wanted: SegmentSet
     /// The newest ones that are known to have been there.
@@ -27,20 +27,20 @@ public struct ArchivedWAL: Sendable {
         wanted = segments.union(self.expired)
     }
 
-    /// What is missing on the history of any timeline, each gap once: by timeline, oldest first.
+    /// The gaps in the history of any timeline, each once: by timeline, oldest first.
     ///
     /// A history is looked at from the archive's first segment of it, which may come long after the timeline's beginning, to
     /// the last one that the timeline itself has, or is known to have had: what was never archived after that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
-    /// What of this is missing after a position, on the histories that pass it.
+    /// The gaps after a position, on the histories that pass it.
     public func gaps(behind position: LSN, on timeline: TimelineID) -> [LineageGap] {
         gaps().filter { gap in
             gap.from >= position && genealogy.history(of: gap.last.timeline).contains(timeline, at: position)
         }
     }
 
-    /// What is missing on purpose, in the same way.
+    /// The segments that were removed on purpose, in the same form.
     public func removals() -> [LineageGap] {
         var others = segments
         for range in gaps().flatMap(\.ranges) {
@@ -65,7 +65,7 @@ public struct ArchivedWAL: Sendable {
         return found
     }
 
-    /// What is missing on one timeline's history between a segment and the newest one; the timeline may have none yet.
+    /// The gaps in one timeline's history between a segment and the newest one; the timeline may have none yet.
     public func gaps(on lineage: Lineage, from number: UInt64) -> [LineageGap] {
         guard let newest = newest(on: lineage), newest >= number else { return [] }
         return lineage.gaps(number...newest, in: wanted)
@@ -82,7 +82,7 @@ public struct ArchivedWAL: Sendable {
         breaks.values.filter { found in
             let place = found.segment.number(segmentSize: lineage.segmentSize)
             return lineage.reads(found.segment) && segments.contains(found.segment)
-                // What the first one goes on from plays no part.
+                // The link of the first one to its predecessor doesn't matter.
                 && (place > number || place == number && !found.isLink)
         }.sorted {
             $0.segment.number(segmentSize: lineage.segmentSize) < $1.segment.number(segmentSize: lineage.segmentSize)
@@ -109,23 +109,23 @@ public struct ArchivedWAL: Sendable {
         return Reach(pieces: pieces, end: LSN(next &* size), gap: gap, stop: nil)
     }
 
-    /// The stretch of WAL that a recovery can replay.
+    /// The WAL that a recovery can replay.
     public struct Reach: Sendable {
-        /// By timeline, oldest first; empty when not even the first segment is there.
+        /// By timeline, oldest first; empty when the first segment is missing.
         public let pieces: [(timeline: TimelineID, numbers: ClosedRange<UInt64>)]
-        /// Behind the last segment.
+        /// The end of the last segment.
         public let end: LSN
         /// What is missing then; nil when nothing newer is archived, or was.
         public let gap: LineageGap?
-        /// What is there then, but can't be replayed.
+        /// The segment that follows but can't be replayed.
         public let stop: WALBreak?
     }
 }
 
-/// A segment that is there, but that a recovery can't go on with.
+/// A segment that exists, but ends a recovery.
 public struct WALBreak: Hashable, Sendable {
     public let segment: SegmentName
-    /// It is sound, but doesn't go on where the one before it ends.
+    /// Whether it is sound, but doesn't continue the one before it.
     public let isLink: Bool
     /// As sentences.
     public let reason: String
@@ -134,7 +134,7 @@ public struct WALBreak: Hashable, Sendable {
         (self.segment, self.isLink, self.reason) = (segment, isLink, reason)
     }
 
-    /// `segment "…" does not continue the one before it`; as every command says it.
+    /// `segment "…" does not continue the one before it`; used by every command.
     public var sentence: String {
         "segment \"\(segment)\" " + (isLink ? "does not continue the one before it" : "cannot be read")
     }
@@ -146,6 +146,6 @@ extension LineageGap {
         first == last ? "segment \"\(first)\"" : "segments \"\(first)\" to \"\(last)\""
     }
 
-    /// The same and ` is missing`.
+    /// The description, and ` is missing` or ` are missing`.
     public var sentence: String { description + (first == last ? " is missing" : " are missing") }
 }

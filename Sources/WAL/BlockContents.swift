@@ -1,13 +1,13 @@
-/// What a record carries of one block: its image, its data (src/include/access/xlogrecord.h).
+/// The contents that a record has for one block: its image and its data (src/include/access/xlogrecord.h).
 struct BlockContents {
     let file: RelationFile
     let fork: UInt8
     let block: UInt32
-    /// Of the block's page, if the record has it and it can be unpacked.
+    /// The image of the block's page, if the record has one that can be decompressed.
     let image: [UInt8]?
     let data: [UInt8]
 
-    /// Everything that `record`, whose headers have been checked, carries; empty when it is cut short.
+    /// All block contents and the main data of `record`, whose headers have been checked; empty when it is cut short.
     static func all(in record: RawSpan, version: WALVersion) -> (blocks: [BlockContents], main: [UInt8]) {
         struct Announced {
             var file: RelationFile
@@ -73,7 +73,7 @@ struct BlockContents {
     }
 }
 
-/// How a page lies in a record.
+/// The layout of a page image in a record.
 struct PageImage {
     let length: Int
     private let holeStart: Int
@@ -83,7 +83,7 @@ struct PageImage {
 
     private static let pageSize = 8192
 
-    /// Reads the header of an image at `at`, and moves past it.
+    /// Reads the header of an image at `at`, and advances past it.
     init(_ record: RawSpan, at: inout Int, version: WALVersion) {
         length = Int(record.u16(at))
         holeStart = Int(record.u16(at + 2))
@@ -102,7 +102,7 @@ struct PageImage {
         }
     }
 
-    /// The page; nil when it is packed in a way that isn't known here (lz4, zstd).
+    /// The page; nil when it is compressed by a method not supported here (lz4, zstd).
     func page(_ bytes: [UInt8]) -> [UInt8]? {
         guard (0...PageImage.pageSize).contains(holeLength) else { return nil }
         let full = PageImage.pageSize - holeLength
@@ -112,7 +112,7 @@ struct PageImage {
     }
 }
 
-/// What PostgreSQL's own compression has packed (src/common/pg_lzcompress.c); nil when it isn't that.
+/// Decompresses PostgreSQL's own format (src/common/pg_lzcompress.c); nil when the bytes aren't valid.
 func pglzUnpacked(_ bytes: [UInt8], length: Int) -> [UInt8]? {
     var unpacked: [UInt8] = []
     unpacked.reserveCapacity(length)

@@ -1,17 +1,17 @@
-/// The blocks a stretch of WAL changes, per relation file and fork.
+/// The blocks that a range of WAL changes, per relation file and fork.
 ///
-/// For each the map has a *limit* (this block and all after it must not be taken from an older copy: the file was created,
-/// truncated or removed) and a set of blocks. Maps of adjacent stretches merge in any grouping as long as the order is kept.
-/// The pair (tablespace, database, relation 0) with limit 0 says that every file of that database directory is new.
-/// Free space maps are not in it: PostgreSQL changes them without telling WAL.
+/// Each fork has a *limit* (this block and all after it must not be taken from an older copy: the file was created,
+/// truncated or removed) and a set of blocks. Maps of adjacent ranges merge in any grouping as long as the order is
+/// kept. The triple (tablespace, database, relation 0) with limit 0 says that every file of that database directory is
+/// new. Free space maps are not included: PostgreSQL changes them without WAL.
 public struct BlockMap: Sendable {
     /// What happened to one fork of one relation file.
     public struct Entry: Hashable, Sendable {
         public let file: RelationFile
         public let fork: Fork
-        /// Nil: the file goes on from its older copy.
+        /// Nil when the file continues its older copy.
         public let limit: UInt32?
-        /// Changed blocks, ascending and apart.
+        /// Changed blocks, ascending, not adjacent.
         public let blocks: [ClosedRange<UInt32>]
 
         public init(file: RelationFile, fork: Fork, limit: UInt32?, blocks: [ClosedRange<UInt32>]) {
@@ -29,19 +29,19 @@ public struct BlockMap: Sendable {
     private struct Relation: Sendable {
         let tablespace: UInt32, database: UInt32, number: UInt32, fork: UInt32
         var limit: UInt32
-        /// A limit of 0 starts a new incarnation, so that the blocks of the old one are forgotten without a search.
+        /// A limit of 0 starts a new incarnation, so that the blocks of the old one are dropped without a search.
         var incarnation: UInt32
     }
 
     private static let unlimited = UInt32.max
-    /// Blocks share an entry of the table by 64, a bit each: what changes at random in a table still takes little memory.
+    /// An entry of the table holds 64 blocks, a bit each, so that random changes of a table take little memory.
     private static let chunkBits: UInt32 = 6
     private static let firstSize = 64
 
     private var relations: [Relation] = []
     /// Open addressing: 0 is empty, else index + 1 into `relations`.
     private var relationTable = [UInt32](repeating: 0, count: 64)
-    /// Relation of each incarnation.
+    /// The relation of each incarnation.
     private var owners: [UInt32] = []
     /// Open addressing, two words an entry: (incarnation + 1) << 32 | chunk, 0 if empty; and a bit per changed block.
     private var table = [UInt64](repeating: 0, count: 2 * firstSize)
@@ -52,7 +52,7 @@ public struct BlockMap: Sendable {
 
     public var isEmpty: Bool { relations.isEmpty }
 
-    /// Whether anything is said of a relation file, in whatever tablespace.
+    /// Whether the map has a relation file, in any tablespace.
     public func mentions(database: UInt32, number: UInt32) -> Bool {
         relations.contains { $0.database == database && $0.number == number }
     }
@@ -64,7 +64,7 @@ public struct BlockMap: Sendable {
         )
     }
 
-    /// Notes that no block from `limit` on is as it was, and forgets the changes noted there.
+    /// Records that all blocks from `limit` on are new, and drops the changes recorded there.
     public mutating func cut(_ file: RelationFile, _ fork: Fork, to limit: UInt32) {
         let index = relation(
             tablespace: file.tablespace, database: file.database, number: file.number, fork: UInt32(fork.rawValue))
@@ -160,11 +160,11 @@ public struct BlockMap: Sendable {
             }
             place = (place + 2) & mask
         }
-        // Mostly it is known already: then nothing is written, and nobody need ask who else holds the table.
+        // Usually it is known already; then nothing is written, and the table isn't checked for sharing.
         if table[place + 1] & bits != bits { table[place + 1] |= bits }
     }
 
-    /// Makes room, and drops what belongs to earlier incarnations.
+    /// Grows the table, and drops entries of earlier incarnations.
     @inline(never)
     private mutating func grow() {
         let current = chunks()
@@ -181,7 +181,7 @@ public struct BlockMap: Sendable {
         used = current.count
     }
 
-    /// The table's entries that say something.
+    /// The non-empty entries of the table.
     private func chunks() -> [(key: UInt64, bits: UInt64)] {
         var chunks: [(key: UInt64, bits: UInt64)] = []
         for place in stride(from: 0, to: table.count, by: 2) where table[place + 1] != 0 {
@@ -211,12 +211,12 @@ public struct BlockMap: Sendable {
         }
     }
 
-    /// Appends what `newer`, the map of the stretch that follows, says.
+    /// Appends `newer`, the map of the following range.
     public mutating func merge(_ newer: BlockMap) {
         for entry in newer.entries() { merge(entry) }
     }
 
-    /// Appends what the stretch that follows says about one fork.
+    /// Appends an entry of the following range.
     public mutating func merge(_ entry: Entry) {
         let index = relation(
             tablespace: entry.file.tablespace, database: entry.file.database, number: entry.file.number,
@@ -257,7 +257,7 @@ public struct BlockMap: Sendable {
                 next += 1
             }
             let known = relations[index]
-            // Only forks 0, 2 and 3 get in.
+            // Only forks 0, 2 and 3 are ever added.
             guard let fork = Fork(rawValue: UInt8(truncatingIfNeeded: known.fork)) else { continue }
             entries.append(
                 Entry(

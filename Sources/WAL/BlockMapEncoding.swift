@@ -34,7 +34,7 @@ extension BlockMap {
         for entry in try BlockMap.entries(decoding: bytes, maximumBlocks: maximumBlocks) { merge(entry) }
     }
 
-    /// The stored entries, without building a map of them.
+    /// The stored entries, without building a map from them.
     public static func entries(decoding bytes: [UInt8], maximumBlocks: Int = 1 << 27) throws(BadSummary) -> [Entry] {
         var reader = SummaryReader(bytes)
         var before = RelationFile(tablespace: 0, database: 0, number: 0)

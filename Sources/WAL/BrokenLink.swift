@@ -1,6 +1,6 @@
 public import Messages
 
-/// Why a segment does not go on where the one before it ended.
+/// Why a segment does not continue the one before it.
 public struct BrokenLink: Explained, Equatable, Hashable {
     public enum Reason: Hashable, Sendable {
         /// Segments are missing between the two.
@@ -8,25 +8,25 @@ public struct BrokenLink: Explained, Equatable, Hashable {
         case systemIdentifier(found: UInt64, expected: UInt64)
         case version(found: Int, expected: Int)
         case segmentSize(found: UInt32, expected: UInt32)
-        /// The record open at the end of the segment before isn't continued here.
+        /// The record that is open at the end of the previous segment isn't continued here.
         case notContinued(LSN)
         /// The segment starts with the continuation of a record, but none was open.
         case unexpectedContinuation
-        /// A record is open, but another number of bytes is missing from it than this segment continues.
+        /// A record is open, but the number of its missing bytes differs from what this segment continues.
         case continuationLength(found: UInt32, expected: UInt32)
         case previousRecord(found: LSN, expected: LSN)
         case recordCRC(LSN)
         case recordHeader(LSN)
-        /// The record's checksum is right, but it can't be read.
+        /// The record's checksum is correct, but it can't be decoded.
         case recordContent(LSN)
-        /// The records of the segment before end here, before the segment does: its timeline was left in it.
+        /// The records of the previous segment end here, before the segment does: its timeline was left in it.
         case endsEarly(LSN)
-        /// A segment without records that only a straddling segment switch could explain.
+        /// A segment without records, which only a segment switch across its boundary could explain.
         case straddlingSwitch
     }
 
     public let reason: Reason
-    /// Start of the segment that doesn't follow.
+    /// Start of the segment that doesn't continue the one before.
     public let segment: LSN
 
     public init(_ reason: Reason, segment: LSN) {

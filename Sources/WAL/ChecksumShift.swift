@@ -1,4 +1,4 @@
-/// Arithmetic on raw CRC-32C states, so that the CRC of a record can be put together from those of its fragments.
+/// Arithmetic on raw CRC-32C states, so that a record's CRC can be computed from those of its fragments.
 ///
 /// A state is a polynomial over GF(2), lowest power in the highest bit; appending a byte multiplies it by x⁸ modulo
 /// Castagnoli's polynomial. So for bytes B of length n: `crc(state, B) == shifted(state, by: n) ^ crc(0, B)`.

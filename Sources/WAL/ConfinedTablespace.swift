@@ -1,17 +1,17 @@
 internal import CChecksum
 
-/// CREATE TABLESPACE as a copy of the cluster may replay it: the tablespace comes to lie in the copy's own directory.
+/// CREATE TABLESPACE as a copy of the cluster may replay it: the tablespace is created in the copy's own directory.
 ///
-/// The record names the tablespace's directory by its absolute path, and redo would lead the copy there: into the living
-/// server's. Where the path is empty, PostgreSQL uses `pg_tblspc/<oid>` itself, a directory, or what a link of that name leads
-/// to that is there already (`create_tablespace_directories`, src/backend/commands/tablespace.c; since 13.8 and 14.5; servers
-/// before these stop at such a record).
+/// The record has the absolute path of the tablespace's directory, and redo would use it for the copy, too: a directory
+/// of the original's server. If the path is empty, PostgreSQL uses `pg_tblspc/<oid>` itself, a directory, or the target
+/// of an existing link of that name (`create_tablespace_directories`, src/backend/commands/tablespace.c; since 13.8 and
+/// 14.5; servers before these stop at such a record).
 enum ConfinedTablespace {
-    /// No record of this kind is shorter than a header, the data's and a number, or longer than these and MAXPGPATH.
+    /// The possible lengths of a record of this kind: a header, the data's header and a number, up to MAXPGPATH more.
     static let lengths: ClosedRange<UInt32> = 30...2048
 
-    /// Whether a record that goes on with these bytes may create a tablespace, as far as the first bytes of it may tell that
-    /// the segment before hasn't got: records start at multiples of 8.
+    /// Whether a record that continues with these bytes may create a tablespace, whatever its first bytes in the
+    /// previous segment were: records start at multiples of 8.
     static func mayConcern(start: [UInt8]) -> Bool {
         [0, 8].contains { at in
             start.count >= at + 2 && start[at + 1] == ResourceManager.tablespace.rawValue
@@ -19,13 +19,13 @@ enum ConfinedTablespace {
         }
     }
 
-    /// Whether a record that goes on with these bytes creates a tablespace, as they tell without those in the segment before:
-    /// what tells it, and the checksum, are among them.
+    /// Whether a record that continues with these bytes certainly creates a tablespace: its resource manager, its info
+    /// byte and its checksum are among them.
     static func concerns(start: [UInt8], before segment: LSN) -> Bool {
         [0, 8].contains { at in
             guard start.count >= at + 4, mayConcern(start: Array(start[at...])) else { return false }
             let bytes = start.span.bytes
-            // The padding of a header is zero (`XLogRecord`), and what it says to be before it, is.
+            // The padding of a header is zero (`XLogRecord`), and its previous record lies before it.
             return bytes.u16(at + 2) == 0 && (at == 0 || LSN(bytes.u64(0)) < segment)
         }
     }
@@ -36,7 +36,7 @@ enum ConfinedTablespace {
             && header[16] & RecordInfo.operation == TablespaceInfo.create
     }
 
-    /// The record to replay instead of one that lies in one segment.
+    /// The replacement of a record that lies in one segment.
     static func record(_ original: RecordHeader, oid: UInt32) -> [UInt8] {
         var bytes: [UInt8] = []
         func add(_ value: some FixedWidthInteger) {
@@ -57,17 +57,17 @@ enum ConfinedTablespace {
         return bytes
     }
 
-    /// The record to replay instead of one that lies in two segments.
+    /// The replacement of a record that lies in two segments.
     ///
-    /// A segment is delivered before anybody knows the next one, and both must hold halves of the same record. So what
-    /// becomes of it is decided by what the first one holds: the tablespace's number, or else the record becomes a NOOP, and
-    /// redo makes the tablespace's directory with the first file in it. If not even the checksum is in the first, nothing
-    /// there has to change, and the second one decides.
+    /// A segment is delivered before the next one is known, and both must get halves of the same record. So the first
+    /// one's bytes decide: if they include the tablespace's OID, the path becomes empty; else the record becomes a
+    /// NOOP, and redo creates the tablespace's directory with its first file. If not even the checksum is in the first
+    /// segment, nothing there has to change, and the second one decides.
     ///
     /// - Parameters:
-    ///   - known: the record's first bytes, 24 at least; all that its first segment holds, or more.
+    ///   - known: the record's first bytes, at least 24; all that its first segment holds, or more.
     ///   - length: the whole record's.
-    ///   - cut: how many bytes of it its first segment holds.
+    ///   - cut: how many of its bytes are in its first segment.
     static func record(_ known: [UInt8], length: UInt32, cut: Int) -> [UInt8] {
         let bytes = known.span.bytes
         let header = RecordHeader(
@@ -82,13 +82,13 @@ enum ConfinedTablespace {
         return record
     }
 
-    /// Whether the checksum of a whole record is right.
+    /// Whether the checksum of a whole record is correct.
     static func isValid(_ record: [UInt8]) -> Bool {
         guard record.count >= 24 else { return false }
         return record.withUnsafeBytes { tidemark_crc32c_record($0.baseAddress!, $0.count) } == record.span.bytes.u32(20)
     }
 
-    /// Where the tablespace's number is, after the main data's header; nil where the bytes that can be seen end before.
+    /// The offset of the tablespace's OID, after the main data's header; nil where the visible bytes end before.
     private static func oidOffset(_ known: [UInt8], visible: Int) -> Int? {
         var at = 24
         while at < visible {

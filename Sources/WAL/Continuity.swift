@@ -1,13 +1,13 @@
-/// Walks the segments of one history in order and proves that each goes on where the one before it ended.
+/// Goes through the segments of one history in order and proves that each continues the one before it.
 ///
-/// Holds a constant amount: where the last record was, and the CRC state of the record that is still open, so that
-/// neither segment has to be read again (its bytes are only kept while every fragment has at most 64 KiB).
+/// Its size is constant: the position of the last record, and the CRC state of the record that is still open, so that
+/// neither segment has to be read again (the record's bytes are kept only while every fragment has at most 64 KiB).
 public struct Continuity: Hashable, Sendable {
-    /// The left side of the next segment.
+    /// The state at the beginning of the next segment.
     fileprivate enum Carry: Hashable, Sendable {
         /// Nothing is known about it.
         case open
-        /// All that was seen is the middle of a record whose beginning isn't known; so many bytes are still missing.
+        /// Only the middle of a record was seen, whose beginning isn't known; this many bytes are still missing.
         case middle(missing: UInt32)
         /// The last record ended in the segment before; `last` is where it starts, if known.
         case complete(last: LSN?)
@@ -29,7 +29,7 @@ public struct Continuity: Hashable, Sendable {
         var lsn: LSN
         var total: UInt32
         var have: UInt32
-        /// The first 24 bytes, as far as they are there.
+        /// The first 24 bytes, or fewer if the record was cut.
         var header: [UInt8]
         /// State over the bytes after the first 24.
         var crc: UInt32
@@ -50,30 +50,30 @@ public struct Continuity: Hashable, Sendable {
 
     public init() {}
 
-    /// What adding a segment showed.
+    /// The result of adding a segment.
     public enum Join: Hashable, Sendable {
-        /// The first segment: nothing is known about its left side.
+        /// The first segment: there is nothing to link it to.
         case open
-        /// It follows. The record that straddles into it and ends in it, if there is one.
+        /// It continues the one before. The record that crosses the boundary and ends in it, if there is one.
         case joined(BoundaryRecord?)
-        /// It doesn't.
+        /// The segment doesn't continue the one before.
         case broken(BrokenLink)
     }
 
-    /// The record that is open at the end of what was added.
+    /// The record that is open at the end of the last segment.
     public var openRecord: LSN? {
         if case .record(let record) = carry { record.lsn } else { nil }
     }
 
-    /// Adds the next segment. After a break the chain starts anew with it.
+    /// Adds the next segment. After a break, a new chain starts with it.
     public mutating func add(_ next: SegmentSummary) -> Join {
         var next = next
         return add(trimming: &next, mayEndEarly: false)
     }
 
-    /// As `add`; of a segment that may end early, records that do not go on from the WAL before are its end and taken
-    /// from its summary.
-    /// - Parameter mayEndEarly: it does so if its records end before it, whatever this says.
+    /// As `add`; where a segment may end early, records that do not continue the WAL before them mark its end and are
+    /// removed from its summary.
+    /// - Parameter mayEndEarly: a segment whose records end before it does so whatever this says.
     public mutating func add(trimming next: inout SegmentSummary, mayEndEarly: Bool) -> Join {
         let left = carry
         defer {
@@ -104,7 +104,7 @@ public struct Continuity: Hashable, Sendable {
                 boundary.map {
                     $0.header.manager == .xlog && $0.header.info & RecordInfo.operation == XLogInfo.switchSegment
                 } ?? false
-            // Behind a segment switch, whatever is there doesn't matter.
+            // Whatever follows a segment switch doesn't matter.
             if isSwitch, mayEndEarly, !next.needsStraddlingSwitch, next.trim(keepingHead: true) { next.ending = .zero }
             if next.needsStraddlingSwitch || isSwitch, !(next.needsStraddlingSwitch && isSwitch), left.isKnown {
                 throw Broken(.straddlingSwitch)
@@ -117,9 +117,9 @@ public struct Continuity: Hashable, Sendable {
         }
     }
 
-    /// Joins two neighbours of which nothing else is known.
+    /// Links two consecutive segments about which nothing else is known.
     ///
-    /// A record that began before `previous` and goes on through all of it stays open, and so does the left side of `next`.
+    /// If a record began before `previous` and spans all of it, it stays open, and the link of `next` can't be checked.
     public static func join(_ previous: SegmentSummary, _ next: SegmentSummary) -> Join {
         var continuity = Continuity()
         _ = continuity.add(previous)
@@ -144,7 +144,7 @@ public struct Continuity: Hashable, Sendable {
         guard next.start == expected.start else { throw Broken(.gap(from: expected.start, to: next.start)) }
     }
 
-    /// The right side of a segment. `last` and `open` are what the segment's beginning left.
+    /// The state at the end of a segment. `last` and `open` come from the segment's beginning.
     private static func carry(after segment: SegmentSummary, last: LSN?, open: OpenRecord?) -> Carry {
         if segment.endsEarly { return .ended(segment.end) }
         if let tail = segment.tail {
@@ -155,7 +155,7 @@ public struct Continuity: Hashable, Sendable {
         }
         if segment.lastRecord == nil {
             if let open { return .record(open) }
-            // All of the segment is the middle of a record whose beginning isn't known.
+            // The whole segment is the middle of a record whose beginning isn't known.
             if let head = segment.head, head.length < head.missing, !head.isAbandoned {
                 return .middle(missing: head.missing - head.length)
             }
@@ -163,8 +163,8 @@ public struct Continuity: Hashable, Sendable {
         return .complete(last: segment.lastRecord ?? last)
     }
 
-    /// Goes over the boundary: the record that ends in `next`, the last record before `next`'s own, and the record that
-    /// is still open when all of `next` is its middle.
+    /// Crosses the boundary: returns the record that ends in `next`, the last record before `next`'s own, and the
+    /// record that is still open when `next` is all its middle.
     private static func cross(
         _ left: Carry, _ next: SegmentSummary
     ) throws(Broken) -> (boundary: BoundaryRecord?, last: LSN?, open: OpenRecord?) {
@@ -248,11 +248,11 @@ public struct Continuity: Hashable, Sendable {
     }
 }
 
-/// A record that began in an earlier segment and ends in this one; it counts with this one.
+/// A record that began in an earlier segment and ends in this one, with which it is counted.
 public struct BoundaryRecord: Hashable, Sendable {
     public let header: RecordHeader
     public let end: LSN
-    /// What it says; nil when it was too long to be kept (over 64 KiB in one segment).
+    /// Its facts; nil when it was too long to be kept (over 64 KiB in one segment).
     public let facts: SegmentFacts?
     /// The blocks it changes, encoded; nil like `facts`.
     public let blockMap: [UInt8]?

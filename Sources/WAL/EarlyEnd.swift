@@ -1,14 +1,14 @@
 /// Where a segment that may end early really ends.
 ///
 /// A record is valid only if it names the one before it (`ValidXLogRecordHeader`,
-/// src/backend/access/transam/xlogreader.c). A file that was made of an older one may hold a whole record of its earlier
-/// life, checksum and all, just where the last byte that was written ends; and when that was at the segment's beginning,
-/// only the segment before tells that it is no continuation.
+/// src/backend/access/transam/xlogreader.c). A recycled file may hold a whole record from its earlier use, with a
+/// correct checksum, exactly where the last written byte ends; if that is at the segment's beginning, only the previous
+/// segment shows that the record doesn't continue it.
 extension SegmentSummary {
-    /// Takes out the records, and the rest of the one that straddles into the segment unless `keepingHead`.
+    /// Removes the records, and the rest of the one that crosses the left boundary unless `keepingHead`.
     ///
-    /// - Returns: false when there are records on later pages. Their addresses show that those were written here: this is
-    ///   another WAL, or damage, rather than an end.
+    /// - Returns: false when there are records on later pages. Their addresses show that they were written for this
+    ///   segment: it is other WAL, or damaged, rather than ended.
     mutating func trim(keepingHead: Bool) -> Bool {
         guard tail == nil, ending != .full else { return false }
         let pageSize = UInt64(PageHeader.pageSize)
@@ -34,7 +34,7 @@ extension SegmentSummary {
 }
 
 extension HeadFragment {
-    /// Offset in the segment after a head of so many bytes, padded.
+    /// Offset in the segment after a head of this length, padded.
     static func end(_ length: UInt32) -> UInt64 {
         let first = UInt64(PageHeader.pageSize - PageHeader.long)
         let other = UInt64(PageHeader.pageSize - PageHeader.short)
@@ -49,7 +49,7 @@ extension HeadFragment {
 }
 
 extension BrokenLink.Reason {
-    /// Whether the record that straddles into the segment is not completed there as it began.
+    /// Whether the record that crosses the left boundary does not end there as it began.
     var isOfStraddlingRecord: Bool {
         switch self {
         case .recordCRC, .recordHeader, .recordContent, .continuationLength, .notContinued: true

@@ -1,12 +1,12 @@
-/// Sums up the records of a stretch of WAL.
+/// Sums up the records of a range of WAL.
 struct FactsCollector: RecordVisitor {
     private(set) var facts = SegmentFacts()
     private(set) var blocks = BlockMap()
-    /// What transactions that may still destroy something have done, by xid (subtransactions apart).
+    /// What transactions have done that may still destroy something, by XID (subtransactions separately).
     private var pending: [UInt32: Pending] = [:]
     private var images: UInt64 = 0
     private var imageBytes: UInt64 = 0
-    /// The block of pg_database that the record at hand changes.
+    /// The block of pg_database that the current record changes.
     private var databaseBlock: UInt32?
 
     private struct Pending {
@@ -14,11 +14,11 @@ struct FactsCollector: RecordVisitor {
         var createdFiles: [UInt32] = []
     }
 
-    /// pg_database's file in the shared tablespace, unless somebody has rewritten that catalog.
+    /// The file number of pg_database in the shared tablespace, unless that catalog has been rewritten.
     private static let databaseCatalog: UInt32 = 1262
     private static let sharedTablespace: UInt32 = 1664
 
-    /// The facts, once everything has been visited.
+    /// The facts, once all records have been visited.
     func finished() -> SegmentFacts {
         var facts = facts
         facts.images = images
@@ -38,7 +38,7 @@ struct FactsCollector: RecordVisitor {
             images += 1
             imageBytes += UInt64(imageLength)
         }
-        // Free space and visibility maps are changed without a trace in WAL too: whoever copies blocks copies them whole.
+        // Free space and visibility maps change without WAL, too: a block-wise copy must copy them completely.
         guard fork == Fork.main.rawValue || fork == Fork.initial.rawValue else { return }
         blocks.change(tablespace: tablespace, database: database, number: number, fork: fork, block: block)
         if number == FactsCollector.databaseCatalog, tablespace == FactsCollector.sharedTablespace {
@@ -51,7 +51,7 @@ struct FactsCollector: RecordVisitor {
         facts.records &+= 1
         facts.recordBytes &+= UInt64(header.length)
         let manager = header.manager.rawValue
-        // Beyond the first nine resource managers only truncations and what changes files untold by its blocks matter.
+        // Of resource managers above 8 only truncations matter, and records that change files without block references.
         if manager <= 8 || databaseBlock != nil || header.info & RecordInfo.specialRelationUpdate != 0
             || (header.manager == .heap && header.info & HeapInfo.operation == HeapInfo.truncate)
         {
@@ -78,7 +78,7 @@ struct FactsCollector: RecordVisitor {
         return .good
     }
 
-    /// Adds what a record says.
+    /// Adds a record.
     mutating func apply(_ kind: RecordKind, _ header: RecordHeader, _ end: LSN) {
         switch kind {
         case .commit(let transaction): finish(transaction, header, end, isCommit: true)
@@ -195,7 +195,7 @@ struct FactsCollector: RecordVisitor {
         createdFiles += found.createdFiles
     }
 
-    /// Remembers what happened to rows of pg_database: DROP DATABASE marks the row outside its transaction, then deletes it.
+    /// Records changes of pg_database's rows: DROP DATABASE marks the row outside its transaction, then deletes it.
     private mutating func noteDatabaseRow(_ header: RecordHeader, block: UInt32, _ main: RawSpan) {
         guard header.manager == .heap else { return }
         let isDelete: Bool
@@ -211,7 +211,7 @@ struct FactsCollector: RecordVisitor {
 }
 
 extension SegmentFacts {
-    /// What one record says; its blocks and what it does to rows of pg_database apart.
+    /// The facts of one record, without its blocks and its changes to rows of pg_database.
     public init(_ record: WALRecord) {
         var collector = FactsCollector()
         collector.apply(record.kind, record.header, record.end)

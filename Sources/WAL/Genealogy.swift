@@ -1,7 +1,7 @@
-/// The histories of an archive's timelines, and what they say of files of any timeline.
+/// The histories of an archive's timelines, and what follows from them for the files of any timeline.
 public struct Genealogy: Sendable {
     public let segmentSize: UInt32
-    /// Those that are known, by timeline.
+    /// The known ones, by timeline.
     public let histories: [TimelineID: TimelineHistory]
 
     public init(_ histories: [TimelineID: TimelineHistory], segmentSize: UInt32) {
@@ -18,7 +18,7 @@ public struct Genealogy: Sendable {
         Lineage(history(of: timeline), segmentSize: segmentSize)
     }
 
-    /// The history of a timeline or, when its own isn't there, of the first one that descends from it.
+    /// The history of a timeline or, when its own is missing, of the first one that descends from it.
     public func lineage(through timeline: TimelineID) -> Lineage {
         guard histories[timeline] == nil else { return lineage(of: timeline) }
         let child = histories.values.filter { $0.includes(timeline) }.map(\.timeline).min()
@@ -27,15 +27,16 @@ public struct Genealogy: Sendable {
 
     /// The file whose records a segment continues, on the history of its own timeline.
     ///
-    /// - Parameter firstTimeline: that of the segment's first page, if it is known. It tells the parent of a timeline whose
-    ///   history isn't there: the segment in which that one was left was copied, its first page included.
-    /// - Returns: nil for the first segment of all.
+    /// - Parameter firstTimeline: the timeline in the segment's first page, if known. It is the parent of a timeline
+    ///   whose history is missing: the segment in which the parent was left was copied, including its first page.
+    /// - Returns: nil for the very first segment.
     public func predecessor(of name: SegmentName, firstTimeline: TimelineID? = nil) -> SegmentName? {
         if histories[name.timeline] == nil, let firstTimeline, firstTimeline < name.timeline {
             return lineage(of: firstTimeline).file(before: name)
         }
         let lineage = lineage(of: name.timeline)
-        // One from before its timeline began, by its history, is a stray: it has only its own kind around it.
+        // A segment from before its timeline's beginning belongs to another timeline of that number: only its own files
+        // precede it.
         return lineage.reads(name) ? lineage.file(before: name) : name.previous(segmentSize: segmentSize)
     }
 

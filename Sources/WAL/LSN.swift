@@ -42,8 +42,8 @@ func isHexDigit(_ byte: UInt8) -> Bool {
 }
 
 extension LSN {
-    /// Whether two positions are the same place in the log: one may be told as the end of a record that fills its page,
-    /// the other as the start of the next, after the page's header of 24 bytes (40 in a segment's first page).
+    /// Whether two positions are the same place: one may be given as the end of a record that fills its page, the other
+    /// as the start of the next record, after the page's header of 24 bytes (40 in a segment's first page).
     public static func agree(_ a: LSN, _ b: LSN, segmentSize: UInt32) -> Bool {
         func normal(_ lsn: LSN) -> UInt64 {
             let header: UInt64 = lsn.rawValue % UInt64(segmentSize) < 8192 ? 40 : 24

@@ -1,15 +1,15 @@
-/// One timeline's history cut into segments: which file holds each of them, as PostgreSQL's recovery decides it.
+/// One timeline's history cut into segments: which file holds each of them, as in PostgreSQL's recovery.
 ///
-/// The segment in which a timeline was left exists on that timeline and on the next; the newer file starts with a copy of
-/// the older one's bytes. So each segment is read from the newest timeline of the history that has begun by the segment's
-/// end (`XLogFileReadAnyTLI`, src/backend/access/transam/xlogrecovery.c). A timeline that was left within its first segment
-/// has no file on the history at all.
+/// The segment in which a timeline was left exists on that timeline and on the next; the newer file starts with a copy
+/// of the older one's bytes. So each segment is read from the newest timeline of the history that has begun by the
+/// segment's end (`XLogFileReadAnyTLI`, src/backend/access/transam/xlogrecovery.c). A timeline that was left within its
+/// first segment has no file on the history at all.
 public struct Lineage: Hashable, Sendable {
     public struct Step: Hashable, Sendable {
         public let timeline: TimelineID
-        /// The timeline counts from here; zero for the first.
+        /// Where the timeline begins in this history; zero for the first.
         public let begin: LSN
-        /// The next one takes over here; nil for the last.
+        /// Where the next one begins; nil for the last.
         public let end: LSN?
     }
     public let segmentSize: UInt32
@@ -32,7 +32,7 @@ public struct Lineage: Hashable, Sendable {
     /// The newest timeline of the history.
     public var timeline: TimelineID { steps[steps.count - 1].timeline }
 
-    /// The histories that leave out the newest timelines of this one, shortest first.
+    /// The histories without the newest timelines of this one, shortest first.
     public var shorter: [Lineage] {
         steps.indices.dropLast().map { last in
             let newest = Step(timeline: steps[last].timeline, begin: steps[last].begin, end: nil)
@@ -40,7 +40,7 @@ public struct Lineage: Hashable, Sendable {
         }
     }
 
-    /// Where the history leaves a timeline; nil for the newest one and for strangers.
+    /// Where the history leaves a timeline; nil for the newest one, and for one that isn't on it.
     public func end(of timeline: TimelineID) -> LSN? { steps.first { $0.timeline == timeline }?.end }
 
     /// The timeline that the byte at `position` belongs to; at a switch point, the new one.
@@ -64,11 +64,11 @@ public struct Lineage: Hashable, Sendable {
     /// The file that holds the byte at `position`.
     public func file(containing position: LSN) -> SegmentName { file(number(of: position)) }
 
-    /// Whether a recovery along this history reads that file, and not the one of another timeline.
+    /// Whether a recovery along this history reads that file, and not another timeline's.
     public func reads(_ name: SegmentName) -> Bool { file(name.number(segmentSize: segmentSize)) == name }
 
-    /// The file before a segment's file or, for one that isn't on this history, before its stretch of WAL; nil for the
-    /// first.
+    /// The file before a segment's file or, for a segment that isn't on this history, before its place in the WAL; nil
+    /// for the first.
     public func file(before name: SegmentName) -> SegmentName? {
         let number = name.number(segmentSize: segmentSize)
         return number == 0 ? nil : file(number - 1)
@@ -95,9 +95,9 @@ public struct Lineage: Hashable, Sendable {
         }
     }
 
-    /// Files of older timelines that hold the beginning of segment `number`, with the step that takes over from each in
-    /// there, oldest first. PostgreSQL reads the newest of them when the right one is missing. It never goes back to a
-    /// timeline older than the one it reads already, so what a parent wrote in later segments plays no part.
+    /// Files of older timelines that hold the beginning of segment `number`, each with the step that follows it there,
+    /// oldest first. PostgreSQL reads the newest of them when the right one is missing. It never returns to a timeline
+    /// older than the one it already reads, so what a parent wrote in later segments doesn't matter.
     public func substitutes(for number: UInt64) -> [(name: SegmentName, next: Step)] {
         let right = file(number).timeline
         return zip(steps, steps.dropFirst()).prefix { $0.0.timeline != right }
@@ -105,7 +105,7 @@ public struct Lineage: Hashable, Sendable {
             .map { (name(number, on: $0.timeline), $1) }
     }
 
-    // MARK: What is there
+    // MARK: In an archive
 
     /// The segments of this history among `archived`, by the timeline whose files hold them, oldest first.
     public func archived(
@@ -116,15 +116,15 @@ public struct Lineage: Hashable, Sendable {
         }
     }
 
-    /// The number of the newest segment of this history among `archived`. What an ancestor wrote after it was left doesn't
-    /// count.
+    /// The number of the newest segment of this history among `archived`. What an ancestor wrote after it was left
+    /// doesn't count.
     public func newest(in archived: SegmentSet) -> UInt64? {
         self.archived(in: archived).last?.numbers.upperBound
     }
 
-    /// The segments that are there from `number` on without a gap; empty when not even the first is.
+    /// The archived segments from `number` on, up to the first gap; empty when the first is missing.
     ///
-    /// - Parameter limit: none from here on.
+    /// - Parameter limit: the number before which to stop.
     public func continuous(
         from number: UInt64, in archived: SegmentSet, below limit: UInt64? = nil
     ) -> [(timeline: TimelineID, numbers: ClosedRange<UInt64>)] {
@@ -137,10 +137,10 @@ public struct Lineage: Hashable, Sendable {
             })
     }
 
-    /// What is missing of the segments `range`, oldest first; neighbours make one gap, over timelines too.
+    /// The gaps among the segments `range`, oldest first; consecutive segments form one gap, also across timelines.
     ///
-    /// - Parameter ends: where the records of files end that were left before they were full. Such a file leaves a gap
-    ///   when the history goes on in the next segment.
+    /// - Parameter ends: where the records of files end whose timeline was left before they were full. Such a file
+    ///   leaves a gap when the history continues in the next segment.
     public func gaps(
         _ range: ClosedRange<UInt64>, in archived: SegmentSet, ends: [SegmentName: LSN] = [:]
     ) -> [LineageGap] {
@@ -159,7 +159,7 @@ public struct Lineage: Hashable, Sendable {
             if first > next { add(next...first - 1) }
             for (name, end) in ends.sorted(by: { $0.key < $1.key }) where name.timeline == piece.timeline {
                 let number = name.number(segmentSize: segmentSize)
-                // The last one of the range ends where it ends.
+                // The last segment of the range may end early.
                 if piece.numbers.contains(number), number < range.upperBound { add(number...number, from: end) }
             }
             guard piece.numbers.upperBound < range.upperBound else { return gaps }
@@ -169,8 +169,8 @@ public struct Lineage: Hashable, Sendable {
         return gaps
     }
 
-    /// How far the WAL is there when the file of segment `number` isn't: to its beginning, or to where an older timeline
-    /// was left in it, if that one's file is there.
+    /// How far the WAL reaches when the file of segment `number` is missing: to the segment's beginning, or to where an
+    /// older timeline was left in it, if that one's file is archived.
     private func reach(of number: UInt64, in archived: SegmentSet, _ ends: [SegmentName: LSN]) -> LSN {
         guard let (name, next) = substitutes(for: number).last(where: { archived.contains($0.name) }) else {
             return LSN(number &* UInt64(segmentSize))
@@ -190,13 +190,13 @@ public struct Lineage: Hashable, Sendable {
     }
 }
 
-/// Neighbouring segments of a history that are not there.
+/// Consecutive segments of a history that are missing.
 public struct LineageGap: Hashable, Sendable {
     public let segmentSize: UInt32
     public let numbers: ClosedRange<UInt64>
-    /// The WAL is there up to here…
+    /// The end of the WAL before the gap.
     public let from: LSN
-    /// …and again from here on.
+    /// The beginning of the WAL after it.
     public let to: LSN
     /// By timeline, oldest first.
     public let ranges: [SegmentRange]

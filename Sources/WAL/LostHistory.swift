@@ -1,12 +1,13 @@
 public import Messages
 
-/// A timeline that has a parent, but whose history file isn't in the archive, or is damaged there: nothing leads from
-/// backups of its ancestors to it.
+/// A timeline with a parent, whose history file is missing from the archive, or damaged there: no recovery from a
+/// backup of its ancestors can reach it.
 public struct LostHistory: Explained, Hashable {
     public let timeline: TimelineID
-    /// As its first segment tells; nil when only the damaged file is left.
+    /// From its first segment; nil when only the damaged file is left.
     public let parent: TimelineID?
-    /// The file is there. PostgreSQL asks for it whenever a recovery to an older timeline starts or ends, and can't go on.
+    /// Whether the file exists. PostgreSQL requests it whenever a recovery to an older timeline starts or ends, and
+    /// then fails.
     public let isDamaged: Bool
 
     public init(timeline: TimelineID, parent: TimelineID?, isDamaged: Bool) {

@@ -3,8 +3,8 @@ public struct Moment: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01 00:00:00 UTC.
     public let microseconds: Int64
 
-    /// Values further than 146,000 years from 1970, which only damaged or hostile input has, are clamped, so that the
-    /// difference of two moments never overflows.
+    /// Values further than 146,000 years from 1970, which occur only in damaged or hostile input, are clamped, so that
+    /// the difference of two moments never overflows.
     public init(microseconds: Int64) { self.microseconds = min(max(microseconds, -Moment.bound), Moment.bound) }
     private static let bound: Int64 = (1 << 62) - 1
 

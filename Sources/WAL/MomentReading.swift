@@ -7,7 +7,7 @@ extension Moment {
         let date = halves[0].split(separator: "-").compactMap { Int($0) }
         let clock = halves[1].split(separator: ".", omittingEmptySubsequences: false)
         let time = clock[0].split(separator: ":").compactMap { Int($0) }
-        // What Moment holds, and no year that would overflow on the way there.
+        // Within `Moment`'s range, and no year that overflows.
         guard date.count == 3, time.count == 3, clock.count <= 2, (-150_000...150_000).contains(date[0]),
             (1...12).contains(date[1]),
             (1...31).contains(date[2]), (0...23).contains(time[0]), (0...59).contains(time[1]),

@@ -1,20 +1,20 @@
 internal import CChecksum
 import Glibc
 
-/// The bytes of an XLOG NOOP record that stands in for another one: of the same length, transaction and predecessor, so that
-/// nothing around it changes.
+/// The bytes of an XLOG NOOP record that replaces another one: of the same length, transaction and previous record, so
+/// that nothing around it changes.
 public struct NoOperation {
     /// Record header and the start of the main data's header; zeros follow.
     private let start: [UInt8]
 
-    /// - Parameter body: as `bodyState` tells it for the record's length.
+    /// - Parameter body: `bodyState` of the record's length.
     public init(_ original: RecordHeader, body: UInt32) {
         var header: [UInt8] = []
         func add(_ value: some FixedWidthInteger) {
             withUnsafeBytes(of: value.littleEndian) { header.append(contentsOf: $0) }
         }
         add(original.length)
-        // Redo advances the next transaction's number from every record.
+        // Redo advances the next XID past that of every record.
         add(original.xid)
         add(original.previous.rawValue)
         add(XLogInfo.noOperation)
@@ -24,7 +24,7 @@ public struct NoOperation {
         start = header + NoOperation.bodyHead(original.length)
     }
 
-    /// The checksum's state after the body of a record of this length: the body depends on nothing else.
+    /// The checksum's state after the body of a record of this length, on which alone the body depends.
     public static func bodyState(_ length: UInt32) -> UInt32 {
         let head = bodyHead(length)
         let zeros = [UInt8](repeating: 0, count: max(0, Int(length) - 24 - head.count))
@@ -32,7 +32,7 @@ public struct NoOperation {
         return tidemark_crc32c(state, zeros, zeros.count)
     }
 
-    /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data; nothing where a record is its header alone.
+    /// `XLR_BLOCK_ID_DATA_SHORT` or `…_LONG` and the length of the main data; empty for a record that is only a header.
     static func bodyHead(_ length: UInt32) -> [UInt8] {
         if length < 26 { return [] }
         if length - 26 <= 255 { return [BlockID.dataShort, UInt8(length - 26)] }

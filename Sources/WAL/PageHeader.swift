@@ -11,9 +11,9 @@ enum PageHeader {
     /// The page's first bytes continue a record.
     static let continues: UInt16 = 0x01
     static let isLong: UInt16 = 0x02
-    /// No base backup was running; says nothing about the page.
+    /// No base backup was running; irrelevant for reading the page.
     static let backupBlocksRemovable: UInt16 = 0x04
-    /// The record expected here was abandoned after a crash; another one stands in its place.
+    /// The record expected here was abandoned after a crash; another one is in its place.
     static let afterAbandoned: UInt16 = 0x08
     static let knownFlags: UInt16 = 0x0F
 
@@ -45,7 +45,7 @@ extension RawSpan {
     @inline(__always)
     func u8(_ offset: Int) -> UInt8 { unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self) }
 
-    // The same without the check, for the loop over records: the bytes must have been found to be there just before.
+    // The same without a check, for the loop over records: the caller has just checked the bounds.
     @inline(__always)
     func present16(_ offset: Int) -> UInt16 {
         UInt16(littleEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt16.self))

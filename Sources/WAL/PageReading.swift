@@ -1,4 +1,4 @@
-/// Page by page: what its header must say, and what lies on it.
+/// Page by page: the checks of a page's header, and the records on it.
 extension SegmentReader {
     mutating func page<Visitor: RecordVisitor & ~Copyable>(
         _ page: RawSpan, _ visitor: inout Visitor
@@ -20,7 +20,8 @@ extension SegmentReader {
         try records(page, from: at, &visitor)
     }
 
-    /// Takes the rest of the open record from the front of the page. False: nothing else on the page is to be read.
+    /// Takes the rest of the open record from the front of the page. Returns false when the rest of the page is not to
+    /// be read.
     private mutating func continuesRecord<Visitor: RecordVisitor & ~Copyable>(
         _ page: RawSpan, at: inout Int, _ visitor: inout Visitor
     ) throws(WALDamage) -> Bool {
@@ -112,7 +113,7 @@ extension SegmentReader {
         }
     }
 
-    /// Checks the header of a page that isn't the first. False: WAL ends here, as it may.
+    /// Checks the header of a page that isn't the first. Returns false when the WAL ends here, as it may.
     private mutating func continuesWAL(_ page: RawSpan) throws(WALDamage) -> Bool {
         let magic = page.u16(PageHeader.magicOffset)
         let address = LSN(page.u64(PageHeader.addressOffset))
@@ -143,7 +144,7 @@ extension SegmentReader {
         return true
     }
 
-    /// The page says that the record expected on it was given up after a crash.
+    /// The page says that the record expected on it was abandoned after a crash.
     private mutating func abandon(isFirst: Bool, flags: UInt16) throws(WALDamage) {
         switch state {
         case .record:
@@ -153,7 +154,7 @@ extension SegmentReader {
             head?.isAbandoned = true
             mustReport = .zero
         default:
-            // Only on the first page can the abandoned record be one that isn't known.
+            // Only on the first page can the abandoned record be an unknown one.
             guard isFirst, previous == .zero || !goesOn else { throw damage(.pageFlags(flags)) }
             mustReport = .zero
         }
@@ -163,7 +164,7 @@ extension SegmentReader {
 
     // MARK: The end
 
-    /// WAL ends before the segment does.
+    /// The WAL ends before the segment does.
     mutating func endEarly(_ how: SegmentEnding, _ page: RawSpan, at position: Int) throws(WALDamage) {
         if contents == .completed {
             let isStraddlingSwitch = head.map { $0.length == $0.missing && $0.length <= 16 && !$0.isAbandoned } ?? false
@@ -173,7 +174,7 @@ extension SegmentReader {
         }
         ending = how
         state = .ended
-        // The rest of a segment switch looks the same in a completed segment, where it is no early end.
+        // The rest of a segment switch looks the same in a completed segment, where it isn't an early end.
         if contents == .partial, how == .zero, firstRecord == nil, head.map({ $0.length <= 16 }) ?? false {
             ending = .stale
         }
@@ -181,9 +182,9 @@ extension SegmentReader {
         if contents == .completed { try checkZero(page, from: position) }
     }
 
-    /// The first page or record that isn't valid ends a file that need not be full, as it ends recovery
+    /// The first invalid page or record ends a file that need not be full, as it ends recovery
     /// (`XLogReaderValidatePageHeader`, `ValidXLogRecordHeader` and `ValidXLogRecord`,
-    /// src/backend/access/transam/xlogreader.c): what follows is what the file held before. A completed segment is
+    /// src/backend/access/transam/xlogreader.c): the rest is from the file's earlier use. A completed segment is
     /// damaged there.
     mutating func end(before damage: WALDamage) throws(WALDamage) {
         guard contents == .partial, state != .segmentStart else { throw damage }

@@ -1,15 +1,15 @@
-/// What a record's block and data headers announce, seen from its 25th byte on (src/include/access/xlogrecord.h).
+/// The block and data headers of a record, from its 25th byte on (src/include/access/xlogrecord.h).
 protocol RecordVisitor: ~Copyable {
     /// A block reference. `imageLength` is 0 when there is no image.
     mutating func block(
         id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
         imageLength: UInt32, imageIsRestored: Bool)
 
-    /// The record whose blocks have just been given. `main` is its main data: cut short for a long logical message,
-    /// whose contents nobody here needs.
+    /// The record whose blocks were visited just before. `main` is its main data, cut short for a long logical message,
+    /// whose contents aren't needed.
     mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict
 
-    /// All of the record, before `record`: for what lies in its blocks' images and data. Cut short as `main` is.
+    /// The whole record, before `record`, for the contents of its blocks' images and data. Cut short like `main`.
     mutating func contents(_ record: RawSpan, _ header: RecordHeader, version: WALVersion)
 }
 
@@ -20,17 +20,17 @@ extension RecordVisitor where Self: ~Copyable {
 
 enum RecordVerdict {
     case good
-    /// The main data isn't what the record's kind must have.
+    /// The main data isn't valid for the record's kind.
     case malformed
-    /// The visitor has seen enough.
+    /// The visitor needs no more records.
     case stop
 }
 
-/// Reads the headers in `record[24...]`, gives each block reference to the visitor, and returns where the main data
+/// Reads the headers in `record[24...]`, passes each block reference to the visitor, and returns where the main data
 /// starts; nil if the parts don't add up to `total` bytes. `record` may hold only the first 4 KiB of a longer record.
 ///
-/// Every piece is read after a comparison with what there is, and without a second check. No sum can overflow: a record is
-/// shorter than 2^30 bytes, each of its headers announces less than 2^32, and it has less than 2^30 of them.
+/// Every read is preceded by one bounds check and has no second one. No sum can overflow: a record is shorter than 2^30
+/// bytes, each of its headers announces less than 2^32, and it has less than 2^30 of them.
 @inline(__always)
 func readBlocks<Visitor: RecordVisitor & ~Copyable>(
     _ record: RawSpan, total: Int, version: WALVersion, _ visitor: inout Visitor

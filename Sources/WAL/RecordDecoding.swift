@@ -1,4 +1,4 @@
-/// The main data ended before the record's kind says it may.
+/// The main data is shorter than the record's kind requires.
 private struct Short: Error {}
 
 /// Reads a record's main data front to back.
@@ -24,7 +24,7 @@ private struct Cursor {
 }
 
 extension RecordKind {
-    /// Tells what a record says. Nil when its main data is too short for what it claims to be.
+    /// Decodes a record's main data; nil when it is too short for what it claims to be.
     static func decode(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordKind? {
         do throws(Short) {
             switch header.manager {
@@ -104,8 +104,8 @@ extension RecordKind {
         }
     }
 
-    /// The time of a commit that neither ends subtransactions nor removes files nor was prepared: the usual case, told
-    /// without building a `TransactionEnd`. Nil for anything else.
+    /// The time of a commit without subtransactions, removed files or two-phase commit: the usual case, decoded without
+    /// building a `TransactionEnd`. Nil for anything else.
     static func plainCommit(_ header: RecordHeader, _ main: RawSpan) -> Moment? {
         guard header.info & TransactionInfo.operation == TransactionInfo.commit, main.byteCount >= 8 else { return nil }
         if header.info & TransactionInfo.hasInfo != 0 {

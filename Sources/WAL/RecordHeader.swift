@@ -28,17 +28,17 @@ public struct ResourceManager: RawRepresentable, Hashable, Sendable, CustomStrin
     }
 }
 
-/// Where a record lies and what its 24-byte header says (src/include/access/xlogrecord.h).
+/// A record's position and its 24-byte header (src/include/access/xlogrecord.h).
 public struct RecordHeader: Hashable, Sendable {
     /// Position of the record's first byte.
     public let lsn: LSN
     /// Where the record before this one starts.
     public let previous: LSN
-    /// Bytes of the whole record, header included, page headers on its way not.
+    /// Bytes of the whole record, with its header and without page headers.
     public let length: UInt32
     /// The transaction that wrote it, possibly a subtransaction; 0 if none.
     public let xid: UInt32
-    /// The high half belongs to the resource manager.
+    /// The high four bits belong to the resource manager.
     public let info: UInt8
     public let manager: ResourceManager
     /// CRC-32C of the record.

@@ -1,11 +1,11 @@
-/// What the info byte of a record says, by resource manager, and the other constants of PostgreSQL's WAL records. Each has the
-/// name that PostgreSQL's header file gives it.
+/// The info byte of a record, by resource manager, and other constants of PostgreSQL's WAL records. Each has the name
+/// that PostgreSQL's header file gives it.
 
 /// src/include/access/xlogrecord.h.
 enum RecordInfo {
     /// The part that belongs to the resource manager, whose operation it names (the complement of `XLR_INFO_MASK`).
     static let operation: UInt8 = 0xF0
-    /// `XLR_SPECIAL_REL_UPDATE`: the record changes files in a way that its block references don't tell.
+    /// `XLR_SPECIAL_REL_UPDATE`: the record changes files in a way that its block references don't show.
     static let specialRelationUpdate: UInt8 = 0x01
 }
 
@@ -126,7 +126,7 @@ enum HeapInfo {
     static let suffixFromOld: UInt8 = 0x40
 }
 
-/// What a part of a record announces with its first byte; up to `maximum` it is the number of a block reference
+/// The first byte of a part of a record; up to `maximum` it is the number of a block reference
 /// (src/include/access/xlogrecord.h).
 enum BlockID {
     /// `XLR_MAX_BLOCK_ID`

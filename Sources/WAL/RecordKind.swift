@@ -1,4 +1,4 @@
-/// What a record says, as far as recovery and reports care.
+/// The contents of a record that matter to recovery and reports.
 public enum RecordKind: Hashable, Sendable {
     case commit(TransactionEnd)
     case abort(TransactionEnd)
@@ -39,7 +39,7 @@ public struct TransactionEnd: Hashable, Sendable {
     public var subtransactions: [UInt32] = []
     /// Relation files that disappear with it: dropped, truncated or rewritten on commit, created on abort.
     public var removedFiles: [RelationFile] = []
-    /// Statistics that disappear with it (15 and later): they tell what was really dropped.
+    /// Statistics that are dropped with it (15 and later): they show which relations were really dropped.
     public var droppedStatistics: [DroppedStatistics] = []
     /// Name of the prepared transaction.
     public var globalIdentifier: String? = nil
@@ -68,7 +68,7 @@ public struct Prepare: Hashable, Sendable {
 
 public struct RestorePoint: Hashable, Sendable {
     public let lsn: LSN
-    /// Behind the record: what recovery to this point has replayed.
+    /// The end of the record: recovery to this position includes it.
     public let end: LSN
     public let time: Moment
     public let name: String
@@ -148,7 +148,7 @@ public struct DatabaseCreation: Hashable, Sendable {
     public let copiedFrom: UInt32?
 }
 
-/// Replaying this record removes the database's directories at once, whatever becomes of the transaction.
+/// Replaying this record removes the database's directories at once, even if the transaction is rolled back.
 public struct DatabaseDrop: Hashable, Sendable {
     public let lsn: LSN
     public let xid: UInt32
@@ -180,13 +180,13 @@ public struct HeapTruncation: Hashable, Sendable {
     public let relations: [UInt32]
 }
 
-/// One record of the WAL: its header, where it ends, and what it says.
+/// One record of the WAL: its header, its end, and its contents.
 public struct WALRecord: Hashable, Sendable {
     public let header: RecordHeader
-    /// Behind the record, padded to eight bytes; for a segment switch, the end of the segment.
+    /// The end of the record, padded to eight bytes; for a segment switch, the end of the segment.
     public let end: LSN
     public let kind: RecordKind
-    /// The blocks it changes; empty unless they were asked for.
+    /// The blocks it changes; empty unless requested.
     public let blocks: [BlockReference]
     /// Bytes of full-page images in it.
     public let imageBytes: UInt32

@@ -1,7 +1,7 @@
-/// Record by record: its header, its checksum, its parts. This is the loop that decides how fast WAL is read: it neither
-/// allocates nor copies.
+/// Record by record: header, checksum, parts. This loop determines how fast WAL is read: it neither allocates nor
+/// copies.
 extension SegmentReader {
-    /// Reads what starts on the page from `position` on.
+    /// Reads the records that start on the page from `position` on.
     mutating func records<Visitor: RecordVisitor & ~Copyable>(
         _ page: RawSpan, from position: Int, _ visitor: inout Visitor
     ) throws(WALDamage) {
@@ -30,7 +30,7 @@ extension SegmentReader {
             let (stored, computed) = (record.present32(20), record.recordCRC)
             guard stored == computed else { throw damage(.recordCRC(found: stored, computed: computed), at: at) }
             let next = aligned(at &+ total)
-            // The padding is what the record leaves of its last eight bytes.
+            // The padding is the rest of the record's last eight bytes.
             guard page.present64(next &- 8) >> UInt64(64 &- 8 &* (next &- at &- total)) == 0 else {
                 throw damage(.recordPadding, at: at + total)
             }
@@ -40,12 +40,12 @@ extension SegmentReader {
         }
     }
 
-    /// The open record's bytes are all in `buffer`.
+    /// All bytes of the open record are in `buffer`.
     mutating func finishOpenRecord<Visitor: RecordVisitor & ~Copyable>(
         paddedTo next: UInt64, _ visitor: inout Visitor
     ) throws(WALDamage) {
         guard let unfinished = open else { return }
-        // Out of the way while it is read, so that it isn't copied.
+        // Moved out while it is read, so that it isn't copied.
         var bytes: [UInt8] = []
         swap(&bytes, &buffer)
         do {
@@ -63,7 +63,7 @@ extension SegmentReader {
         buffer.removeAll(keepingCapacity: true)
     }
 
-    /// Checks the header at `at`, all of which is there.
+    /// Checks the header at `at`, which is complete.
     @inline(__always)
     private mutating func checkHeader(_ bytes: RawSpan, at: Int, _ lsn: LSN) throws(WALDamage) {
         let manager = ResourceManager(rawValue: bytes.present8(at &+ 17))
@@ -74,7 +74,8 @@ extension SegmentReader {
         }
     }
 
-    /// Takes a record whose checksum is right, and whose header therefore is all there. False: it was the last one.
+    /// Takes a record whose checksum is correct, and whose header is therefore complete. Returns false after the last
+    /// one.
     @inline(__always)
     private mutating func accept<Visitor: RecordVisitor & ~Copyable>(
         _ record: RawSpan, total: Int, lsn: LSN, next: LSN, _ visitor: inout Visitor

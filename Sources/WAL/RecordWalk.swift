@@ -6,9 +6,9 @@
 ///     try walk.endSegment()
 ///     walk.begin(nextName, length: nextSize) …
 ///
-/// Everything `SegmentScanner` checks is checked, and the links between the segments as well. A record that straddles two
-/// segments is visited when it is complete, before the later segment's own. The remains of a record at the start of the
-/// very first segment are skipped.
+/// Performs all checks of `SegmentScanner`, and checks the links between segments as well. A record that crosses a
+/// boundary is visited when it is complete, before the later segment's own records. The remains of a record at the
+/// start of the very first segment are skipped.
 public struct RecordWalk: ~Copyable {
     public enum Step: Sendable { case more, stop }
 
@@ -21,10 +21,10 @@ public struct RecordWalk: ~Copyable {
         includesBlocks = includingBlocks
     }
 
-    /// Whether the visitor has said `.stop`; what is fed after that is ignored.
+    /// Whether the visitor has returned `.stop`; further bytes are ignored.
     public var isStopped: Bool { reader.isStopped }
 
-    /// Starts the next segment. It must follow the one before on the caller's history.
+    /// Starts the next segment, which must follow the previous one on the caller's history.
     public mutating func begin(_ name: SegmentName, length: UInt64, contents: SegmentContents = .completed) {
         reader.begin(name, length: length, contents: contents)
     }
@@ -39,7 +39,7 @@ public struct RecordWalk: ~Copyable {
         }
     }
 
-    /// Where the record begins that has not ended in what was fed so far; nil between two records.
+    /// The start of the record that has not ended in the bytes fed so far; nil between two records.
     public var openRecord: LSN? { reader.state == .record ? reader.open?.lsn : nil }
 
     public mutating func endSegment() throws(WALDamage) { try reader.endSegment() }
@@ -72,7 +72,7 @@ private struct WalkVisitor: RecordVisitor {
     mutating func record(_ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan) -> RecordVerdict {
         guard let kind = RecordKind.decode(header, end: end, version: version, main: main) else { return .malformed }
         defer {
-            // Behind the visit, when nobody shares the array any more: else each record would cost a new one.
+            // After the visit, when the array isn't shared: otherwise each record would allocate a new one.
             blocks.removeAll(keepingCapacity: true)
             imageBytes = 0
         }

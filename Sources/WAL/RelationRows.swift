@@ -1,7 +1,7 @@
-/// A row of pg_class as a record of the WAL leaves it: a relation was made, renamed, moved or rewritten.
+/// A row of pg_class as a WAL record leaves it: a relation was created, renamed, moved or rewritten.
 public struct RelationRow: Hashable, Sendable {
     public let lsn: LSN
-    /// Of the transaction or subtransaction that wrote it, which may have been rolled back.
+    /// The transaction or subtransaction that wrote it, which may have been rolled back.
     public let xid: UInt32
     public let oid: UInt32
     public let name: String
@@ -10,9 +10,9 @@ public struct RelationRow: Hashable, Sendable {
     /// `pg_class.relkind`.
     public let kind: String
 
-    /// - Parameter row: the row's data after the tuple's header; up to relkind all columns have a fixed length.
+    /// - Parameter row: the row's data after the tuple header; up to relkind all columns have a fixed length.
     init?(_ row: [UInt8], lsn: LSN, xid: UInt32, version: WALVersion) {
-        // 18 has relallfrozen in front of it.
+        // 18 has relallfrozen before it.
         let kind = version >= .v18 ? 119 : 115
         guard row.count > kind else { return nil }
         self.lsn = lsn
@@ -24,31 +24,31 @@ public struct RelationRow: Hashable, Sendable {
     }
 }
 
-/// Follows what the WAL does to the rows of one database's pg_class and pg_namespace: names of relations that no backup
-/// knows are nowhere else.
+/// Follows the changes that the WAL makes to one database's pg_class and pg_namespace: the names of relations that no
+/// backup has are found nowhere else.
 ///
-/// Fed as `RecordWalk` is. Rows that were there before become known by the images of their pages, which a page's first
-/// change after a checkpoint carries.
+/// Used like `RecordWalk`. Earlier rows become known from full-page images, which the first change to a page after a
+/// checkpoint carries.
 public struct RelationRows: ~Copyable {
     private var reader = SegmentReader(goesOn: true)
     private var rows: CatalogRows
 
     /// - Parameters:
-    ///   - relations: the number of pg_class's file.
-    ///   - schemas: of pg_namespace's.
-    ///   - start: what lies before isn't looked at; a checkpoint's redo position, so that pages' images come first.
+    ///   - relations: the file number of pg_class.
+    ///   - schemas: the file number of pg_namespace.
+    ///   - start: records before it are ignored; a checkpoint's redo position, so that full-page images come first.
     public init(database: UInt32, relations: UInt32, schemas: UInt32, from start: LSN) {
         rows = CatalogRows(database: database, relations: relations, schemas: schemas, start: start)
     }
 
-    /// The same for the names of databases.
-    /// - Parameter file: the number of pg_database's file.
+    /// Follows the names of databases.
+    /// - Parameter file: the file number of pg_database.
     public init(databases file: UInt32, from start: LSN) {
         rows = CatalogRows(database: 0, relations: file, schemas: file, start: start)
     }
 
     /// Starts the next segment.
-    /// - Parameter follows: whether it follows the one before on the same history.
+    /// - Parameter follows: whether it continues the previous one on the same history.
     public mutating func begin(_ name: SegmentName, length: UInt64, contents: SegmentContents, follows: Bool) {
         if !follows { reader = SegmentReader(goesOn: true) }
         reader.begin(name, length: length, contents: contents)
@@ -57,11 +57,11 @@ public struct RelationRows: ~Copyable {
     /// Takes the segment's next bytes, a multiple of 8192.
     public mutating func feed(_ chunk: RawSpan) throws(WALDamage) { try reader.feed(chunk, &rows) }
 
-    /// What has been read so far.
+    /// The rows found so far.
     public var told: LoggedRelations { rows.told }
 }
 
-/// What the WAL tells of the relations and schemas of a database, or of the databases.
+/// What the WAL shows of the relations and schemas of a database, or of the databases.
 public struct LoggedRelations: Sendable {
     fileprivate struct Name {
         let lsn: LSN
@@ -72,7 +72,7 @@ public struct LoggedRelations: Sendable {
     fileprivate var names: [UInt32: [Name]] = [:]
     fileprivate var aborted: Set<UInt32> = []
 
-    /// The row of a relation as the last transaction before `lsn` that wasn't rolled back left it.
+    /// The row of a relation after the last transaction before `lsn` that wasn't rolled back.
     public func row(of oid: UInt32, before lsn: LSN) -> RelationRow? {
         changes[oid]?.last { $0.lsn < lsn && !aborted.contains($0.xid) }
     }
@@ -80,12 +80,13 @@ public struct LoggedRelations: Sendable {
     /// The names that a schema is known to have had.
     public func schemaNames(_ oid: UInt32) -> Set<String> { Set((names[oid] ?? []).map(\.name)) }
 
-    /// Those that have had a name.
+    /// The OIDs of databases that have had a name.
     public func databases(named name: String) -> Set<UInt32> {
         Set(names.filter { $0.value.contains { $0.name == name && !aborted.contains($0.xid) } }.keys)
     }
 
-    /// The name that the last transaction before `lsn` that wasn't rolled back gave a database; nil when the WAL doesn't tell.
+    /// The name that the last transaction before `lsn` that wasn't rolled back gave a database; nil when the WAL
+    /// doesn't show it.
     public func databaseName(_ oid: UInt32, before lsn: LSN) -> String? {
         names[oid]?.last { $0.lsn < lsn && !aborted.contains($0.xid) }?.name
     }
@@ -99,7 +100,7 @@ private struct CatalogRows: RecordVisitor {
     private let relations: UInt32
     private let schemas: UInt32
     private let start: LSN
-    /// What is known of the rows of pages, by their number in the page.
+    /// The known rows of pages, by their line pointer number.
     private var pages: [Place: [UInt16: [UInt8]]] = [:]
     private var isConcerned = false
     private(set) var told = LoggedRelations()
@@ -166,26 +167,26 @@ private struct CatalogRows: RecordVisitor {
             LoggedRelations.Name(lsn: header.lsn, xid: header.xid, name: text(row, 4..<68)))
     }
 
-    /// Everything in a page of which the record holds an image.
+    /// Takes all rows of a page of which the record has an image.
     private mutating func take(_ block: BlockContents) {
         let place = Place(file: block.file.number, block: block.block)
-        // Without the image, what was known of the page is still so, but for what the record itself does.
+        // Without an image, the known rows of the page are still valid, except for the change of this record.
         if let page = block.image { pages[place] = rowsOfPage(page) }
     }
 
-    /// A row of which the record has the whole page instead.
+    /// A row from the full-page image of the record.
     private func fromImage(_ block: BlockContents, _ number: UInt16) -> [UInt8]? {
         guard block.image != nil else { return nil }
         return pages[Place(file: block.file.number, block: block.block)]?[number]
     }
 
-    /// The row that an insertion has put into a page.
+    /// The row that an insertion put into a page.
     private func inserted(_ block: BlockContents, _ number: UInt16) -> [UInt8]? {
         if block.data.isEmpty { return fromImage(block, number) }
         return row(block.data[...])
     }
 
-    /// The new row of an update; what it has in common with the old one isn't in the record.
+    /// The new row of an update; parts it shares with the old one aren't in the record.
     private func updated(
         _ block: BlockContents, _ number: UInt16, flags: UInt8, from other: BlockContents, _ oldNumber: UInt16
     ) -> [UInt8]? {
@@ -205,7 +206,7 @@ private struct CatalogRows: RecordVisitor {
         return old.prefix(lengths[0]) + changed + old.suffix(lengths[1])
     }
 
-    /// A row after the 5 bytes that a record keeps of its header (`xl_heap_header`), and after its bitmap of nulls.
+    /// A row after the 5 bytes of its header that a record keeps (`xl_heap_header`), and after its null bitmap.
     private func row(_ data: ArraySlice<UInt8>) -> [UInt8]? {
         guard data.count >= 5 else { return nil }
         let bitmap = Int(data[data.startIndex + 4]) - 23
@@ -230,12 +231,12 @@ private func rowsOfPage(_ page: [UInt8]) -> [UInt16: [UInt8]] {
     return rows
 }
 
-/// Four bytes, the lowest first; what isn't there counts as 0.
+/// Four bytes, little-endian; missing ones count as 0.
 private func number(_ bytes: [UInt8], at place: Int) -> UInt32 {
     (0..<4).reduce(0) { $0 | (place + $1 < bytes.count ? UInt32(bytes[place + $1]) << UInt32(8 * $1) : 0) }
 }
 
-/// A name, which ends at the first zero.
+/// A name, up to the first zero.
 private func text(_ bytes: [UInt8], _ range: Range<Int>) -> String {
     String(decoding: bytes[range].prefix { $0 != 0 }, as: UTF8.self)
 }

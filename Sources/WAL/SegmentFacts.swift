@@ -1,7 +1,7 @@
-/// A transaction's end, in short.
+/// A transaction's end: XID, time and position.
 public struct TransactionMark: Hashable, Sendable {
     public let lsn: LSN
-    /// Behind the record: what recovery that includes the transaction has replayed.
+    /// The end of the record: a recovery that includes the transaction has replayed up to here.
     public let end: LSN
     public let time: Moment
     public let xid: UInt32
@@ -14,19 +14,19 @@ public struct TransactionMark: Hashable, Sendable {
     }
 }
 
-/// A transaction that made relation files disappear when it ended.
+/// A transaction that removed relation files when it ended.
 public struct FileRemoval: Hashable, Sendable {
     public let transaction: TransactionMark
     /// False for the files that a rolled-back transaction had created.
     public let isCommit: Bool
     public let isPrepared: Bool
     public let files: [RelationFile]
-    /// OIDs of relations whose statistics went, 15 and later: really dropped, not truncated or rewritten.
+    /// OIDs of relations whose statistics were dropped, 15 and later: really dropped, not truncated or rewritten.
     public let droppedRelations: [DroppedRelation]
-    /// What the transaction had locked exclusively, as far as this stretch of WAL tells.
+    /// The exclusive locks of the transaction, as far as this range of WAL shows.
     public let locks: [RelationLock]
-    /// Numbers of the files the transaction had created, as far as this stretch tells: a truncation or rewrite makes new
-    /// ones, a drop none. A relation that a transaction creates gets its OID as file number, if that is free.
+    /// Numbers of the files the transaction had created, as far as this range shows: a truncation or rewrite creates
+    /// new ones, a drop none. A relation that a transaction creates gets its OID as file number, if that is free.
     public let createdFiles: [UInt32]
     /// The database it ran in; 0 when the record doesn't say.
     public let database: UInt32
@@ -36,7 +36,7 @@ public struct FileRemoval: Hashable, Sendable {
         public let oid: UInt32
     }
 
-    /// With what earlier segments told of the transaction.
+    /// Completed with what earlier segments showed of the transaction.
     public func knowing(_ earlier: OpenTransaction) -> FileRemoval {
         FileRemoval(
             transaction: transaction, isCommit: isCommit, isPrepared: isPrepared, files: files,
@@ -46,7 +46,7 @@ public struct FileRemoval: Hashable, Sendable {
     }
 }
 
-/// A transaction that has not ended where the stretch ends, and what it may destroy later.
+/// A transaction that has not ended where the range ends, and what it may destroy later.
 public struct OpenTransaction: Hashable, Sendable {
     public let xid: UInt32
     public let locks: [RelationLock]
@@ -66,12 +66,12 @@ public struct DatabaseRowChange: Hashable, Sendable {
     public let lsn: LSN
     public let xid: UInt32
     public let block: UInt32
-    /// The row's place in the block.
+    /// The row's line pointer number.
     public let row: UInt16
     public let isDelete: Bool
 }
 
-/// What the records of a stretch of WAL say: a segment's own records, or the one record that straddles into it.
+/// The facts in the records of a range of WAL: a segment's own records, or the one that crosses its left boundary.
 public struct SegmentFacts: Hashable, Sendable {
     public var records: UInt64 = 0
     /// Bytes of those records.
@@ -82,17 +82,18 @@ public struct SegmentFacts: Hashable, Sendable {
     public var aborts: UInt64 = 0
     public var prepares: UInt64 = 0
 
-    /// By place in the WAL.
+    /// By position in the WAL.
     public var firstCommit: TransactionMark?
     public var lastCommit: TransactionMark?
-    /// By time. Commit times are not in the WAL's order: they are taken before the record is written.
+    /// By time. Commit times are not in the order of the WAL: they are taken before the record is written.
     public var earliestCommit: TransactionMark?
     public var latestCommit: TransactionMark?
-    /// Over commits and aborts, prepared or not: what recovery compares a target time with (`recoveryStopsBefore`).
+    /// Of commits and aborts, prepared or not: what recovery compares a target time with (`recoveryStopsBefore`).
     public var earliestStop: Moment?
     public var latestStop: Moment?
 
-    /// The range of the xids of all transactions that end here, as plain numbers (they wrap around); nil when none does.
+    /// The range of the XIDs of all transactions that end here, as plain numbers (they wrap around); nil when none
+    /// does.
     public var lowestXID: UInt32?
     public var highestXID: UInt32?
 
@@ -112,7 +113,7 @@ public struct SegmentFacts: Hashable, Sendable {
     public var databaseRows: [DatabaseRowChange] = []
     /// A record of an unknown kind that changes files: from here on the block map may be incomplete.
     public var blockMapUnsound: LSN?
-    /// Whether the records ran with wal_level = minimal at some point.
+    /// Whether any of the records was written with wal_level = minimal.
     public var minimalWAL = false
 
     public init() {}

@@ -1,8 +1,9 @@
 /// The continuation, at a segment's start, of a record that began in an earlier segment.
 ///
-/// The record isn't known here, so its bytes' CRC is kept for each way its header may have been cut: see `Continuity`.
+/// The record isn't known here, so the CRC of its bytes is kept for each way its header may have been cut: see
+/// `Continuity`.
 public struct HeadFragment: Hashable, Sendable {
-    /// Bytes of the record still missing at the start of this segment, as its first page says.
+    /// Bytes of the record still missing at the start of this segment, according to its first page.
     public var missing: UInt32
     /// Bytes of it that are here.
     public var length: UInt32
@@ -10,7 +11,7 @@ public struct HeadFragment: Hashable, Sendable {
     public var isAbandoned: Bool
     /// CRC-32C states, seed 0, over the bytes from offset 0, 8 and 16.
     public var crc: [UInt32]
-    /// The first sixteen bytes, fewer if there are fewer.
+    /// The first sixteen bytes, or fewer if the fragment is shorter.
     public var start: [UInt8]
     /// All bytes, unless they are more than 64 KiB.
     public var bytes: [UInt8]?
@@ -18,7 +19,7 @@ public struct HeadFragment: Hashable, Sendable {
     public static let storedBytes = 65_536
 }
 
-/// The beginning, at a segment's end, of a record that goes on in the next segment.
+/// The beginning, at a segment's end, of a record that continues in the next segment.
 public struct TailFragment: Hashable, Sendable {
     public var lsn: LSN
     /// Bytes of the whole record.
@@ -34,7 +35,7 @@ public struct TailFragment: Hashable, Sendable {
 }
 
 extension HeadFragment {
-    /// What the first page announces, before any of it has been read.
+    /// From the first page's announcement, before any of it has been read.
     init(missing: UInt32) {
         self.init(missing: missing, length: 0, isAbandoned: false, crc: [0, 0, 0], start: [], bytes: [])
     }

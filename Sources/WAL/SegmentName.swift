@@ -1,4 +1,4 @@
-/// A timeline's number; shown in decimal to people, as eight hexadecimal digits in file names.
+/// A timeline's number; shown in decimal to users, as eight hexadecimal digits in file names.
 public struct TimelineID: RawRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -12,12 +12,12 @@ public struct TimelineID: RawRepresentable, Hashable, Comparable, Sendable, Cust
 /// The name of a WAL file, `TTTTTTTTLLLLLLLLSSSSSSSS`: timeline, log number, segment within the log
 /// (`XLogFileName`, src/include/access/xlog_internal.h).
 ///
-/// The name alone does not tell the segment size; whatever needs a position takes it as a parameter, in bytes.
+/// The name alone does not show the segment size; whatever needs a position takes it as a parameter, in bytes.
 public struct SegmentName: Hashable, Comparable, Sendable {
     public let timeline: TimelineID
     /// The high 32 bits of the position.
     public let log: UInt32
-    /// The segment's place within its 4 GiB of log.
+    /// The segment's index within its 4 GiB of WAL.
     public let place: UInt32
 
     public init(timeline: TimelineID, log: UInt32, place: UInt32) {
@@ -39,7 +39,7 @@ public struct SegmentName: Hashable, Comparable, Sendable {
     /// The position after the segment's last byte.
     public func end(segmentSize: UInt32) -> LSN { start(segmentSize: segmentSize) + UInt64(segmentSize) }
 
-    /// Counts segments from the start of the log: start / size.
+    /// Counts segments from the start of the WAL: start / size.
     public func number(segmentSize: UInt32) -> UInt64 { start(segmentSize: segmentSize).rawValue / UInt64(segmentSize) }
 
     public init(timeline: TimelineID, number: UInt64, segmentSize: UInt32) {
@@ -50,20 +50,20 @@ public struct SegmentName: Hashable, Comparable, Sendable {
         SegmentName(timeline: timeline, number: number(segmentSize: segmentSize) + 1, segmentSize: segmentSize)
     }
 
-    /// Nil for the very first segment of the log.
+    /// Nil for the very first segment of the WAL.
     public func previous(segmentSize: UInt32) -> SegmentName? {
         let number = number(segmentSize: segmentSize)
         return number == 0 ? nil : SegmentName(timeline: timeline, number: number - 1, segmentSize: segmentSize)
     }
 
-    /// The same stretch of log on another timeline.
+    /// The segment of the same position on another timeline.
     public func on(_ timeline: TimelineID) -> SegmentName { SegmentName(timeline: timeline, log: log, place: place) }
 
     public static func < (a: Self, b: Self) -> Bool {
         (a.timeline, a.log, a.place) < (b.timeline, b.log, b.place)
     }
 
-    /// Whether initdb makes clusters with segments of so many bytes (`IsValidWalSegSize`, src/include/access/xlog_internal.h).
+    /// Whether initdb accepts a segment size (`IsValidWalSegSize`, src/include/access/xlog_internal.h).
     public static func exists(segmentSize: some BinaryInteger) -> Bool {
         (1 << 20...1 << 30).contains(segmentSize) && segmentSize & (segmentSize - 1) == 0
     }

@@ -1,4 +1,4 @@
-/// Neighbouring segments of one timeline.
+/// Consecutive segments of one timeline.
 public struct SegmentRange: Hashable, Sendable {
     public var first: SegmentName
     public var last: SegmentName
@@ -11,7 +11,7 @@ public struct SegmentRange: Hashable, Sendable {
     /// `"000000010000000000000003"`, or both ends with `to` between.
     public var description: String { first == last ? "\"\(first)\"" : "\"\(first)\" to \"\(last)\"" }
 
-    /// `names`, which are in order, as few ranges.
+    /// `names`, which are in order, as few ranges as possible.
     public static func ranges(of names: some Sequence<SegmentName>, segmentSize: UInt32) -> [SegmentRange] {
         var ranges: [SegmentRange] = []
         for name in names {

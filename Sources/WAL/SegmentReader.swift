@@ -1,8 +1,8 @@
-/// The state machine that reads a segment's pages: checks page headers, puts records together, checks each, and gives
-/// it to a visitor.
+/// The state machine that reads a segment's pages: checks page headers, assembles records, checks each, and passes it
+/// to a visitor.
 ///
-/// It starts with every segment anew, or — when `goesOn` — carries the record that is open at a segment's end into the
-/// next one. Here is its state and its order; `PageReading.swift` and `RecordReading.swift` hold the rules.
+/// It starts anew with every segment, or — when `goesOn` — carries the record that is open at a segment's end into the
+/// next one. This file has its state and its steps; `PageReading.swift` and `RecordReading.swift` have the rules.
 struct SegmentReader: ~Copyable {
     enum State {
         case segmentStart
@@ -12,18 +12,18 @@ struct SegmentReader: ~Copyable {
         case boundary
         /// In the record `open`.
         case record
-        /// Behind the last record.
+        /// After the last record.
         case ended
     }
 
-    /// Where it belongs and what it must be.
+    /// The segment's expected name.
     private(set) var name: SegmentName?
     private(set) var length: UInt64 = 0
     private(set) var contents = SegmentContents.completed
     let systemIdentifierWanted: UInt64?
     let goesOn: Bool
 
-    /// What its first page says.
+    /// From its first page.
     var version = WALVersion.v15
     var systemIdentifier: UInt64 = 0
     var segmentSize: UInt32 = 0
@@ -31,10 +31,10 @@ struct SegmentReader: ~Copyable {
     var firstTimeline = TimelineID(0)
     var lastTimeline = TimelineID(0)
     var startsAfterAbandoned = false
-    /// The abandoned record of an earlier segment, as the record in its place names it.
+    /// The abandoned record of an earlier segment, according to the record in its place.
     var abandonedRecord: LSN?
 
-    /// What the records showed.
+    /// What the records contain.
     var firstRecord: LSN?
     var firstPrevious: LSN?
     var lastRecord: LSN?
@@ -48,12 +48,12 @@ struct SegmentReader: ~Copyable {
     var state = State.segmentStart
     /// Bytes of the segment read so far: the offset of the current page.
     private(set) var offset: UInt64 = 0
-    /// Start of the last complete record; of an earlier segment's too when going on. 0 is none.
+    /// Start of the last complete record; of an earlier segment's too when `goesOn`. 0 when there is none.
     var previous = LSN.zero
-    /// The next record must report the abandonment of this one (0: of one that isn't known).
+    /// The next record must report that this one was abandoned (0: an unknown one).
     var mustReport: LSN?
 
-    /// The record under construction, and its bytes.
+    /// The record being assembled, and its bytes.
     var open: UnfinishedRecord?
     var buffer: [UInt8] = []
 
@@ -103,7 +103,7 @@ struct SegmentReader: ~Copyable {
         }
     }
 
-    /// The segment's bytes are all in.
+    /// Called when all bytes of the segment have been fed.
     mutating func endSegment() throws(WALDamage) {
         if isStopped { return }
         guard state != .segmentStart else {
@@ -127,8 +127,8 @@ struct SegmentReader: ~Copyable {
 
     // MARK: Damage
 
-    // Out of line, for the loops to stay small; and "mutating", as is every check that a loop makes, for the compiler to
-    // pass the reader by reference: else it copies all of it for each record, in case something were wrong.
+    // Out of line, to keep the loops small; and "mutating", as is every check in a loop, so that the compiler passes
+    // the reader by reference: otherwise it copies all of it for each record, in case of an error.
 
     /// Damage at a position in the current page.
     @inline(never)

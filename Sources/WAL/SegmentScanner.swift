@@ -1,4 +1,4 @@
-/// Reads a segment once, front to back, and sums up what it finds; any damage is an error that says where.
+/// Reads a segment once, front to back, and sums up its records; any damage is an error that says where.
 ///
 ///     var scanner = SegmentScanner(name: name, length: fileSize)
 ///     while let window = try next() { try scanner.feed(window) }   // whole pages, e.g. 128 KiB
@@ -10,9 +10,9 @@ public struct SegmentScanner: ~Copyable {
     private var collector = FactsCollector()
 
     /// - Parameters:
-    ///   - name: where the segment belongs; nil takes its word for it.
+    ///   - name: the segment's expected name; nil accepts any.
     ///   - length: the file's size in bytes.
-    ///   - contents: a completed segment must be filled to its end or end in a segment switch; a `.partial` needn't.
+    ///   - contents: a completed segment must be filled to its end or end in a segment switch; a `.partial` need not.
     ///   - systemIdentifier: the cluster it must come from; nil accepts any.
     public init(
         name: SegmentName?, length: UInt64, contents: SegmentContents = .completed, systemIdentifier: UInt64? = nil
@@ -25,10 +25,10 @@ public struct SegmentScanner: ~Copyable {
     public mutating func feed(_ chunk: RawSpan) throws(WALDamage) { try reader.feed(chunk, &collector) }
 
     /// Whether nothing after the end of the records belongs to the segment: no page there has the address of its place.
-    /// Otherwise the record at the end is damaged rather than the last one that was written. Of a `.partial` only.
+    /// Otherwise the record at the end is damaged rather than the last one that was written. Only for a `.partial`.
     public var endsCleanly: Bool { !reader.hasPagesAfterEnd }
 
-    /// The whole file has been fed.
+    /// Called when the whole file has been fed.
     public consuming func finish() throws(WALDamage) -> SegmentSummary {
         try reader.endSegment()
         return SegmentSummary(
@@ -41,11 +41,11 @@ public struct SegmentScanner: ~Copyable {
     }
 }
 
-/// What a file with a segment's bytes promises.
+/// How a file with a segment's bytes may end.
 public enum SegmentContents: Hashable, Sendable {
-    /// Handed to `archive_command` under the segment's own name: records to the end, or to a segment switch.
+    /// Passed to `archive_command` under the segment's own name: records to the end, or to a segment switch.
     case completed
-    /// A `.partial`, a segment in which its timeline was left, or a file the server still writes: valid records up to some
-    /// point, then zeros or the file's earlier content.
+    /// A `.partial`, a segment in which its timeline was left, or a file that the server is still writing: valid
+    /// records up to some point, then zeros or content from the file's earlier use.
     case partial
 }

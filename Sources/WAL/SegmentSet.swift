@@ -1,4 +1,4 @@
-/// Which segments there are, as runs of neighbours per timeline: a million segments without gaps are one run.
+/// A set of segments, as runs of consecutive ones per timeline: a million segments without gaps are one run.
 public struct SegmentSet: Hashable, Sendable {
     public let segmentSize: UInt32
     /// Segment numbers; ascending, apart and not adjacent.
@@ -13,13 +13,13 @@ public struct SegmentSet: Hashable, Sendable {
 
     public var isEmpty: Bool { runsOfTimeline.isEmpty }
     public var count: Int { runsOfTimeline.values.joined().reduce(0) { $0 + $1.count } }
-    /// Those with segments, in order.
+    /// The timelines with segments, in order.
     public var timelines: [TimelineID] { runsOfTimeline.keys.sorted() }
 
     /// Segment numbers, ascending.
     public func runs(of timeline: TimelineID) -> [ClosedRange<UInt64>] { runsOfTimeline[timeline] ?? [] }
 
-    /// The neighbours around a segment, itself included; nil when it isn't there.
+    /// The run of consecutive segments around one; nil when that isn't in the set.
     public func run(containing number: UInt64, on timeline: TimelineID) -> ClosedRange<UInt64>? {
         guard let runs = runsOfTimeline[timeline] else { return nil }
         let place = runs.partition { $0.upperBound >= number }
@@ -40,7 +40,7 @@ public struct SegmentSet: Hashable, Sendable {
 
     public mutating func insert(_ numbers: ClosedRange<UInt64>, on timeline: TimelineID) {
         var runs = runsOfTimeline.removeValue(forKey: timeline) ?? []
-        // Runs that overlap or touch the new one melt into it.
+        // Merge the runs that overlap or touch the new one.
         let first = runs.partition { $0.upperBound == .max || $0.upperBound + 1 >= numbers.lowerBound }
         var last = first
         var merged = numbers

@@ -2,7 +2,7 @@ public import Messages
 
 /// A stored summary that cannot be read.
 public struct BadSummary: Explained, Equatable {
-    /// Where in its bytes.
+    /// The offset in its bytes.
     public let offset: Int
     public let reason: String
 
@@ -46,7 +46,7 @@ struct SummaryWriter {
         for value in values { write(&self, value) }
     }
 
-    /// A tag, the payload's length, the payload. Empty payloads are left out.
+    /// A tag, the payload's length, the payload. Empty payloads are omitted.
     mutating func section(_ tag: SummarySection, _ build: (inout SummaryWriter) -> Void) {
         var payload = SummaryWriter()
         build(&payload)
@@ -112,7 +112,7 @@ struct SummaryReader {
         return value == 0 ? nil : LSN(value - 1)
     }
     mutating func moment() throws(BadSummary) -> Moment { Moment(microseconds: try signed()) }
-    /// A count of elements, each of which takes at least a byte.
+    /// A count of elements, each of which takes at least one byte.
     mutating func count() throws(BadSummary) -> Int {
         let value = try number()
         guard value <= UInt64(end - at) else { throw bad("It announces more than it has.") }

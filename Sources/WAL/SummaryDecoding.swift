@@ -84,7 +84,7 @@ extension SegmentSummary {
 }
 
 extension SegmentFacts {
-    /// Reads facts stored alone.
+    /// Reads facts stored without a summary.
     public init(decoding bytes: [UInt8]) throws(BadSummary) {
         self.init()
         var reader = SummaryReader(bytes)
@@ -97,7 +97,7 @@ extension SegmentFacts {
         }
     }
 
-    /// Reads one of the sections that `write` makes; ignores others.
+    /// Reads one of the sections that `write` produces; ignores others.
     fileprivate mutating func read(_ section: SummarySection, _ reader: inout SummaryReader) throws(BadSummary) {
         switch section {
         case .counts:

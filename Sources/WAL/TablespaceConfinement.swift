@@ -1,11 +1,11 @@
-/// Bytes of a segment to be written over.
+/// Bytes of a segment to overwrite.
 public struct SegmentPatch: Hashable, Sendable {
-    /// From the segment's start.
+    /// Bytes from the segment's start.
     public let offset: Int
     public let bytes: [UInt8]
 }
 
-/// Looks through a segment for records that create tablespaces, and tells what to write over them before a copy of the
+/// Searches a segment for records that create tablespaces, and returns the bytes to overwrite before a copy of the
 /// cluster replays it (`ConfinedTablespace`).
 ///
 ///     var confinement = TablespaceConfinement(name, length: fileSize, contents: contents)
@@ -21,27 +21,27 @@ public struct TablespaceConfinement: ~Copyable {
     }
 
     /// Takes the next bytes of the file: a multiple of 8192.
-    /// - Throws: `WALDamage`: what can't be read can't be known to be harmless.
+    /// - Throws: `WALDamage`: WAL that can't be read isn't known to be harmless.
     public mutating func feed(_ chunk: RawSpan) throws(WALDamage) {
         try reader.feed(chunk, &finder)
     }
 
-    /// From where the beginning of a record is known.
+    /// Where the beginning of a record is taken from.
     public enum TailSource: Sendable, CaseIterable {
-        /// From what was noted about the segment when it was stored.
+        /// The segment's stored summary.
         case summary
-        /// From the segment itself.
+        /// The segment itself.
         case content
     }
 
-    /// What has to be written over; the whole file has been fed.
+    /// The bytes to overwrite; called when the whole file has been fed.
     ///
-    /// - Parameter before: what segments that may come before this one hold of the record that goes on in it; asked only if
-    ///   that may be of the kind, and for their content only if no summary has the beginning, which the checksum of the whole
-    ///   record proves.
-    /// - Throws: `WALDamage` also of such a record in several segments that is shorter or longer than any server's: half of it
-    ///   may have been delivered, and what a server makes of the whole can't be told. The same of one whose beginning is
-    ///   nowhere.
+    /// - Parameter before: the fragments, in segments that may precede this one, of the record that continues in it.
+    ///   Called only if that record may create a tablespace, and for the segments' content only if no summary has a
+    ///   beginning with which the checksum of the whole record is correct.
+    /// - Throws: `WALDamage` also when such a record in several segments is shorter or longer than any server's, since
+    ///   half of it may have been delivered, and it isn't known what a server does with the whole; and when its
+    ///   beginning isn't found.
     public consuming func patches(before: (TailSource) throws -> [TailFragment]) throws -> [SegmentPatch] {
         try reader.endSegment()
         var patches: [SegmentPatch] = []
@@ -70,7 +70,7 @@ public struct TablespaceConfinement: ~Copyable {
             }
         }
         let start = reader.start
-        // One that began in the segment before has been dealt with, or can't be replayed.
+        // One that began in the previous segment is handled above, or can't be replayed.
         for (header, oid) in finder.found where header.lsn >= start {
             write(ConfinedTablespace.record(header, oid: oid)[...], at: Int(header.lsn - start))
         }
@@ -85,7 +85,8 @@ public struct TablespaceConfinement: ~Copyable {
         return patches
     }
 
-    /// The record that goes on in the segment, with the one of the beginnings that its checksum proves right; nil when none is.
+    /// The record that continues in the segment, with the beginning for which its checksum is correct; nil when there
+    /// is none.
     private mutating func joined(
         _ head: HeadFragment, _ tails: [TailFragment]
     ) throws(WALDamage) -> (record: [UInt8], begun: Int)? {
@@ -104,7 +105,7 @@ public struct TablespaceConfinement: ~Copyable {
     }
 }
 
-/// Where a record's bytes lie in a segment.
+/// The places of a record's bytes in a segment.
 enum RecordPlace {
     /// - Parameter start: of the record, or 0 for the remains of one at the segment's start.
     static func pieces(from start: Int, count: Int, segmentSize: Int) -> [Range<Int>] {

@@ -1,13 +1,13 @@
 public import Messages
 
-/// How a timeline descends from others: which stretch of the WAL belongs to which timeline (src/backend/access/transam/timeline.c).
+/// The ancestors of a timeline, and which range of the WAL belongs to each (src/backend/access/transam/timeline.c).
 public struct TimelineHistory: Hashable, Sendable {
     /// An ancestor, and where it was left.
     public struct Ancestor: Hashable, Sendable {
         public let timeline: TimelineID
         /// The first byte that belongs to the next timeline.
         public let switchPoint: LSN
-        /// Why it was left, as the server wrote it.
+        /// Why it was left, in the server's words.
         public let reason: String
 
         public init(timeline: TimelineID, switchPoint: LSN, reason: String = "") {
@@ -32,8 +32,8 @@ public struct TimelineHistory: Hashable, Sendable {
         self.ancestors = ancestors
     }
 
-    /// Whether both name the same timelines and switch points; servers that take part in one promotion may give other
-    /// reasons.
+    /// Whether both have the same timelines and switch points; servers that take part in one promotion may give
+    /// different reasons.
     public func isSame(as other: TimelineHistory) -> Bool {
         timeline == other.timeline
             && ancestors.elementsEqual(other.ancestors) {
@@ -67,8 +67,8 @@ public struct TimelineHistory: Hashable, Sendable {
             }
             numbers.append(number)
             let reason = fields.count > 2 ? String(fields[2]) : ""
-            // A server whose target timeline is 3 but that ends on 1, before 2 began, still writes 1, 2 and 3 into its new
-            // history (`writeTimeLineHistory` copies the target's file); 2 and 3 then count for nothing.
+            // A server whose target timeline is 3 but whose recovery ends on 1, before 2 began, still writes 1, 2 and 3
+            // into its new history (`writeTimeLineHistory` copies the target's file); 2 and 3 then don't count.
             var left = TimelineID(number)
             while let last = ancestors.last, last.switchPoint > point {
                 left = last.timeline
@@ -84,12 +84,13 @@ public struct TimelineHistory: Hashable, Sendable {
         ancestors.first { position < $0.switchPoint }?.timeline ?? timeline
     }
 
-    /// Where this history leaves `ancestor`; nil for the newest timeline itself and for strangers.
+    /// Where this history leaves `ancestor`; nil for the newest timeline itself, and for one that isn't on it.
     public func switchPoint(from ancestor: TimelineID) -> LSN? {
         ancestors.first { $0.timeline == ancestor }?.switchPoint
     }
 
-    /// Where a timeline of this history begins: where its parent was left; 0 for the oldest. Nil for strangers.
+    /// Where a timeline of this history begins, and its parent was left; 0 for the oldest. Nil for one that isn't on
+    /// it.
     public func begin(of timeline: TimelineID) -> LSN? {
         if timeline == self.timeline { return ancestors.last?.switchPoint ?? .zero }
         guard let place = ancestors.firstIndex(where: { $0.timeline == timeline }) else { return nil }
@@ -110,7 +111,7 @@ public struct TimelineHistory: Hashable, Sendable {
     /// The direct parent, if the history names one.
     public var parent: TimelineID? { ancestors.last?.timeline }
 
-    /// Whether `position` on `timeline` is on this history: a server that was there can go on along it.
+    /// Whether `position` on `timeline` is on this history: a server at that position can follow it.
     public func contains(_ timeline: TimelineID, at position: LSN) -> Bool {
         if timeline == self.timeline { return position >= (ancestors.last?.switchPoint ?? .zero) }
         guard let begin = begin(of: timeline), let end = switchPoint(from: timeline) else { return false }
@@ -123,7 +124,7 @@ public struct TimelineHistory: Hashable, Sendable {
     }
 
     /// The file that holds `position` when following this history. The segment in which a timeline was left exists on
-    /// both; the newer timeline's has the bytes of both, so that one is named.
+    /// both timelines; the newer one has the bytes of both, and is returned.
     public func segment(containing position: LSN, segmentSize: UInt32) -> SegmentName {
         let segment = SegmentName(timeline: timeline, containing: position, segmentSize: segmentSize)
         let last = LSN(segment.end(segmentSize: segmentSize).rawValue &- 1)

@@ -1,4 +1,4 @@
-/// A record put together from the pages, or segments, it lies on.
+/// A record assembled from several pages or segments.
 struct UnfinishedRecord {
     let lsn: LSN
     /// Bytes of the whole record, and how many of them are here.
@@ -6,10 +6,10 @@ struct UnfinishedRecord {
     private(set) var have = 0
     /// CRC-32C state over the bytes after the header.
     private(set) var crc: UInt32 = 0xFFFF_FFFF
-    /// Its header couldn't be checked where it began.
+    /// Whether its header couldn't be checked where it began.
     let headerIsSplit: Bool
 
-    /// A logical message may be a gigabyte, and nobody here needs its contents.
+    /// A logical message may have a gigabyte, and its contents aren't needed.
     private static let messagePrefix = 4096
 
     init(lsn: LSN, total: Int, headerIsSplit: Bool) {
@@ -33,7 +33,7 @@ struct UnfinishedRecord {
         }
     }
 
-    /// What a segment's summary keeps of it.
+    /// The part that a segment's summary keeps.
     func tail(_ buffer: [UInt8]) -> TailFragment {
         TailFragment(
             lsn: lsn, total: UInt32(total), length: UInt32(have), header: Array(buffer.prefix(24)), crc: crc,

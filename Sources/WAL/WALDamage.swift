@@ -1,11 +1,11 @@
 public import Messages
 
-/// A WAL segment that isn't what its name, its place or its checksums say.
+/// A WAL segment that contradicts its name, its position or its checksums.
 public struct WALDamage: Explained, Equatable {
     public enum Reason: Hashable, Sendable {
         /// The first page isn't a WAL page at all.
         case notWAL
-        /// A WAL page of a PostgreSQL version this reader doesn't know. Nothing is wrong with it as far as can be told.
+        /// A WAL page of an unknown PostgreSQL version. As far as can be told, nothing is wrong with it.
         case unknownVersion(magic: UInt16)
         /// The file is shorter or longer than its segment size.
         case length(found: UInt64, expected: UInt64)
@@ -14,33 +14,33 @@ public struct WALDamage: Explained, Equatable {
         case systemIdentifier(found: UInt64, expected: UInt64)
         case pageMagic(found: UInt16, expected: UInt16)
         case pageFlags(UInt16)
-        /// The page belongs somewhere else: a recycled file's old content, or a renamed file.
+        /// The page belongs elsewhere: old content of a recycled file, or a renamed file.
         case pageAddress(found: LSN, expected: LSN)
         case pageTimeline(found: TimelineID, allowed: ClosedRange<UInt32>)
-        /// A page header's field that must be what the record before or zero fill makes it.
+        /// A field of a page header that doesn't match the record before it, or the zeros.
         case continuation(found: UInt32, expected: UInt32)
         case pagePadding
         case recordLength(UInt32)
         case recordManager(UInt8)
         case previousRecord(found: LSN, expected: LSN?)
         case recordCRC(found: UInt32, computed: UInt32)
-        /// The CRC is right, but the parts announced in the record don't add up.
+        /// The CRC is correct, but the parts of the record don't add up.
         case recordContent
         case recordPadding
-        /// WAL ends before the segment does.
+        /// The WAL ends before the segment does.
         case endsEarly
         /// A page announces an abandoned record, but the record that must follow doesn't name it.
         case abandonedRecord
-        /// The zeroed rest is only right if the record before it is a segment switch, and it isn't.
+        /// The zeroed rest is valid only after a segment switch, and the record before it isn't one.
         case straddlingSwitch
-        /// What goes on here creates a tablespace, and no segment has the record's beginning.
+        /// The record that continues here creates a tablespace, and no segment has its beginning.
         case unknownBeginning
     }
 
     public let reason: Reason
     /// Bytes from the start of the segment.
     public let offset: UInt64
-    /// The place in the WAL; nil when it isn't known which segment this is.
+    /// The position in the WAL; nil when it isn't known which segment this is.
     public let lsn: LSN?
     public let segment: SegmentName?
 

@@ -1,5 +1,5 @@
-/// A PostgreSQL major version, told by the magic number of its WAL pages (`XLOG_PAGE_MAGIC`,
-/// src/include/access/xlog_internal.h). Record layouts differ between them in a few places.
+/// A PostgreSQL major version, by the magic number of its WAL pages (`XLOG_PAGE_MAGIC`,
+/// src/include/access/xlog_internal.h). Record layouts differ between versions in a few places.
 public enum WALVersion: Int, Sendable, CaseIterable, Comparable {
     case v12 = 12
     case v13, v14, v15, v16, v17, v18

@@ -85,7 +85,7 @@ enum BackupCommand: Command {
         if arguments.has("idle") { Priority.lower() }
     }
 
-    /// The backup is complete; an expiry that fails doesn't change that.
+    /// The backup is complete; a failed expiry doesn't change that.
     private static func expire(_ cluster: ClusterConfiguration, _ invocation: Invocation) {
         do {
             let policy = try invocation.policy(for: cluster)

@@ -1,10 +1,10 @@
 import Configuration
 import Jobs
 
-/// One command: its grammar, and the one service it calls. A command parses, calls, prints; it decides nothing.
+/// One command: its grammar, and the job it runs. A command parses, calls, prints; it decides nothing.
 protocol Command: SendableMetatype {
     static var grammar: Grammar { get }
-    /// The job that the repository remembers it as; nil for what it doesn't remember.
+    /// The kind of its job record; nil for a command that isn't recorded.
     static var jobKind: JobKind? { get }
     static func run(_ invocation: Invocation) throws -> ExitStatus
 }

@@ -5,14 +5,14 @@ import Platform
 import Repository
 import Synchronization
 
-/// Finds the command, runs it, and turns whatever it throws into words and an exit status.
+/// Finds the command, runs it, and turns its error into a message and an exit status.
 enum CommandLineTool {
     static let version = tidemarkVersion
 
     static func run(_ line: [String]) -> Int32 {
-        // Before anything is set up that a command of people needs and PostgreSQL's doesn't.
+        // Before anything is set up that the other commands need and PostgreSQL's don't.
         if let status = ArchiveCommands.run(line) { return status }
-        // A reader that goes away must not kill a command in the middle of its work.
+        // A closed pipe must not kill a command in the middle of its work.
         signal(SIGPIPE, SIG_IGN)
         var log = Log()
         if Interruption.left == nil { Interruption.watch(line) }
@@ -35,7 +35,7 @@ enum CommandLineTool {
         }
         let aliases = ["--help": "help", "-h": "help", "--version": "version", "-V": "version"]
         let wanted = aliases[name] ?? name
-        // Of these only their help comes here.
+        // Only help for these is left to print.
         for grammar in [Grammar.archivePush, .archiveGet, .recoveryEnd] where grammar.command == wanted {
             _ = try Arguments(line.dropFirst(), by: grammar)
             writeToStandardOutput(grammar.help)
@@ -66,7 +66,7 @@ enum CommandLineTool {
         return try JobWatch.run(command, invocation)
     }
 
-    /// A configuration that can't be read is the command's to complain about, if it needs one.
+    /// Ignores a configuration that can't be read: the command reports it, if it needs one.
     private static func followSettings(_ arguments: Arguments, _ log: inout Log) {
         log.json = arguments.settings["log_format"] == "json"
         if arguments.has("verbose") { log.threshold = .debug }

@@ -33,7 +33,7 @@ enum DrillCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.clusterWithPlacesApart()
         let arguments = invocation.arguments
-        // What was typed may be a slip; what a timer starts has no target.
+        // A target that was typed may be wrong; a timer's command has none.
         if !typed.contains(where: arguments.has) { invocation.notes.begin() }
         let job = try DrillJob(
             target(arguments, cluster), settings: RecoveryOptions.settings(arguments), of: cluster,

@@ -5,14 +5,14 @@ import Platform
 import Recovery
 import TableRecovery
 
-/// `--before-drop` and `--before-drop-database`: targets that the archive itself knows.
+/// `--before-drop` and `--before-drop-database`: targets that are searched for in the archive.
 enum DropOptions {
     static let options: [Grammar.Option] = [
         .init("before-drop", value: "DB.SCHEMA.TABLE", "stop just before this table was dropped"),
         .init("before-drop-database", value: "DB", "stop just before this database was dropped"),
     ]
 
-    /// The request, when one of the options is there.
+    /// The request, when one of the options is given.
     static func request(_ arguments: Arguments) throws -> TargetRequest? {
         let given = (["before-drop", "before-drop-database"] + TargetOptions.points).filter(arguments.has)
         guard given.first?.hasPrefix("before-drop") == true else { return nil }
@@ -28,7 +28,7 @@ enum DropOptions {
     }
 }
 
-/// A moment that isn't in the archive can't be reached.
+/// A position that isn't in the archive can't be reached.
 extension NoDatabaseDropFound: ExitStatusProviding {
     var exitStatus: ExitStatus { .unreachable }
 }

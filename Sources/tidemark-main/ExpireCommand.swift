@@ -41,7 +41,7 @@ enum ExpireCommand: Command {
         return conclude(expiry, invocation)
     }
 
-    /// Names what couldn't be removed.
+    /// Reports what couldn't be removed.
     static func conclude(_ expiry: ClusterExpiry, _ invocation: Invocation) -> ExitStatus {
         for failure in expiry.failures { invocation.log(.warning, failure) }
         return expiry.failures.isEmpty ? .success : .problemsFound

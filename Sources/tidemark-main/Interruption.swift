@@ -12,25 +12,25 @@ import Restoring
 import Synchronization
 import WAL
 
-/// What becomes of a command that SIGINT, SIGTERM or SIGHUP interrupts.
+/// Handles SIGINT, SIGTERM or SIGHUP during a command.
 ///
-/// The process executes its own program anew, with the same arguments: the kernel ends all other threads before that begins.
-/// So all work has stopped before anything is cleaned up: nothing is retried, and no other thread works in what is removed.
+/// The process executes its own program again, with the same arguments: the kernel ends all other threads first. So all
+/// work has stopped before anything is cleaned up: nothing is retried, and no other thread works in what is removed.
 enum Interruption {
-    /// What the interrupted command leaves behind, handed over in the environment.
+    /// What the interrupted command leaves behind, passed in the environment.
     struct Remains: Codable {
-        /// The process's number, which it keeps: from anybody else nothing is believed.
+        /// The process ID, which exec keeps: the values of any other process are ignored.
         var process = getpid()
-        /// Where a recovery was under way.
+        /// The directory of a recovery under way.
         var directory: String?
         var audit: RecoveryAudit.Reference?
         /// Files that were being written.
         var temporaries: [String] = []
-        /// What is done for good, as sentences.
+        /// Permanent results, as sentences.
         var outcomes: [String] = []
-        /// It was in the middle of its last step.
+        /// Whether it was in the middle of its last step.
         var isInDoubt = false
-        /// The job that it was, unless that is recorded already.
+        /// The job, unless it has been recorded already.
         var job: Job?
     }
 
@@ -42,14 +42,14 @@ enum Interruption {
     }
 
     private static let remains = Mutex(Remains())
-    /// What the job notes.
+    /// The current job's notes.
     private static let notes = Mutex<JobNotes?>(nil)
     private static let variable = "TIDEMARK_INTERRUPTED"
     /// How long an interruption waits for a last step. A commit that waits for a standby may never end.
     private static let patience = 10_000
 
-    /// From here on the three signals are waited for; except those that whoever started the command wants ignored, as nohup(1)
-    /// does. To be called before there is another thread.
+    /// Waits for the three signals from now on; except those that the parent has set to be ignored, as nohup(1) does.
+    /// Must be called before there is another thread.
     static func watch(_ line: [String]) {
         var signals = sigset_t()
         sigemptyset(&signals)
@@ -67,12 +67,12 @@ enum Interruption {
 
     private static let isCaught = Atomic<Bool>(false)
 
-    /// To be called when the command is at its end. From here on an interruption comes too late; after one this doesn't
-    /// return: a command that fails because of it has nothing to say.
+    /// Called when the command is about to end. A later interruption has no effect; after an earlier one this doesn't
+    /// return, so that a command which fails because of it prints nothing.
     static func comesTooLate() {
         var pending = sigset_t()
         sigpending(&pending)
-        // One that is ignored and blocked stays pending for ever.
+        // A signal that is ignored and blocked stays pending for ever.
         let isPending =
             left == nil && [SIGINT, SIGTERM, SIGHUP].contains { !isIgnored($0) && sigismember(&pending, $0) == 1 }
         while isPending || isCaught.load(ordering: .acquiring) { Clock.sleep(milliseconds: 1000) }
@@ -86,7 +86,7 @@ enum Interruption {
         }
     }
 
-    /// The command is a job; one within another is the other's.
+    /// Records that the command is a job; a job within another one isn't recorded.
     static func note(_ kind: JobKind, since started: Moment, _ job: JobNotes) {
         remains.withLock { remains in
             guard remains.job == nil else { return }
@@ -117,7 +117,7 @@ enum Interruption {
         left.job?.facts = notes.withLock { $0 }?.all ?? [:]
         let text = (try? encodeJSON(left, pretty: false)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
         var surroundings: [UnsafeMutablePointer<CChar>?] = [strdup("\(variable)=\(text)")]
-        // A fault that a test has armed is one of the command's, not of its end.
+        // A test's fault is meant for the command, not for its cleanup.
         var entry = environ
         while let word = entry.pointee {
             if strncmp(word, "TIDEMARK_FAULT=", 15) != 0 { surroundings.append(word) }
@@ -131,7 +131,7 @@ enum Interruption {
         _exit(ExitStatus.interrupted.rawValue)
     }
 
-    /// Nil in every command that nobody has interrupted.
+    /// Nil unless the command was interrupted.
     static let left: Remains? = getenv(variable).flatMap {
         guard let remains = try? decodeJSON(Remains.self, from: Array(String(cString: $0).utf8)),
             remains.process == getpid()
@@ -139,11 +139,11 @@ enum Interruption {
         return remains
     }
 
-    /// Ends an interrupted command: nothing of it goes on, and what it had for itself is removed.
+    /// Ends an interrupted command: stops its programs, and removes its temporary files.
     static func conclude(_ invocation: Invocation, _ command: Grammar, _ left: Remains) -> ExitStatus {
         if isatty(2) == 1 { _ = write(2, "\r\u{1B}[K", 4) }
         unsetenv(variable)
-        // A server that a recovery has just started is to go on; whoever starts it needs a second or two for that.
+        // A server that a recovery has just started must continue; pg_ctl needs a second or two to start it.
         endChildren(after: left.directory == nil ? 0 : 5000)
         var detail = left.outcomes
         var done = left.outcomes
@@ -182,7 +182,7 @@ enum Interruption {
         } else if left.outcomes.isEmpty, !left.isInDoubt, hint == nil {
             hint = again[command.command]
         }
-        // What it has done for good belongs into the history.
+        // Permanent results belong in the history.
         if let job = left.job, !done.isEmpty {
             JobWatch.recordInterrupted(job, "interrupted. \(done.joined(separator: " "))", invocation)
         }
@@ -199,7 +199,7 @@ enum Interruption {
         "import": "The same command again imports the rest.",
     ]
 
-    /// Programs that the command has started and waited for; those that it let go have sessions of their own.
+    /// Ends programs that the command waited for; detached ones have sessions of their own.
     private static func endChildren(after milliseconds: Int) {
         func children() -> [pid_t] {
             let own = getpid()

@@ -7,12 +7,12 @@ import Operations
 import Platform
 import Synchronization
 
-/// One call of one command: what was typed, what is configured, and where to print.
+/// One call of a command: its arguments, the configuration, and its output.
 struct Invocation {
     let arguments: Arguments
     let log: Log
     let terminal = Terminal()
-    /// What the job's record is to remember.
+    /// Facts for the job's record.
     var notes = JobNotes()
 
     /// The configuration with the flags' settings in it.
@@ -20,15 +20,14 @@ struct Invocation {
         try Configuration(reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings)
     }
 
-    /// The cluster the command is about. Root becomes the cluster's owner first, so that nothing tidemark makes ends up
-    /// belonging to root.
+    /// The command's cluster. Root becomes the cluster's owner first, so that nothing tidemark creates belongs to root.
     func cluster(becomeOwner: Bool = true) throws -> ClusterConfiguration {
         let cluster = try configuration().cluster(named: arguments.value("cluster"))
         if becomeOwner { try Ownership.become(ownerFor: cluster) }
         return cluster
     }
 
-    /// As `cluster`, for a command that writes into one of its places: they must lie apart.
+    /// As `cluster`, for a command that writes into one of its directories: they must not be nested.
     func clusterWithPlacesApart(becomeOwner: Bool = true) throws -> ClusterConfiguration {
         let cluster = try cluster(becomeOwner: becomeOwner)
         try cluster.places.check()
@@ -40,9 +39,9 @@ struct Invocation {
 
     var json: Bool { arguments.has("json") }
 
-    /// Results go to standard output, in one write each, after the line of progress has ended.
+    /// Prints a result to standard output, in one write, after the progress line has ended.
     ///
-    /// - Parameter hasColours: the text has control sequences of ours, and none of anybody else's.
+    /// - Parameter hasColours: whether the text has tidemark's own control sequences, and no others.
     func print(_ text: String, hasColours: Bool = false) {
         terminal.finishProgress()
         let text = withoutSecrets(text)
@@ -54,12 +53,13 @@ struct Invocation {
         writeToStandardOutput(withoutSecrets(String(decoding: try encodeJSON(value), as: UTF8.self)) + "\n")
     }
 
-    /// Asks a yes-or-no question; `--yes` answers it, and so does nobody when there is no terminal: then it is refused.
+    /// Asks a yes-or-no question; `--yes` answers it.
+    /// - Throws: `Problem` when there is no terminal.
     func confirm(_ question: String) throws -> Bool {
         try confirm(question + " [y/N] ") { ["y", "yes"].contains($0.lowercased()) }
     }
 
-    /// As `confirm`, for what shouldn't happen by a hasty key: the answer must be `word`, and `question` says so.
+    /// As `confirm`, for destructive steps: the answer must be `word`, as `question` says.
     func confirm(_ question: String, byTyping word: String) throws -> Bool { try confirm(question) { $0 == word } }
 
     private func confirm(_ prompt: String, isYes: (String) -> Bool) throws -> Bool {
@@ -90,10 +90,10 @@ extension Invocation {
     }
 }
 
-/// Why results didn't arrive where standard output leads.
+/// Why results could not be written to standard output.
 let outputFailure = Mutex<SystemError?>(nil)
 
-/// Writes all of it, or remembers why that wasn't possible.
+/// Writes all of it, or records the error.
 func writeToStandardOutput(_ text: String) {
     var text = text
     text.withUTF8 { bytes in
@@ -102,7 +102,7 @@ func writeToStandardOutput(_ text: String) {
             let count = write(1, bytes.baseAddress! + written, bytes.count - written)
             if count < 0 && errno == EINTR { continue }
             if count < 0 {
-                // Nobody reads any more (`tidemark list | head`): that is no failure of ours. A full disk is.
+                // A closed pipe (`tidemark list | head`) is no failure. A full disk is.
                 if errno != EPIPE { outputFailure.withLock { $0 = $0 ?? SystemError(.write, "standard output") } }
                 return
             }

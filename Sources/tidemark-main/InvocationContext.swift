@@ -9,9 +9,9 @@ import Retention
 import WAL
 
 extension Invocation {
-    /// What a job needs of this call: its log, its terminal, whoever sits at it, and what an interruption must know.
+    /// A job's context in this call: the log, the terminal, the user, and the state for an interruption.
     ///
-    /// - Parameter leavesServer: whether a server that replays goes on when the job is interrupted.
+    /// - Parameter leavesServer: whether the replaying server continues when the job is interrupted.
     func context(leavesServer: Bool = false) -> JobContext {
         let (log, terminal) = (log, terminal)
         var context = JobContext()
@@ -30,7 +30,7 @@ extension Invocation {
         return context
     }
 
-    /// Asks whoever sits at the terminal; without one nobody knows.
+    /// Asks the user at the terminal; nil without one.
     private func chooseTimeline(_ refusal: PlanRefusal, _ branches: [Branch]) -> TimelineID? {
         guard isatty(0) == 1, !json, !arguments.has("yes") else { return nil }
         print("\(refusal.message): \(refusal.detail ?? "")")
@@ -40,17 +40,17 @@ extension Invocation {
         return branches.first { $0.timeline.description == answer }?.timeline
     }
 
-    /// What may be removed of the cluster's backups and WAL.
+    /// The retention policy of the cluster's backups and WAL.
     func policy(for cluster: ClusterConfiguration) throws -> RetentionPolicy {
         RetentionPolicy(try configuration().retention(for: cluster))
     }
 
-    /// Tells those of `[notify]` what happens to the cluster.
+    /// Notifications about the cluster.
     func telling(of cluster: ClusterConfiguration) throws -> Telling {
         Telling(of: cluster, to: try configuration().notifiers, try installation(), context())
     }
 
-    /// What a job's settings and commands call: this installation.
+    /// This installation, for settings and commands that a job writes.
     func installation() throws -> Installation {
         Installation(executable: try leanExecutable(), configuration: try configurationPath())
     }

@@ -6,8 +6,8 @@ import Operations
 import Platform
 import WAL
 
-/// Runs a command that is a job, and writes down in the repository how it went. Nothing that goes wrong here changes
-/// what the job itself reports.
+/// Runs a command that is a job, and records its result in the repository. Errors here don't change what the job itself
+/// reports.
 enum JobWatch {
     static func run(_ command: any Command.Type, _ invocation: Invocation) throws -> ExitStatus {
         guard let kind = command.jobKind, !invocation.arguments.has("dry-run") else {
@@ -16,14 +16,14 @@ enum JobWatch {
         return try watch(kind, invocation) { try command.run(invocation) }
     }
 
-    /// The same for a job that another one does on the way; `invocation` has notes of its own.
+    /// The same for a job within another one; `invocation` has notes of its own.
     static func watch(_ kind: JobKind, _ invocation: Invocation, _ job: () throws -> ExitStatus) throws -> ExitStatus {
-        // Asked now: a job started by root gives up root.
+        // Determined now: a job started by root gives up root.
         let origin = origin()
         let started = Moment(microseconds: Clock.now)
         Interruption.note(kind, since: started, invocation.notes)
         defer { Interruption.noteRecorded(invocation.notes) }
-        // As long as it lives, the job and its record work in the same directory, whatever is mounted there at the end.
+        // While it exists, the job and its record use the same directory, whatever is mounted there at the end.
         let repository = (try? invocation.cluster(becomeOwner: false))?.openRepository()
         defer { withExtendedLifetime(repository) {} }
         func finish(_ status: ExitStatus, _ error: (any Error)?) {
@@ -52,7 +52,8 @@ enum JobWatch {
         }
     }
 
-    /// A job that an interruption has ended when part of it was done for good. Like any interrupted one it is no failure.
+    /// Records a job that was interrupted when part of it was permanently done. Like any interrupted job it hasn't
+    /// failed.
     static func recordInterrupted(_ job: Interruption.Job, _ message: String, _ invocation: Invocation) {
         do {
             JobRecords(of: try invocation.cluster(), by: origin(), invocation.context()).addInterrupted(
@@ -63,7 +64,7 @@ enum JobWatch {
 
     static func origin() -> JobOrigin { JobOrigin(user: startedBy(), tidemarkVersion: CommandLineTool.version) }
 
-    /// Who started this process: root's sudo user is more telling than "root".
+    /// Who started this process; the sudo user says more than "root".
     private static func startedBy() -> String {
         if let name = getenv("SUDO_USER"), geteuid() == 0 { return String(cString: name) }
         guard let entry = getpwuid(geteuid()) else { return "uid \(geteuid())" }

@@ -30,14 +30,14 @@ enum NotifyCommand: Command {
         let arguments = invocation.arguments
         let configuration = try invocation.configuration()
         if let unit = arguments.value("unit") { return try tell(ofUnit: unit, configuration, invocation) }
-        // The receivers are everybody's; where there are several clusters, any one's state will do for a test.
+        // The receivers are the same for all clusters; any cluster's state will do for a test.
         let cluster =
             try arguments.has("test") && arguments.value("cluster") == nil
             ? configuration.clusters[0] : configuration.cluster(named: arguments.value("cluster"))
         try Ownership.become(ownerFor: cluster)
         let receivers = Receiver.all(of: configuration.notifiers)
         guard !receivers.isEmpty else {
-            // The units deliver after every job, whether or not anybody is to be told.
+            // The units deliver after every job, even when no receiver is configured.
             if arguments.has("deliver") { return .success }
             throw Problem(
                 "no recipient is configured",
@@ -71,7 +71,7 @@ enum NotifyCommand: Command {
         return rows.allSatisfy { $0.delivered == true } ? .success : .failure
     }
 
-    /// `tidemark-backup@main.service` failed: perhaps before it could say so.
+    /// `tidemark-backup@main.service` failed, perhaps before it could report it.
     private static func tell(
         ofUnit unit: String, _ configuration: Configuration, _ invocation: Invocation
     ) throws -> ExitStatus {
@@ -80,7 +80,7 @@ enum NotifyCommand: Command {
         let cluster =
             configuration.clusters.first { $0.name == instance } ?? configuration.clusters[0]
         try Ownership.become(ownerFor: cluster)
-        // systemd.exec(5): what OnFailure= units are told since version 251.
+        // systemd.exec(5): set for OnFailure= units since version 251.
         let variables = [("result", "MONITOR_SERVICE_RESULT"), ("exit status", "MONITOR_EXIT_STATUS")]
         let details = variables.compactMap { word, variable in
             getenv(variable).map { Notification.Detail(word, String(cString: $0)) }

@@ -4,16 +4,16 @@ import Glibc
 import Platform
 import Repository
 
-/// Root gives up root: tidemark works as the owner of what it works on.
+/// Root gives up root: tidemark works as the owner of the cluster's files.
 enum Ownership {
-    /// Becomes the owner of the cluster's data directory, or of its repository when there is no data directory (any
-    /// more); does nothing when not root, or when root owns both.
+    /// Becomes the owner of the cluster's data directory, or of its repository when there is no data directory; does
+    /// nothing when not root, or when root owns both.
     static func become(ownerFor cluster: ClusterConfiguration) throws {
         guard geteuid() == 0, let owner = try owner(for: cluster), owner.owner != 0 else { return }
         try become(user: owner.owner, group: owner.group)
     }
 
-    /// Who owns the data directory, else the repository.
+    /// The owner of the data directory, else of the repository.
     static func owner(for cluster: ClusterConfiguration) throws -> FileStatus? {
         try FileStatus(ifPresent: cluster.dataDirectory)
             ?? cluster.openRepository().localDirectory?.status(of: cluster.name)
@@ -23,7 +23,7 @@ enum Ownership {
         var name = "\(user)"
         if let entry = getpwuid(user) {
             name = String(cString: entry.pointee.pw_name)
-            // libpq and the programs tidemark starts look here for .pgpass and the like.
+            // libpq and the programs that tidemark starts look here for .pgpass and other files.
             setenv("HOME", String(cString: entry.pointee.pw_dir), 1)
             setenv("USER", name, 1)
             setenv("LOGNAME", name, 1)
@@ -33,12 +33,12 @@ enum Ownership {
         }
     }
 
-    /// Makes a directory that root alone may make, and gives it to the cluster's owner; does nothing when it is there.
+    /// Creates a directory that only root may create, and gives it to the cluster's owner; does nothing when it exists.
     static func makeDirectory(_ path: String, for cluster: ClusterConfiguration) throws {
         guard geteuid() == 0, try !Files.exists(path) else { return }
         try Files.makeDirectories(path)
         guard let owner = try owner(for: cluster) else { return }
-        // Whoever may write beside it could have put a link in its place.
+        // A user who may write to its parent could have replaced it by a link.
         let directory = try Descriptor(open: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         _ = try retrying(.changeOwner, path) { fchown(directory.raw, owner.owner, owner.group) }
     }

@@ -70,7 +70,7 @@ enum RecoverCommand: Command {
     }
 
     /// - Parameters:
-    ///   - invocation: the call that gave the order.
+    ///   - invocation: the call with the order.
     ///   - asking: the call whose `--yes` and `--dry-run` count.
     private static func carryOut(
         _ job: RecoverJob, _ invocation: Invocation, asking: Invocation
@@ -110,7 +110,7 @@ enum RecoverCommand: Command {
                 : "Recover into \"\(directory)\", and rename what is there now?"
     }
 
-    /// The command line, with the timeline that was chosen: what told it may be gone when the recovery is resumed.
+    /// The command line, with the chosen timeline: the reasons for the choice may be gone when the recovery is resumed.
     private static func line(following timeline: TimelineID) -> [String] {
         let typed = Array(commandLineWords().dropFirst(2))
         guard let place = typed.firstIndex(where: { $0.hasPrefix("--target-timeline") }) else {
@@ -121,7 +121,7 @@ enum RecoverCommand: Command {
         return typed[..<place] + ["--target-timeline", timeline.description] + typed[(place + words)...]
     }
 
-    /// Passwords are not kept. A setting that held one must be named again: without it, it would be another one's.
+    /// Passwords are not kept. A setting with one must be given again: without it, the value would be different.
     private static func refuseWithoutSecrets(_ state: RecoveryState, _ invocation: Invocation) throws {
         let named = Set(invocation.arguments.all("set").map { "set " + $0.prefix { $0 != "=" } })
         for option in state.withheld ?? [] where !named.contains(option) {

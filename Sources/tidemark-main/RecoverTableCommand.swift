@@ -134,11 +134,11 @@ enum RecoverTableCommand: Command {
         if let option = TargetOptions.points.first(where: arguments.has) {
             throw UsageError("--before-drop and --\(option) exclude each other")
         }
-        // Tables may also have gone with their database.
+        // Tables may also have been dropped with their database.
         return try TargetOptions.request(.beforeDrop(of: tables, isDatabaseMeant: true), arguments)
     }
 
-    /// Which of several tables of a name is meant must not be guessed.
+    /// When several tables have the name, the user must choose.
     private static func confirm(_ doubt: String, _ invocation: Invocation) throws -> Bool {
         if invocation.arguments.has("yes") || isatty(0) == 1 {
             invocation.log(.warning, "this may not be the table that you mean", detail: doubt)
@@ -149,7 +149,7 @@ enum RecoverTableCommand: Command {
             hint: "Name that moment instead, or add --yes to recover the table that was found.")
     }
 
-    /// What is replaced must be typed out.
+    /// A name that is replaced must be typed.
     private static func confirmReplacement(_ tables: [TablePattern], _ invocation: Invocation) throws -> Bool {
         let name = invocation.arguments.value("table") ?? tables[0].database
         return try invocation.confirm(
@@ -157,7 +157,7 @@ enum RecoverTableCommand: Command {
     }
 }
 
-/// Where recovered tables go, by the options.
+/// The destinations of recovered tables, from the options.
 enum TableDestinations {
     static func read(_ arguments: Arguments) throws -> [TableRecoveryRequest.Destination] {
         var destinations: [TableRecoveryRequest.Destination] = []

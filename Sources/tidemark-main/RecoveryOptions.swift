@@ -3,7 +3,7 @@ import Operations
 import Platform
 import Recovery
 
-/// The options that shape the recovered server.
+/// The options for the recovered server.
 enum RecoveryOptions {
     static let shown: [Grammar.Option] = [
         .init("data-directory", value: "DIR", "the directory to recover into (default: the cluster's own)"),
@@ -21,7 +21,7 @@ enum RecoveryOptions {
             "set", value: "NAME=VALUE", repeats: true, "a server setting for the recovered directory; may be repeated"),
     ]
 
-    /// What `plan` and `recover` are asked for.
+    /// The order for `plan` and `recover`.
     /// - Throws: `UsageError`, `MomentError`, `BadTablePattern`.
     static func order(_ arguments: Arguments, _ cluster: ClusterConfiguration) throws -> RecoveryOrder {
         var target = try DropOptions.request(arguments) ?? TargetOptions.request(arguments, zone: cluster.timezone)
@@ -43,14 +43,14 @@ enum RecoveryOptions {
         return order
     }
 
-    /// Where to recover to. The cluster's own directory is spelled as in the configuration.
+    /// The directory to recover into. The cluster's own is spelled as in the configuration.
     static func directory(_ arguments: Arguments, _ cluster: ClusterConfiguration) throws -> String {
         let named = try absolutePath(arguments.value("data-directory") ?? cluster.dataDirectory)
         let isOwn = Files.isSamePlace(named, cluster.dataDirectory)
         return (isOwn ? cluster.dataDirectory : named).withoutTrailingSlash
     }
 
-    /// What `--tablespace-mapping` says: location in the backup → directory to use now.
+    /// The values of `--tablespace-mapping`: location in the backup → directory to use now.
     static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
         var mapping: [String: String] = [:]
         for text in arguments.all("tablespace-mapping") {
@@ -63,7 +63,7 @@ enum RecoveryOptions {
         return mapping
     }
 
-    /// Settings that are the plan's own, with the options that say the same.
+    /// Settings of the plan itself, with the corresponding options.
     private static let targets = [
         "recovery_target": "--target immediate", "recovery_target_time": "--target-time",
         "recovery_target_lsn": "--target-lsn", "recovery_target_xid": "--target-xid",
@@ -71,7 +71,7 @@ enum RecoveryOptions {
         "recovery_target_timeline": "--target-timeline", "recovery_target_action": "--target-action",
     ]
 
-    /// What `--set` says.
+    /// The values of `--set`.
     static func settings(_ arguments: Arguments) throws(UsageError) -> [RecoverySetting] {
         try arguments.all("set").map { text throws(UsageError) in
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -4,7 +4,7 @@ import Planning
 import Recovery
 import WAL
 
-/// The options that name a recovery target; `plan`, `recover` and others share them.
+/// The options for a recovery target, shared by `plan`, `recover` and others.
 enum TargetOptions {
     static let options: [Grammar.Option] = [
         .init("target-time", value: "TIME", "stop after the last transaction that ended by this time"),
@@ -33,7 +33,7 @@ enum TargetOptions {
             incarnation: arguments.value("incarnation"))
     }
 
-    /// What the options ask for.
+    /// The request in the options.
     /// - Throws: `UsageError`, `MomentError`.
     static func request(_ arguments: Arguments, zone: String?) throws -> TargetRequest {
         let given = points.filter(arguments.has)
@@ -72,7 +72,7 @@ enum TargetOptions {
             guard let xid = UInt64(text) else {
                 throw UsageError("invalid transaction id \"\(text)\"", hint: "It is a whole number.")
             }
-            // As pg_current_xact_id() shows it, the epoch is in the upper half; WAL has the lower only.
+            // pg_current_xact_id() shows the epoch in the upper half; WAL has the lower half only.
             return .xid(UInt32(truncatingIfNeeded: xid))
         case "target-name":
             guard (1...63).contains(text.utf8.count) else {

@@ -3,8 +3,8 @@ import Monitoring
 import Platform
 import Synchronization
 
-/// Progress for people: one line that is rewritten on a terminal, a plain line every ten seconds in a log. A line that does
-/// not change is shown again with the time since it last did, also when no further progress is reported.
+/// Progress: on a terminal one line that is rewritten, in a log a plain line every ten seconds. A line that does not
+/// change is shown again with the time since it last did, even when no further progress is reported.
 final class Terminal: Sendable {
     private let isTerminal = isatty(2) == 1
     private let state = Mutex(State())
@@ -12,12 +12,12 @@ final class Terminal: Sendable {
     private struct State {
         var lastShown: UInt64 = 0
         var open = false
-        /// What was reported last.
+        /// The last report.
         var text: (@Sendable () -> String)?
-        /// The same in words, as far as anybody looked, and since when it has been that.
+        /// The last shown text, and since when it has not changed.
         var words = ""
         var since: UInt64 = 0
-        /// Nanoseconds after which the same words come again in a log.
+        /// Nanoseconds after which an unchanged text is repeated in a log.
         var reminder = Terminal.patience
         var isWatched = false
     }
@@ -44,7 +44,7 @@ final class Terminal: Sendable {
         if words != state.words { (state.words, state.since, state.reminder) = (words, now, Terminal.patience) }
         let still = now - state.since
         if still >= Terminal.patience {
-            // A log is read later: it needs fewer lines the longer it takes.
+            // A log gets fewer lines the longer it takes.
             guard isTerminal || still >= state.reminder else { return }
             state.reminder = still + min(still, 600_000_000_000)
             words += ", for \(still / 1_000_000_000) s so far"
@@ -59,7 +59,7 @@ final class Terminal: Sendable {
         }
     }
 
-    /// Shows what has been reported when nothing more is.
+    /// Shows the last report when there are no more.
     private func watch(_ log: Log) {
         while true {
             Clock.sleep(milliseconds: 500)
@@ -93,7 +93,7 @@ extension Terminal {
     static let hasColour = isatty(1) == 1 && getenv("NO_COLOR") == nil && !isDumb
     private static var isDumb: Bool { getenv("TERM").map { String(cString: $0) == "dumb" } ?? true }
 
-    /// Colours a piece of text by how a check stands.
+    /// Colours a text by a check's status.
     static func paint(_ text: String, _ status: CheckResult.Status) -> String {
         guard hasColour else { return text }
         let colour =

@@ -66,7 +66,7 @@ enum VerifyCommand: Command {
         return report.isGood ? .success : .problemsFound
     }
 
-    /// The archive of the cluster as it is now, and nothing else.
+    /// Verifies the archive of the incarnation in use, and nothing else.
     private static func verifyWAL(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         guard arguments.words.isEmpty, !arguments.has("latest") else {

@@ -1,9 +1,9 @@
 import Glibc
 import Platform
 
-/// Becomes `tidemark-main`, the executable with everything PostgreSQL doesn't start for each segment.
+/// Executes `tidemark-main`, the executable with all commands that PostgreSQL doesn't run for each segment.
 enum HandOver {
-    /// Looked for beside this executable, wherever links to it may lie, then where packages put it.
+    /// Searches beside this executable, with links resolved, then where packages install it.
     static func run(_ line: [String]) -> Int32 {
         let log = Log()
         do {

@@ -15,10 +15,10 @@ struct CallingServer {
         try archive.giveToServer(directory)
     }
 
-    /// What was delivered last.
+    /// The file that was delivered last.
     func delivered() throws -> Digest { Digest(of: try Files.read(directory + "/fetched")) }
 
-    /// - Parameter bootID: a file that stands in for the machine's; only for root.
+    /// - Parameter bootID: a file in place of the machine's boot ID; only for root.
     func get(
         _ name: String, configuration: String? = nil, bootID: String? = nil, fault: String? = nil
     ) throws -> Finished {

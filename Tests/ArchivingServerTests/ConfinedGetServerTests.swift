@@ -5,18 +5,19 @@ import Support
 import Testing
 import WAL
 
-/// What is the matter with the segment before the wanted one, which a copy's `archive-get` asks for the beginning of a record.
+/// A fault of the segment before the requested one, which has the beginning of a record that a copy's `archive-get`
+/// needs.
 private struct SegmentBefore: Sendable, CustomTestStringConvertible {
     let name: String
-    /// Nil: the wanted one is delivered as it was archived.
+    /// Nil when the requested one is delivered as it was archived.
     let says: String?
-    /// A call on the segment before that fails.
+    /// The fault of a call on the previous segment.
     var fault: String?
     var spoil: @Sendable (Archive, SegmentName) throws -> Void = { _, _ in }
     var testDescription: String { name }
 }
 
-/// Stores the segment anew, with something else for a summary.
+/// Stores the segment again, with another summary.
 private func tell(_ archive: Archive, _ name: SegmentName, _ change: (SegmentSummary) throws -> [UInt8]) throws {
     let key = archive.origin.incarnation.segment(name)
     let stored = try StoredSegment(key, in: archive.store)
@@ -36,7 +37,7 @@ private func tell(_ archive: Archive, _ name: SegmentName, _ change: (SegmentSum
     try archive.giveToServer(archive.repository)
 }
 
-/// The head stays whole.
+/// The head stays intact.
 private func damageContent(_ archive: Archive, _ name: SegmentName) throws {
     let path = archive.path(name)
     let head = try StoredSegment(archive.origin.incarnation.segment(name), in: archive.store).head.encodedLength
@@ -73,7 +74,7 @@ private let segmentsBefore = [
     SegmentBefore(name: "cut off", says: "damaged") { archive, name in
         #expect(truncate(archive.path(name), 40) == 0)
     },
-    // A beginning that the record's checksum proves is the right one, whatever else is the matter.
+    // A beginning for which the record's checksum is correct is accepted, whatever else is wrong.
     SegmentBefore(name: "damaged behind its summary", says: nil) { try damageContent($0, $1) },
     SegmentBefore(name: "a summary with another beginning", says: nil) { try tell($0, $1, another) },
     SegmentBefore(name: "a summary without a beginning", says: nil) { try tell($0, $1, none) },
@@ -125,7 +126,7 @@ private let segmentsBefore = [
         }
     }
 
-    /// Two neighbours with a short record across their boundary.
+    /// Two consecutive segments with a short record across their boundary.
     private func continued(_ origin: FinishedCluster) throws -> (SegmentName, SegmentName) {
         for (first, second) in zip(origin.segments, origin.segments.dropFirst()) {
             let bytes = try Files.read(origin.wal(second.description))

@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// What becomes of a damaged object when a server hands its file over again.
+/// What happens to a damaged object when a server archives its file again.
 @Suite struct DamagedObjectTests {
     enum Subject: String, CaseIterable, Sendable { case history, segment, backupHistory }
 
@@ -64,24 +64,24 @@ import WAL
         func expectWhole(_ said: String = "") throws {
             #expect(try got().ending == .exited(0), "\(said)")
             #expect(try Files.read(archive.scratch.file("got")) == content, "\(said)")
-            // The next one finds nothing to do.
+            // The next push finds nothing to do.
             #expect(try archive.push(file, expectSuccess: true).errors == "", "\(said)")
         }
     }
 
-    /// What its head says is no proof: the server may recycle its own copy once it is acknowledged.
+    /// An intact head proves nothing: the server may recycle its own copy once it is acknowledged.
     @Test(
         arguments: [
             (Subject.segment, 30), (.segment, 60), (.segment, 5000), (.segment, -1), (.history, 30), (.history, 70),
             (.backupHistory, -70),
         ])
-    func `what is damaged in the repository is stored again by a server that has it`(subject: Subject, offset: Int)
+    func `a damaged object is stored again by a server that has the file`(subject: Subject, offset: Int)
         throws
     {
         let damaged = try Damaged(subject, at: offset)
         let got = try damaged.got()
         #expect(got.ending == .exited(200))
-        // The message names the way out, for whoever stands in a server's data directory.
+        // The message offers a command that works in a server's data directory.
         let offered = got.errors.matches(of: /"tidemark ([^"]+)"/)
             .map { $0.output.1.split(separator: " ").map(String.init) }
         let options = ["--config", damaged.archive.configuration]
@@ -101,7 +101,7 @@ import WAL
         let pushed = try offer(["archive-push", "pg_wal/\(damaged.name)"], expectSuccess: true)
         #expect(pushed.errors.contains("was damaged in the repository, and is stored again"), "\(pushed.errors)")
         try damaged.expectWhole()
-        // Nothing is thrown away, and nothing of the timeline counts as put aside.
+        // Nothing is removed, and nothing of the timeline counts as put aside.
         #expect(try damaged.kept() == [damaged.object])
         #expect(try damaged.archive.archived.asideFolders().isEmpty)
         let record = try run("/usr/bin/find", [damaged.archive.repository, "-name", "record.json"]).output
@@ -109,7 +109,7 @@ import WAL
         #expect(text.contains("\"what\" : \"\(damaged.name)\"") && text.contains("It was damaged"), "\(text)")
     }
 
-    /// Whatever the process was about to do when it ended, or what failed.
+    /// The process is killed at every call, or every call fails.
     @Test(arguments: [Subject.history, .segment], ["kill", "EIO"])
     func `a damaged object is replaced without a moment of absence`(subject: Subject, effect: String) throws {
         let damaged = try Damaged(subject)
@@ -129,7 +129,7 @@ import WAL
                 case .exited(200): #expect(pushed.ending != .exited(0), "\(said)")
                 default: Issue.record("\(said): \(got)")
                 }
-                // The damaged one is somewhere: in its place still, or kept.
+                // The damaged one still exists: in its place, or kept.
                 if got.ending == .exited(0) { #expect(try damaged.kept().contains(damaged.object), "\(said)") }
                 try damaged.archive.push(damaged.file, expectSuccess: true)
                 try damaged.expectWhole(said)
@@ -148,7 +148,7 @@ import WAL
             #expect(try damaged.archive.store.read(damaged.key) == damaged.object)
             #expect(try damaged.folders() == 0)
         }
-        // Where links can't be made it is copied.
+        // Where links can't be created it is copied.
         try damaged.archive.push(damaged.file, fault: "link:*=EPERM", expectSuccess: true)
         #expect(try damaged.kept() == [damaged.object])
         try damaged.expectWhole()
@@ -161,7 +161,7 @@ import WAL
         for (call, status, errors) in [("fsync:.", 0, ""), ("rename:.", 1, refused)] {
             let damaged = try Damaged(subject)
             let line = push + [damaged.archive.configuration, damaged.file]
-            // Before it looks at the damaged object a last time, and after that.
+            // Before the last read of the damaged object, and after it.
             let first = try Gate(at: call + damaged.name).run(
                 line[0], Array(line.dropFirst()),
                 meanwhile: "env -u TIDEMARK_FAULT '\(line.joined(separator: "' '"))'; echo $?")
@@ -172,7 +172,7 @@ import WAL
         }
     }
 
-    /// Whoever is in the middle of it, the other one is refused; afterwards, both can do what they came for.
+    /// While one is at work, the other is refused; afterwards, both can do their work.
     @Test(arguments: [Subject.history, .segment], ["unlink:", "rename:."])
     func `a damaged object that is put aside while a server archives it again takes nothing with it`(
         subject: Subject, gate: String
@@ -183,7 +183,7 @@ import WAL
         let putAside =
             try [Executables.tidemark(), "segments", "put-aside", damaged.name, "--certain", "--yes"] + words
         let (first, second) = gate == "unlink:" ? (putAside, push) : (push, putAside)
-        // One has given the damaged object its name below aside/, and is about to free the name or to take it.
+        // One process has given the damaged object its name below aside/, and is about to free the name or to take it.
         let end = try Gate(at: "\(gate)\(damaged.name).zst").run(
             first[0], Array(first.dropFirst()),
             meanwhile: "env -u TIDEMARK_FAULT '\(second.joined(separator: "' '"))'; echo status $?")
@@ -197,7 +197,7 @@ import WAL
         #expect(kept == [damaged.object], "\(aside)")
     }
 
-    @Test(arguments: ["EACCES", "EIO"]) func `what can't be opened can be put aside`(error: String) throws {
+    @Test(arguments: ["EACCES", "EIO"]) func `an object that can't be opened can be put aside`(error: String) throws {
         let damaged = try Damaged(.segment)
         let words = ["segments", "put-aside", damaged.name, "--certain", "--yes"]
         let end = try runAsServerUser(
@@ -209,12 +209,12 @@ import WAL
         try damaged.expectWhole()
     }
 
-    /// Only the segment behind it tells whether the offered file is the one whose head can't be read.
+    /// Only the next segment shows whether the offered file is the one whose head can't be read.
     @Test(arguments: [
         ("open:NEXT.zst=EIO", false), ("open:NEXT.zst=EACCES", false), ("read:NEXT.zst=ESTALE", false),
         ("read:NEXT.zst=EIO", false), ("absent", true), ("damaged", true), ("", true),
     ])
-    func `whether the segment behind agrees is asked, and a failure is no answer`(
+    func `the next segment is compared, and a failure to read it is an error`(
         trouble: String, passes: Bool
     ) throws {
         let damaged = try Damaged(.segment, at: 60)
@@ -238,7 +238,7 @@ import WAL
         try damaged.expectWhole()
     }
 
-    /// Its head names another digest, or cannot be read, and what follows in the archive goes on from other records.
+    /// Its head has another digest, or can't be read, and the next archived segment continues other records.
     @Test(arguments: [5000, 60]) func `another file does not take a damaged segment's place`(offset: Int) throws {
         let damaged = try Damaged(.segment, at: offset)
         let archive = damaged.archive

@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// A segment that ends early, and the way it comes to tidemark.
+/// A segment that ends early, and how it gets into the repository.
 struct EarlyEnd: Sendable, CustomTestStringConvertible {
     enum Way: String, CaseIterable, Sendable {
         case pushWithHistoryBeside, pushWithHistoryInRepository, lookAhead, `import`
@@ -21,11 +21,11 @@ struct EarlyEnd: Sendable, CustomTestStringConvertible {
         }, isShort: { $0.way == .pushWithHistoryBeside }, on: \.server)
 }
 
-/// Where the history says the timeline was left, seen from where the segment's records end.
+/// The switch point in the history, relative to the end of the segment's records.
 struct SwitchPlace: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let isTaken: Bool
-    /// From the segment's start, its length, and the offset where what was written ends.
+    /// From the segment's start and length, and the offset where its written part ends.
     let offset: @Sendable (UInt64, UInt64) -> Int64
 
     static let all = [
@@ -75,7 +75,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         var said: String
         switch sample.way {
         case .pushWithHistoryBeside:
-            // Without a history it might be a segment that is still being written.
+            // Without a history the server might still be writing the segment.
             let refused = try archive.push(path)
             #expect(refused.ending == .exited(1), "\(refused.errors)")
             try wal.put("00000002.history", history, isReady: false)
@@ -109,7 +109,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
             #expect(end == name.start(segmentSize: size) + UInt64(try #require(records.last).end))
             #expect(said.contains("ends early at \(end)"), "\(said)")
         }
-        // PostgreSQL hands over again what it isn't sure of.
+        // PostgreSQL may archive a file again.
         try archive.push(path, expectSuccess: true)
         let verified = try verified(archive)
         #expect(verified.ending == .exited(0), "\(verified)")
@@ -142,7 +142,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         let refused = try archive.push(wal.put(name.description, bytes))
         #expect(refused.ending == .exited(1), "\(refused.errors)")
         #expect(refused.errors.contains("is damaged at offset"), "\(refused.errors)")
-        // The first page spoilt, the others in place: not a file made in advance.
+        // The first page is damaged, the others are in place: it isn't a file made in advance.
         bytes = whole
         bytes.replaceSubrange(0..<8192, with: [UInt8](repeating: 0, count: 8192))
         let zeroed = try archive.push(wal.put(name.description, bytes))
@@ -154,7 +154,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         try site.archiveEverything()
         let name = try site.cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
         let copy = site.cluster.data + "/pg_wal/00000001000000FF000000FE"
-        // A file made in advance, under a name that will come much later.
+        // A file made in advance, under the name of a much later segment.
         try runAsServerUser("/bin/cp", ["\(site.cluster.data)/pg_wal/\(name)", copy], expectSuccess: true)
         try runAsServerUser(
             "/bin/sh", ["-c", "printf '1\\t0/1000\\tstray\\n' > '\(site.cluster.data)/pg_wal/00000002.history'"],
@@ -162,7 +162,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         let refused = try site.tidemark(["archive-push", copy])
         #expect(refused.ending == .exited(1), "\(refused.errors)")
         #expect(refused.errors.contains("is damaged at offset 8"), "\(refused.errors)")
-        // Whether it is a primary can't be told at the moment, nor what the history says.
+        // It can't be told whether the server is a primary, nor what the history says.
         for file in ["global/pg_control", "00000002.history"] {
             let unknown = try site.tidemark(
                 ["archive-push", copy], environment: ["TIDEMARK_FAULT": "open:\(file)=EIO"])
@@ -171,8 +171,8 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// A server that was rewound, or recovered, away from a timeline hands over what it received of that. A segment's number
-    /// is that of the server's current one; where a history stands, it says where timeline 1 was left.
+    /// A server that was rewound, or recovered, away from a timeline archives WAL that it received on it. A segment's
+    /// number is that of the server's current one; a history, where there is one, says where timeline 1 was left.
     struct Abandoned: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let timeline: Int
@@ -193,7 +193,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         ]
     }
 
-    @Test func `what ends early of a timeline that the server isn't on is taken`() throws {
+    @Test func `a segment that ends early is taken from a timeline that the server isn't on`() throws {
         let site = try TestSite(settings: ["wal_keep_size": "64MB"], initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         @discardableResult func hand(over sample: Abandoned) throws -> String {
@@ -203,12 +203,12 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
             let digits = String(number, radix: 16, uppercase: true)
             let other = "0000000\(sample.timeline)00000000" + String(repeating: "0", count: 8 - digits.count) + digits
             let place = sample.back == 0 ? "pg_walfile_name(pg_current_wal_insert_lsn())" : "'\(current)'"
-            // Its own current segment, as it is now: its records end, and zeros follow.
+            // Its own current segment in its present state: its records end, and zeros follow.
             let source =
                 sample.back == 0
                 ? try cluster.psql("select \(place)") : "00000001" + other.dropFirst(8)
             let folder = site.scratch.file("elsewhere\(Clock.now)")
-            // As the file of a data directory with this server's control file.
+            // As a file in a data directory with this server's control file.
             try runAsServerUser(
                 "/bin/sh",
                 [
@@ -239,7 +239,8 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         for sample in Abandoned.onTheSecond { try hand(over: sample) }
     }
 
-    /// Puts timeline 2 aside; what is handed over of it afterwards goes there, too, until its history is archived again.
+    /// Puts timeline 2 aside; its files that are archived afterwards go there, too, until its history is archived
+    /// again.
     private func checkPutAside(_ site: TestSite, hand: () throws -> String) throws {
         func stored() throws -> [String] {
             try run("/usr/bin/find", [site.repository, "-path", "*/wal/00000002/*", "-type", "f"]).output
@@ -255,7 +256,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         let second = try hand()
         let partial = second + ".partial"
         try runAsServerUser("/bin/cp", [second, partial])
-        // Once each, however often they are handed over.
+        // Each is reported once, however often it is archived.
         var said = ""
         for file in [second, partial, partial] {
             let pushed = try site.tidemark(["archive-push", file])
@@ -265,7 +266,7 @@ struct SwitchPlace: Sendable, CustomTestStringConvertible {
         #expect(
             try stored().count == before + 2 && stored().allSatisfy { $0.contains("/aside/") },
             "\(before) before; \((try? stored()) ?? []) \(said)")
-        // So does its history, which would lead everybody there again.
+        // So does its history, which every recovery to the latest timeline would follow again.
         let again = try site.tidemark(["archive-push", history], expectSuccess: true)
         #expect(again.errors.contains("\"00000002.history\" stays aside with its timeline"), "\(again)")
         #expect(try run("/usr/bin/find", [site.repository, "-name", "00000002.history*"]).output.contains("/aside/"))

@@ -3,7 +3,7 @@ import Support
 import Testing
 import WAL
 
-/// A segment's bytes as a server has them that left the timeline before the segment was full.
+/// The bytes of a segment on a server that left the timeline before the segment was full.
 struct EarlySegment {
     /// What lies after the last record.
     enum Rest: String, CaseIterable {
@@ -13,7 +13,7 @@ struct EarlySegment {
     enum End: String, CaseIterable {
         /// Right after a record, in the middle of a page.
         case afterRecord
-        /// At a page's end, in the middle of a record that began on it: a walreceiver got so far.
+        /// At a page's end, in the middle of a record that began on it: a walreceiver stopped here.
         case insideRecord
         /// Nothing of the segment was ever written.
         case nothing
@@ -51,7 +51,7 @@ struct EarlySegment {
         return found
     }
 
-    /// The same WAL with another transaction number in one record, and its checksum right: what another server wrote there.
+    /// The same WAL with another XID in one record, and a correct checksum, as another server would write it.
     static func contradicting(_ bytes: [UInt8], _ name: SegmentName, at offset: Int) throws -> [UInt8] {
         let record = try #require(
             records(bytes, name).first {
@@ -63,7 +63,7 @@ struct EarlySegment {
         return changed
     }
 
-    /// Makes the checksum of the record at `start` right.
+    /// Corrects the checksum of the record at `start`.
     static func seal(_ bytes: inout [UInt8], at start: Int) {
         let length = bytes[start..<start + 4].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
         let sum = crc32c(bytes[start + 24..<start + length] + bytes[start..<start + 20])

@@ -4,10 +4,10 @@ import Support
 import Testing
 import WAL
 
-/// `archive-get` and `archive-push` while each of the system calls they make fails in turn, those of the language's runtime
-/// and the C library included: strace(1) makes them fail in the kernel's place.
+/// `archive-get` and `archive-push` while each of their system calls fails in turn, including those of the language's
+/// runtime and the C library: strace(1) makes them fail in the kernel's place.
 @Suite struct EveryCallServerTests {
-    /// The name of each call, and how often it is made.
+    /// The names of the calls, and how often each is made.
     private func calls(_ command: [String], _ archive: Archive) throws -> [(name: String, count: Int)] {
         let log = archive.scratch.file("calls")
         try traced(["-o", log], command)
@@ -16,15 +16,15 @@ import WAL
             guard let end = line.firstIndex(of: "("), line.first?.isLetter == true else { continue }
             counts[String(line[..<end]), default: 0] += 1
         }
-        // What begins and ends the process can't be made to fail in it; and no kernel fails a futex this way, for which the C
-        // library has an abort().
+        // Calls that begin and end the process can't be made to fail in it; and the kernel never fails a futex this
+        // way, for which the C library calls abort().
         for name in ["execve", "exit_group", "exit", "futex"] { counts[name] = nil }
         return counts.map { ($0.key, $0.value) }.sorted { $0.name < $1.name }
     }
 
     @discardableResult
     private func traced(_ options: [String], _ command: [String]) throws -> Finished {
-        // A server's environment has no such variable.
+        // A server's environment lacks this variable.
         try runAsServerUser(
             "/usr/bin/env",
             ["-u", "SWIFT_BACKTRACE", "/usr/bin/strace", "-qq"] + options + [Executables.tidemark()] + command,
@@ -77,7 +77,7 @@ import WAL
             switch finished.ending {
             case .exited(0): #expect(try Files.exists(object), "\(fault) \(finished.errors)")
             case .exited(1...125): break
-            // Before main() begins nothing of tidemark's can keep the process alive.
+            // Before main() begins tidemark can't keep the process alive.
             case .exited, .signalled:
                 let isEarly = ["mprotect", "brk", "mmap", "arch_prctl", "set_tid_address", "set_robust_list", "rseq"]
                     .contains { fault.hasPrefix("inject=\($0):") }

@@ -9,7 +9,7 @@ import WAL
 @Suite struct FaultServerTests {
     private static let effects = ["EIO", "ENOSPC", "EACCES", "ESTALE", "short", "kill"]
 
-    /// What is there is right, and nothing takes a temporary for an object.
+    /// The stored objects are correct, and no temporary is taken for an object.
     private func checkStored(_ archive: Archive, _ segment: SegmentName, because: String) throws {
         let stored: StoredSegment
         do {
@@ -94,13 +94,13 @@ import WAL
             #expect(try Files.read(destination) == content)
         }
         #expect(struck >= (effect == "short" ? 2 : 10), "only \(struck) faults struck")
-        // The same for a segment that isn't there: absent only if everything could be read.
+        // The same for a missing segment: absent only if everything could be read.
         for number in 1...200 {
             let finished = try archive.get(
                 "0000000100000000000000F0", to: destination, fault: "any:\(number)=\(effect)")
             guard finished.errors.contains("fault: ") else { break }
             #expect(finished.ending != .exited(0))
-            // Whether a server is recovering decides only about fetching ahead.
+            // Whether a server is recovering only decides about fetching ahead.
             if effect == "EIO", !finished.errors.contains("postmaster.pid") {
                 #expect(finished.ending == .exited(200), "\(number): \(finished.errors)")
             }
@@ -136,12 +136,12 @@ import WAL
         let made = confirmed.lastIndex { $0 == "trace: fsync \(Files.parent(object))" } ?? -1
         let said = confirmed.lastIndex { $0.contains("is archived already") } ?? -1
         #expect(0 <= made && made < said, "\(confirmed)")
-        // Its head alone would prove nothing.
+        // An intact head alone would prove nothing.
         let reads = confirmed.filter { $0 == "trace: read \(object)" }
         #expect(reads.count > 1, "\(confirmed)")
         #expect(!confirmed.contains { $0.hasPrefix("trace: write \(archive.repository)") }, "\(confirmed)")
 
-        // PostgreSQL makes durable what it keeps of what it is handed.
+        // PostgreSQL makes durable what it keeps.
         let got = try archive.get(segment.description, to: archive.scratch.file("fetched"), fault: "trace")
         #expect(got.ending == .exited(0) && got.errors.contains("trace: rename "), "\(got.errors)")
         #expect(!got.errors.contains("trace: fsync "), "\(got.errors)")
@@ -159,13 +159,13 @@ import WAL
         let traced = try archive.push(archive.origin.wal(segment.description), fault: "trace").errors
         let lines = traced.split(separator: "\n").map(String.init)
         let renamed = try #require(lines.firstIndex { $0.hasPrefix("trace: rename ") })
-        // The incarnation itself was made by `tidemark init`, and is durable since then.
+        // The incarnation itself was made durable by `tidemark init`.
         var parent = folder
         while parent != archive.repository + "/" + archive.origin.incarnation.folder.description {
             parent = Files.parent(parent)
             #expect(lines[..<renamed].contains("trace: fsync \(parent)"), "\(traced)")
         }
-        // With an object in it the road to it is known to be durable.
+        // If a folder has an object, its path is known to be durable.
         let second = archive.origin.segments[2].description
         let next = try archive.push(archive.origin.wal(second), fault: "trace").errors
         #expect(!next.contains("trace: fsync \(Files.parent(folder))\n"), "\(next)")
@@ -185,7 +185,7 @@ import WAL
         let calls = try lines("trace").filter { $0.hasPrefix("trace: fsync ") }
         let last = try #require(calls.lastIndex(of: "trace: fsync \(folder)"))
         let faulted = try lines("trace,fsync:\(last + 1)=EINVAL").filter { $0.contains(" fsync \(folder)") }
-        // Once in vain, and then all of it; that must not fail as well.
+        // The first time with a fault, and then all of it; that must not fail as well.
         let struck = try #require(faulted.firstIndex { $0.hasPrefix("fault: ") })
         #expect(faulted[struck...].contains("trace: fsync \(folder)"), "\(faulted)")
         let failed = try archive.push(path, fault: "fsync:\(last + 1)=EINVAL,fsync:\(last + 2)=EINVAL")
@@ -201,7 +201,7 @@ import WAL
         try checkStored(archive, segment, because: "delays")
     }
 
-    /// File systems without RENAME_NOREPLACE answer EINVAL.
+    /// File systems without RENAME_NOREPLACE return EINVAL.
     @Test(arguments: ["", "rename:*=EINVAL,"])
     func `of two that store different files under one name the later one is refused`(fault: String) throws {
         let archive = try Archive()
@@ -212,7 +212,7 @@ import WAL
             chmod(directory, 0o755)
             try createDurably("\(directory)/\(name)", bytes: Array(text.utf8), mode: 0o644)
         }
-        // It has found the name free and written its file; the other one is quicker.
+        // The first push has found the name free and written its file; the other one is faster.
         let push = [try Executables.tidemark(), "archive-push", "--config", archive.configuration]
         let finished = try Gate(at: "\(fault)fsync:.\(name)").run(
             push[0], push.dropFirst() + ["\(mine)/\(name)"],
@@ -222,7 +222,7 @@ import WAL
         #expect(fault.isEmpty || finished.errors.contains("fault: rename "), "\(finished)")
         try archive.get(name, to: archive.scratch.file("got"), expectSuccess: true)
         #expect(try Files.readText(archive.scratch.file("got")) == "1\t0/4000000\ttheirs\n")
-        // Where it is alone, it is stored.
+        // Without a competitor it is stored.
         let other = "\(mine)/00000003.history"
         try Files.rename("\(mine)/\(name)", to: other)
         try archive.push(other, fault: fault + "trace", expectSuccess: true)

@@ -15,7 +15,7 @@ final class FinishedCluster: Sendable {
     /// A backup history file and its text.
     let backupHistory: String
 
-    /// One of each version, made when it is asked for.
+    /// One of each version, created on demand.
     static func shared(_ server: TestServer = .v15) throws -> FinishedCluster {
         try all.withLock { all in
             if let made = all[server] { return made }
@@ -46,7 +46,7 @@ final class FinishedCluster: Sendable {
         try cluster.start()
         try cluster.psql("create table t as select g, repeat(md5(g::text), 5) from generate_series(1, 40000) g")
         try cluster.psql("select \(server.startBackup("x")); select \(server.stopBackup(waiting: false))")
-        // A switch right behind that of the backup would do nothing, and what it returns is named differently since 17.
+        // A segment switch right after that of the backup would do nothing, and its result has another name since 17.
         try cluster.psql("create table behind ()")
         let last = try cluster.psql("select pg_walfile_name(pg_switch_wal())")
         try cluster.wait(for: "archived segments") { access(wal + "/" + last, F_OK) == 0 }
@@ -120,7 +120,7 @@ final class Archive: Sendable {
             environment: fault.map { ["TIDEMARK_FAULT": $0] } ?? [:], expectSuccess: expectSuccess)
     }
 
-    /// A copy of a WAL file under a name of its own, for spoiling.
+    /// A copy of a WAL file under another name, to be damaged.
     func copy(_ name: String, as other: String? = nil, _ change: (inout [UInt8]) -> Void = { _ in }) throws -> String {
         var bytes = try Files.read(origin.wal(name))
         change(&bytes)

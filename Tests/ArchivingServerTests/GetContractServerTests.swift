@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// One state of the archive or one call that `archive-get` must neither serve nor call "absent".
+/// A state of the archive or a call for which `archive-get` must neither deliver a file nor call it "absent".
 struct Doubt: Sendable, CustomTestStringConvertible {
     let name: String
     let says: String
@@ -151,7 +151,7 @@ private let doubts = [
     }
 
     @Test(arguments: Program.allCases)
-    func `what is known not to be there ends with 1 and without a word`(by program: Program) throws {
+    func `a file known to be absent gives status 1 and no message`(by program: Program) throws {
         let archive = try filled()
         for name in ["00000002.history", "0000000100000000000000F0", "000000020000000000000001"] {
             let finished = try archive.get(name, to: archive.scratch.file("fetched"), by: program)
@@ -175,7 +175,7 @@ private let doubts = [
     }
 
     @Test(arguments: Program.allCases)
-    func `a slip in front of the command, or help beside a segment, is a hard error`(by program: Program) throws {
+    func `a mistake before the command, or help beside a segment, is a hard error`(by program: Program) throws {
         let archive = try filled()
         let name = archive.origin.segments[0].description
         let destination = archive.scratch.file("fetched")
@@ -190,7 +190,7 @@ private let doubts = [
         }
         for line in [
             ["archive-get", "--help"], ["archive-push", "-h"], ["archive-get", "--verbose", "--help"],
-            // Whoever wants help with another command has typed half of it.
+            // Help with another command, on a command line meant for this one.
             ["plan", "--config", archive.configuration, "--target", "latest", "--help"],
             ["show", "20261105T020000Z-full", "-h"],
         ] {
@@ -227,7 +227,7 @@ private let doubts = [
         #expect(try Files.read(destination) == Files.read(archive.origin.wal(name)))
     }
 
-    @Test func `what is not there is believed only of a repository whose incarnation.json is whole`() throws {
+    @Test func `absence is believed only of a repository whose incarnation.json is whole`() throws {
         let archive = try filled()
         let marker = archive.store.path(archive.origin.incarnation.marker)
         let whole = archive.origin.incarnation.sealedMarker.bytes
@@ -274,7 +274,7 @@ private let doubts = [
         #expect(try Files.read(other) == [1, 2, 3])
     }
 
-    @Test func `a command by hand from a directory that may not be entered asks the configured one`() throws {
+    @Test func `a command run in a directory that may not be entered uses the configured one`() throws {
         let archive = try filled()
         let closed = archive.scratch.file("closed")
         try Files.makeDirectories(closed)
@@ -290,7 +290,7 @@ private let doubts = [
         #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(archive.origin.wal(name)))
     }
 
-    @Test func `what a killed process left beside the destination is taken over`() throws {
+    @Test func `a killed process's temporary beside the destination is reused`() throws {
         let archive = try filled()
         let name = archive.origin.segments[0].description
         let leftover = archive.scratch.file(".fetched.tidemark")

@@ -84,7 +84,7 @@ import WAL
             ))
         #expect(!log.contains("database system is ready to accept connections"))
 
-        // The intact object back: the same recovery goes on to the end.
+        // With the intact object in place, the same recovery continues to the end.
         bytes[bytes.count / 2] ^= 1
         try replaceDurably(victim, bytes: bytes)
         if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", victim]) }
@@ -125,7 +125,7 @@ import WAL
         try site.cluster.wait(for: "a push that finds no space") {
             try Files.readText(site.cluster.logFile).contains("No space left on device")
         }
-        // The archiver tries again and again; while it does, there is a temporary.
+        // The archiver tries again and again; during an attempt there is a temporary.
         try site.cluster.stop()
         let temporaries = try run("/usr/bin/find", [mountPoint, "-name", ".*.tmp"])
         #expect(temporaries.output == "")
@@ -142,12 +142,12 @@ import WAL
         let copy = site.scratch.file("twin")
         _ = try runAsServerUser("/bin/cp", ["-a", site.cluster.data, copy])
         try site.cluster.start()
-        // A copy that is started without recovery goes its own way on the same timeline, under the same identifier.
+        // A copy that is started without recovery writes other WAL on the same timeline, under the same identifier.
         let twin = try StandIn(data: copy)
         defer { try? twin.stop() }
         try twin.start()
         try site.cluster.psql("create table one as select g from generate_series(1, 10000) g")
-        // The first one to finish the segment has its name.
+        // The first server to finish the segment gets its name.
         try site.archiveEverything()
         try twin.psql("create table two as select g from generate_series(1, 10000) g")
         try twin.psql("select pg_switch_wal()")

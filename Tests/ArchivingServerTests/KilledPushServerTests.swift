@@ -6,7 +6,7 @@ import Testing
 import WAL
 
 @Suite(.serialized) struct KilledPushServerTests {
-    /// `make soak` goes on for long.
+    /// `make soak` runs for a long time.
     private var isSoak: Bool { getenv("TIDEMARK_SOAK") != nil }
 
     @Test(arguments: TestServer.ends)

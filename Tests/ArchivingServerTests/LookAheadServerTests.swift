@@ -14,17 +14,17 @@ private func waiting(_ archive: Archive, from first: Int = 0) throws -> String {
         try replaceDurably("\(directory)/archive_status/\(segment).ready", bytes: [])
     }
     _ = try run("/bin/chmod", ["-R", "a+rX", directory])
-    // A note is kept only about files that have been left alone for a second.
+    // A note is only made about files that haven't changed for a second.
     Clock.sleep(milliseconds: 1100)
     return directory
 }
 
-/// One of the segments of a call is held back while others are ready.
+/// One of the segments of a call is held at a gate while others are ready.
 struct HeldSegment: Sendable, CustomTestStringConvertible {
     enum Ending: Equatable {
         case opened
         case killed
-        /// Not held: a call fails in which HELD stands for the segment's name.
+        /// Not held: a call on the segment, whose name replaces HELD, fails.
         case failing(String)
     }
     let jobs: Int
@@ -82,7 +82,7 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         let arguments = ["archive-push", "--config", archive.configuration, "\(directory)/\(all[0])"]
         switch row.ending {
         case .opened, .killed:
-            // The next one is written whole, and would have its name long before the second is over.
+            // The next one is written completely, and would have its name long before the second is done.
             let finished = try Gate(at: "rename:\(held).zst").run(
                 Executables.tidemark(), arguments,
                 meanwhile: """
@@ -113,7 +113,7 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         #expect(try stored(archive) == [archive.origin.segments[0]])
     }
 
-    @Test func `a damaged segment further on fails only its own call, and nothing behind it is stored unchecked`()
+    @Test func `a damaged segment further on fails only its own call, and nothing after it is stored unchecked`()
         throws
     {
         let archive = try Archive(settings: ["archive_jobs = 2"])
@@ -168,7 +168,7 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         #expect(leftovers.output == "")
     }
 
-    @Test func `what a killed process left is removed, another host's fresh temporary is not`() throws {
+    @Test func `leftovers of a killed process are removed, another host's fresh temporary is not`() throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
         let folder = Files.parent(archive.path(archive.origin.segments[0]))
         try Files.makeDirectories(folder)

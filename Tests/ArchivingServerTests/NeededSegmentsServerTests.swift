@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// What a server's own history needs is not put aside, in its pg_wal or recycled; and what is put aside all the same is told
-/// of, served to a recovery that asks for it, and comes back.
+/// Segments of a server's own history are not put aside, whether they are in its pg_wal or recycled; segments that are
+/// put aside nevertheless are reported, served to a recovery that asks for them, and put back.
 @Suite struct NeededSegmentsServerTests {
     private func archived(_ site: TestSite) throws -> Set<String> {
         let found = try runAsServerUser(
@@ -11,12 +11,12 @@ import Testing
         return Set(found.output.split(separator: "\n").map(String.init))
     }
 
-    @Test func `segments of the server's own history stay, unless somebody is certain`() throws {
+    @Test func `segments of the server's own history stay, unless --certain is given`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: [])
         let cluster = site.cluster
         try cluster.psql("create table t (i int)")
         try site.tidemark(["backup"], expectSuccess: true)
-        // Right behind the backup's last segment: where expire leaves gaps.
+        // Right after the backup's last segment, where expire leaves gaps.
         try cluster.psql("select pg_switch_wal()")
         let first = try cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
         try cluster.wait(for: "\(first) to be recycled") {
@@ -46,7 +46,7 @@ import Testing
         #expect(told.ending == .exited(3), "\(told)")
         #expect(told.output.contains("They were put aside") && told.output.contains("put-back \(first)"), "\(told)")
         #expect(!told.output.contains("expire"), "\(told)")
-        // Every command that names a way out names that one.
+        // Every command that names a remedy names that one.
         for command in [["check"], ["segments"], ["plan", "--target", "latest"], ["drill"]] {
             let told = try site.tidemark(command)
             let words = told.output + told.errors

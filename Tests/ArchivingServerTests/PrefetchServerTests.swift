@@ -17,7 +17,7 @@ import WAL
         return (site, base)
     }
 
-    /// Recovers, noting before every call what is in the spools.
+    /// Recovers, and records before every call what is in the spools.
     private func recover(_ base: String, _ site: TestSite, extra: String = "") throws -> (StandIn, notes: [Int]) {
         let recovered = try ArchivingServerTests.recover(base, site)
         let script = site.scratch.file("restore")
@@ -44,14 +44,14 @@ import WAL
             .output.split(separator: "\n").map(String.init)
     }
 
-    /// Whether no prefetcher is at work.
+    /// Whether no prefetcher is running.
     private func isGone(_ site: TestSite) throws -> Bool {
         try run("/usr/bin/pgrep", ["-f", "archive-prefetch.*\(site.configuration)"]).ending != .exited(0)
     }
 
     @Test func `a recovery is served from a bounded spool, which is empty when it has ended`() throws {
         let (site, base) = try archived(["prefetch_segments = 4"])
-        // However slow the prefetcher is, it is ahead of a server that waits.
+        // However slow the prefetcher is, it gets ahead of a server that waits.
         let look = "ls \(site.scratch.file("state"))/main/spool/*/ 2>/dev/null | grep -c '^[0-9A-F]\\{24\\}$'"
         let notesFile = site.scratch.file("notes")
         let (recovered, notes) = try recover(
@@ -99,7 +99,7 @@ import WAL
         try replaceDurably(
             file, bytes: try Files.read(file) + Array("hot_standby = on\n\(target)recovery_min_apply_delay = 0\n".utf8))
         if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", file]) }
-        // It fails at the archive's end, since the target isn't reached; whatever was started goes with it.
+        // It fails at the archive's end, since the target isn't reached; its prefetcher ends with it.
         try? recovered.start()
         try recovered.stop()
         try site.cluster.wait(for: "the prefetcher's end") {

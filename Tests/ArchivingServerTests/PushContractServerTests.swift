@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// One file that must not be stored, and what must be said about it.
+/// One file that must not be stored, and the expected message.
 struct Refusal: Sendable, CustomTestStringConvertible {
     let name: String
     let says: String
@@ -153,7 +153,7 @@ private let refusals = [
     }
 
     @Test(arguments: Program.allCases)
-    func `segments and the other files are stored, and the same again is confirmed`(by program: Program) throws {
+    func `segments and the other files are stored, and a repetition is confirmed`(by program: Program) throws {
         let archive = try Archive()
         let names = archive.origin.segments.map(\.description) + [archive.origin.backupHistory]
         for _ in 1...2 {
@@ -220,12 +220,12 @@ private let refusals = [
         #expect(try Files.read(archive.scratch.file("fetched")) == Files.read(path))
     }
 
-    @Test func `other content under a name that is taken is refused, and told where it differs`() throws {
+    @Test func `other content under a taken name is refused, with the place of the difference`() throws {
         let archive = try Archive()
         let name = archive.origin.segments.last!.description
         try archive.push(archive.origin.wal(name), expectSuccess: true)
         let before = try archive.contents()
-        // The last segment ends in a switch; behind it everything is zero.
+        // The last segment ends in a switch; after it everything is zero.
         let tail = try archive.push(try archive.copy(name) { $0[$0.count - 100] = 1 })
         #expect(tail.ending == .exited(0), "\(tail.errors)")
         let middle = try archive.push(try archive.copy(name) { $0[60] ^= 1 })
@@ -246,11 +246,11 @@ private let refusals = [
         for (path, digest) in before { #expect(try archive.contents()[path] == digest) }
     }
 
-    @Test func `a segment that does not continue its predecessor needs a person's word`() throws {
+    @Test func `a segment that does not continue its predecessor is stored on request only`() throws {
         let archive = try Archive()
         let names = archive.origin.segments
         try archive.push(archive.origin.wal(names[1].description), expectSuccess: true)
-        // The same place in the log, but the record before is said to be elsewhere: a valid segment of another history.
+        // The same position, but the previous record is said to be elsewhere: a valid segment of another history.
         let path = try archive.copy(names[2].description) { try? rewriteFirstPrevious(&$0) }
         let refused = try archive.push(path)
         #expect(refused.ending == .exited(1))
@@ -294,7 +294,7 @@ private let refusals = [
     }
 }
 
-/// Makes the first record that starts in the segment name another one before it, with a valid CRC.
+/// Makes the first record that starts in the segment name another previous one, with a valid CRC.
 func rewriteFirstPrevious(_ bytes: inout [UInt8]) throws {
     func word(_ offset: Int) -> Int {
         Int(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) })

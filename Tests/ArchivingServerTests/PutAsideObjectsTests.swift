@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// What is named, and which of an archive's objects that is: three segments and two backup history files of the second.
+/// A name, and the objects of an archive it stands for: three segments and two backup history files of the second.
 struct Naming: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// `0`, `1` and `2` stand for the segments.
@@ -27,7 +27,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
             moves: ["1.partial.2.zst", "1.partial.zst"]),
     ]
 
-    /// Puts the archive's names in.
+    /// Inserts the archive's names.
     func expand(_ text: String, _ names: [SegmentName], _ backupHistory: String) -> String {
         let offset = backupHistory.dropFirst(25).prefix(8)
         return names[Int(String(text.first!))!].description + text.dropFirst().replacing("B", with: offset)
@@ -36,7 +36,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
 
 /// Which objects of an archive are put aside, and where they go.
 @Suite struct PutAsideObjectsTests {
-    /// Two servers took a backup at one place: only the label differs.
+    /// Two servers took a backup at the same position: only the label differs.
     private func other(_ archive: Archive, _ label: String) throws -> String {
         try archive.copy(archive.origin.backupHistory) { bytes in
             let text = String(decoding: bytes, as: UTF8.self)
@@ -65,7 +65,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
             #expect(pushed.errors.contains("next to one with other contents"), "\(pushed)")
             let stored = try StoredSegment(origin.incarnation.key(for: file, copy: copy), in: store)
             #expect(try stored.bytes(limit: 1 << 20) == Files.read(path))
-            // And again: it is there.
+            // Again: it is already there.
             #expect(try archive.push(path, expectSuccess: true).errors == "")
             #expect(!(try store.exists(origin.incarnation.key(for: file, copy: copy + 1))))
         }
@@ -79,13 +79,13 @@ struct Naming: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: Naming.all)
-    func `what is named moves, and nothing else`(_ naming: Naming) throws {
+    func `the named objects are moved, and no others`(_ naming: Naming) throws {
         let archive = try Archive()
         let (origin, store) = (archive.origin, archive.store)
         let place = try #require(ArchiveFileName(origin.backupHistory)?.place)
         let names = try [#require(place.previous(segmentSize: 1 << 20)), place, place.next(segmentSize: 1 << 20)]
         for name in names {
-            // Their contents are of no importance here.
+            // Their contents don't matter here.
             try store.createFile(origin.incarnation.segment(name), bytes: Array(name.description.utf8))
         }
         for copy in 1...2 {
@@ -111,11 +111,11 @@ struct Naming: Sendable, CustomTestStringConvertible {
         #expect(try store.list(origin.incarnation.asideFolder).count == 2)
     }
 
-    /// What happens between the look and the move, while somebody is asked.
+    /// What happens between the check and the move, while a user is asked.
     enum Meanwhile: CaseIterable { case gone, another, anotherCopy, otherProcess, refused }
 
     @Test(arguments: Meanwhile.allCases)
-    func `what has changed since it was shown does not move`(_ meanwhile: Meanwhile) throws {
+    func `an object that has changed since it was shown is not moved`(_ meanwhile: Meanwhile) throws {
         let archive = try Archive()
         let (incarnation, store, archived) = (archive.origin.incarnation, archive.store, archive.archived)
         let name = archive.origin.segments[0]
@@ -199,7 +199,7 @@ struct Naming: Sendable, CustomTestStringConvertible {
         try put(names[0])
         let newer = try PutAside(subject, following: true, of: archived)
             .carryOut(now: Moment(microseconds: 1_800_000_001_000_000), reason: "newer")
-        // As a call leaves it that was killed between the new name and the old one's end.
+        // The state after a call that was killed between creating the new name and removing the old one.
         try put(names[0])
         let back = try PutBack(subject, of: archived)
         #expect(back.folder == older && older != newer)
@@ -207,13 +207,13 @@ struct Naming: Sendable, CustomTestStringConvertible {
         #expect(back.staying.map(\.file) == [.segment(names[0])])
         try back.carryOut()
         #expect(try archived.segments(timeline: TimelineID(1)) == names)
-        // Nothing can be moved any more: the newest says so.
+        // Nothing is left to be moved: the newest folder shows it.
         let nothing = try PutBack(subject, of: archived)
         #expect(nothing.folder == newer && nothing.objects.isEmpty)
     }
 
     @Test(arguments: [false, true])
-    func `a conflict's hint takes what follows along where something follows`(isFollowed: Bool) throws {
+    func `a conflict's hint includes the segments that follow`(isFollowed: Bool) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
         let (name, next) = (archive.origin.segments[2], archive.origin.segments[3])
         try archive.push(archive.origin.wal(name.description), expectSuccess: true)

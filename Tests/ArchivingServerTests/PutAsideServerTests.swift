@@ -4,9 +4,9 @@ import Support
 import Testing
 import WAL
 
-/// What takes a stray part of the archive out of the way: the commands that messages offer, played on real servers.
+/// Commands offered by messages that take a stray part of the archive out of the way, run on real servers.
 @Suite struct PutAsideServerTests {
-    /// The words of a command that a message offers in quotation marks, after `tidemark`.
+    /// The words of a command that a message quotes, after `tidemark`.
     private func offered(_ text: String, _ start: String) throws -> [String] {
         let rest = try #require(text.components(after: "\"tidemark \(start)"), "\(text)")
         return (start + rest.prefix { $0 != "\"" }).split(separator: " ").map(String.init)
@@ -31,7 +31,7 @@ import WAL
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select g from generate_series(1, 100) g")
         try site.archiveEverything()
-        // What a copy of the machine made of the next segment: the same place in the log, other records.
+        // A copy of the machine's version of the next segment: the same position, other records.
         let copy = site.scratch.file("copy")
         try site.cluster.stop()
         try runAsServerUser("/bin/cp", ["-a", site.cluster.data, copy], expectSuccess: true)
@@ -63,14 +63,14 @@ import WAL
         #expect(alarm.ending == .exited(3), "\(alarm)")
         #expect(alarm.output.contains("Archiving is stuck at \"\(own)\""), "\(alarm)")
 
-        // What check offers works, as often as it takes.
+        // The command offered by check works, any number of times.
         for _ in 0..<4 {
             let said = try check(site)
             guard said.ending != .exited(0) else { break }
             let words = try offered(said.output, "segments put-aside ")
             try site.tidemark(words + ["--yes"], expectSuccess: true)
             try site.cluster.psql("select pg_switch_wal()")
-            // When nothing waits any more, its statistics tell of the last one in a moment.
+            // When nothing is waiting any more, the statistics soon show the last one.
             try site.cluster.wait(for: "the archiver to go on or to be refused again") {
                 try site.cluster.psql(
                     "select (select count(*) = 0 from pg_ls_archive_statusdir() where name like '%.ready') "
@@ -96,7 +96,7 @@ import WAL
     }
 
     @Test(arguments: TestServer.allCases)
-    func `what the cluster needs is not put aside`(_ server: TestServer) throws {
+    func `WAL that the cluster needs is not put aside`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.archiveEverything()
         let current = try site.tidemark(["segments", "put-aside", "1", "--yes"])
@@ -114,7 +114,7 @@ import WAL
         }
         let asked = try site.tidemark(["segments", "put-aside", "00000009.history"])
         #expect(asked.ending == .exited(1), "\(asked)")
-        // A server that can't be asked is not said not to be there.
+        // A server that can't be asked is not reported as absent.
         let nowhere = site.scratch.file("nowhere")
         let unheard = try site.tidemark([
             "segments", "put-aside", String(name), "--yes", "--conninfo", "host=\(nowhere) user=postgres",
@@ -137,7 +137,7 @@ import WAL
 extension String {
     fileprivate var trimmed: String { String(split(separator: "\n").first ?? "") }
 
-    /// What follows the first occurrence of `start`.
+    /// The text after the first occurrence of `start`.
     fileprivate func components(after start: String) -> Substring? {
         var rest = self[...]
         while !rest.isEmpty {

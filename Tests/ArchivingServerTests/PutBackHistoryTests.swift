@@ -5,16 +5,17 @@ import Support
 import Testing
 import WAL
 
-/// Of what several servers archived under one name, only what fits the WAL around it is offered, and comes back.
+/// When several servers archived files under one name, only those that fit the WAL around them are offered, and put
+/// back.
 @Suite struct PutBackHistoryTests {
-    /// What shows that a segment is another server's.
+    /// The evidence that a segment is another server's.
     enum Witness: CaseIterable { case before, behind, server }
 
     /// Three segments of an archive, of which the one in the middle is to be missing.
     private struct Place {
         let archive: Archive
         let names: [SegmentName]
-        /// A server that has nothing in its pg_wal but what a test puts there.
+        /// A server whose pg_wal has only files from a test.
         let server: String
         let configuration: String
 
@@ -63,7 +64,7 @@ import WAL
     }
 
     @Test(arguments: Witness.allCases)
-    func `what contradicts the WAL around it comes back only when somebody is certain`(_ witness: Witness) throws {
+    func `objects that contradict the WAL around them come back only with --certain`(_ witness: Witness) throws {
         let place = try Place()
         let (before, name, behind) = (place.names[0], place.names[1], place.names[2])
         switch witness {
@@ -101,7 +102,7 @@ import WAL
     }
 
     @Test(arguments: [false, true])
-    func `of two servers' files under one name those come back that fit`(fittingIsNewest: Bool) throws {
+    func `of two servers' files under one name the fitting ones come back`(fittingIsNewest: Bool) throws {
         let place = try Place()
         let (before, name, behind) = (place.names[0], place.names[1], place.names[2])
         var fitting: RepositoryKey?

@@ -41,7 +41,7 @@ extension TestSite {
 /// A copy of the running server's data directory, made between pg_backup_start and pg_backup_stop.
 func copyOfDataDirectory(_ site: TestSite) throws -> String {
     let copy = site.scratch.file("base")
-    // All in one connection, which is what pg_backup_stop needs.
+    // In one connection, as pg_backup_stop requires.
     try runAsServerUser(
         site.cluster.server.bin + "/psql",
         [
@@ -54,7 +54,7 @@ func copyOfDataDirectory(_ site: TestSite) throws -> String {
     return copy
 }
 
-/// A server on a data directory of its own making, stopped with the object.
+/// A server on a data directory of its own, stopped with the object.
 final class StandIn: Sendable {
     let data: String
     let scratch: Scratch

@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// What goes with the segments around it while the archive is verified.
+/// Files that are removed with the segments around them while the archive is verified.
 @Suite struct RemovedOthersTests {
     @Test(arguments: ["partial", "backup"])
     func `a file that is removed while the archive is verified is no damage`(_ kind: String) throws {

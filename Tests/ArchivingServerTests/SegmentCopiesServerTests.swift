@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// Two copies of one segment, and what becomes of them.
+/// Two copies of one segment, and what is stored of them.
 struct TwoCopies: Sendable, CustomTestStringConvertible {
     enum Outcome: Sendable {
         /// One object is enough: neither has a record that the other lacks.
@@ -19,7 +19,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
     let isPartial: Bool
     let isReversed: Bool
     var server = TestServer.v15
-    /// The two, shorter first, from the whole segment and an older one's bytes.
+    /// Both, the shorter one first, made from the whole segment and an older one's bytes.
     let make: @Sendable ([UInt8], SegmentName, [UInt8]) throws -> ([UInt8], [UInt8])
     var testDescription: String {
         "\(isPartial ? ".partial" : "segment"): \(name)\(isReversed ? ", reversed" : ""), \(server)"
@@ -95,7 +95,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
             #expect(copy.key.name == "\(file.description)\(index == 0 ? "" : ".\(index + 1)").zst")
             #expect(ArchiveFileName.object(copy.key.name)?.copy == index + 1)
         }
-        // Whatever happened, nothing that was there has changed.
+        // In every case, existing objects are unchanged.
         for (path, digest) in original { #expect(try archive.contents()[path] == digest, "\(path)") }
         switch sample.outcome {
         case .one:
@@ -115,7 +115,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
             #expect(pushed.errors.contains("before the end of the valid records"), "\(pushed.errors)")
             #expect(copies.count == 1)
         }
-        // Both are confirmed when they are handed over again, unless they contradict what is there.
+        // Archiving them again confirms both, unless they contradict the archived one.
         try archive.push(wal.put(file.description, first), expectSuccess: true)
         if pushed.ending == .exited(0) {
             try archive.push(wal.put(file.description, second), expectSuccess: true)
@@ -131,11 +131,11 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [false, true])
-    func `a copy whose records nobody can read is confirmed only by the same bytes`(isPartial: Bool) throws {
+    func `a copy whose records can't be read is confirmed only by the same bytes`(isPartial: Bool) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])
         let origin = archive.origin
         let name = origin.segments[2]
-        // The pages of a version that isn't known (XLOG_PAGE_MAGIC).
+        // The pages of an unknown version (XLOG_PAGE_MAGIC).
         func unknown(_ change: (inout [UInt8]) -> Void) throws -> [UInt8] {
             var bytes = try Files.read(origin.wal(name.description))
             for page in stride(from: 0, to: bytes.count, by: 8192) { bytes[page...page + 1] = [0xFF, 0xD1] }
@@ -155,7 +155,7 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         #expect(Set(copies) == (isPartial ? [Digest(of: first), Digest(of: second)] : [Digest(of: first)]))
     }
 
-    /// A copy that can't be read at the moment contradicts nothing, and nothing is taken for its content.
+    /// A copy that can't be read at the moment contradicts nothing, and its content isn't guessed.
     @Test(arguments: [true, false]) func `a failure to read a copy is no conflict`(isStored: Bool) throws {
         var struck = 0
         for number in 1...12 {
@@ -185,9 +185,9 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         #expect(struck > 2)
     }
 
-    /// Without the log before it, a file's earlier content can't be told from its records.
+    /// Without the WAL before it, a file's earlier content can't be distinguished from its records.
     @Test(arguments: [true, false])
-    func `a file that may end early is stored, and contradicts nothing, while the log before it can't be read`(
+    func `a file that may end early is stored, and contradicts nothing, while the WAL before it can't be read`(
         isPartial: Bool
     ) throws {
         let archive = try Archive(settings: ["archive_jobs = 1"])

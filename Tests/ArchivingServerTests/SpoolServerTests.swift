@@ -5,25 +5,25 @@ import Support
 import Testing
 import WAL
 
-/// Who takes what was fetched ahead.
+/// Which calls take segments from a spool.
 @Suite struct SpoolServerTests {
-    /// One that asks for a segment that lies in a server's spool.
+    /// A call that requests a segment that is in a server's spool.
     enum Asker: CaseIterable {
         case theServer, anotherDirectory, anotherRepository, afterAReboot
     }
 
-    @Test func `what was fetched ahead is for one repository, one data directory and one run of the machine`() throws {
+    @Test func `a spool is for one repository, one data directory and one boot of the machine`() throws {
         try #require(geteuid() == 0, "another run of the machine is played by a mount")
         let archive = try Archive()
         let name = archive.origin.segments[0].description
         let content = try Files.read(archive.origin.wal(name))
-        // Nothing lies behind it, so no prefetcher is started.
+        // No segment follows, so no prefetcher is started.
         try archive.push(archive.origin.wal(name), expectSuccess: true)
         let server = try CallingServer(archive)
         #expect(try server.get(name).ending == .exited(0))
         let spools = archive.scratch.file("state/main/spool")
         let spool = try #require(Files.list(spools).first)
-        // As a machine that crashed may leave it: the beginning is there.
+        // As a crashed machine may leave it: only the beginning is there.
         let half = Array(content[..<8192]) + [UInt8](repeating: 0, count: content.count - 8192)
 
         let stranger = try CallingServer(archive, "another")
@@ -61,7 +61,7 @@ import WAL
         #expect(try server.delivered() == Digest(of: Files.read(archive.origin.wal(names[1].description))))
     }
 
-    /// What `archive-get` meets with.
+    /// A fault that `archive-get` meets.
     struct Trouble: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let mayPass: Bool

@@ -4,18 +4,18 @@ import Support
 import Testing
 import WAL
 
-/// A segment of which little more than the first page's header was written, in a file that holds a valid record of its
-/// earlier life just where that ends.
+/// A segment of which little more than the first page's header was written, in a file with a valid record from its
+/// earlier use exactly where that ends.
 struct StaleRecord: Sendable, CustomTestStringConvertible {
     enum Written: String, CaseIterable, Sendable {
-        /// The rest of the record that straddles into the segment.
+        /// The rest of the record that crosses the left boundary.
         case straddlingRecord
         /// The first page's header only: not even that record is complete.
         case header
     }
     enum Kind: String, CaseIterable, Sendable {
         case data
-        /// With zeros behind it the file looks like a finished segment.
+        /// With zeros after it the file looks like a finished segment.
         case segmentSwitch
     }
     enum Way: String, CaseIterable, Sendable {
@@ -34,7 +34,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
             }
         }, isShort: { $0.way == .push || $0.way == .partial }, on: \.server)
 
-    /// The file, and the offset behind the straddling record.
+    /// The file, and the offset after the record that crosses the left boundary.
     func file(_ whole: [UInt8], _ name: SegmentName) throws -> (bytes: [UInt8], first: Int) {
         let records = try EarlySegment.records(whole, name)
         let first = try #require(records.first).start
@@ -81,7 +81,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
             try archive.push(previous, expectSuccess: true)
             said = try archive.push(path, expectSuccess: true).errors
         case .pushBeforePredecessor, .partialBeforePredecessor:
-            // It waits in pg_wal, where it can be read as well.
+            // It is still in pg_wal, where it can be read as well.
             said = try archive.push(path, expectSuccess: true).errors
             try archive.push(previous, expectSuccess: true)
         case .lookAhead:
@@ -91,7 +91,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
             said = try tidemark(["import", wal.directory, "--config", archive.configuration], expectSuccess: true)
                 .errors
         }
-        // PostgreSQL hands over again what it isn't sure of.
+        // PostgreSQL may archive a file again.
         try archive.push(path, expectSuccess: true)
 
         let end = sample.written == .header ? start : start + UInt64(first)
@@ -104,7 +104,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
         let verified = try tidemark(["verify", "--wal", "--config", archive.configuration])
         #expect(verified.ending == .exited(0), "\(verified)")
 
-        // A server that received all of it hands over a longer copy; its own then offers nothing.
+        // A server that received all of it archives a longer copy; then its own has no more records.
         guard !isPartial, sample.way != .import else { return }
         let whole = try Files.read(archive.origin.wal(name.description))
         try archive.push(wal.put(name.description, whole), expectSuccess: true)
@@ -118,7 +118,7 @@ struct StaleRecord: Sendable, CustomTestStringConvertible {
         let whole = try Files.read(archive.origin.wal(name.description))
         let older = try Files.read(archive.origin.wal(archive.origin.segments[0].description))
         let wal = try ServerWAL(archive)
-        // The segment before, as another server wrote its last record.
+        // The previous segment, with a last record of another server.
         let before = try Files.read(archive.origin.wal(archive.origin.segments[1].description))
         let early = try EarlySegment(
             before, archive.origin.segments[1], older: older, end: .afterRecord, rest: .zeros)

@@ -14,7 +14,7 @@ import Testing
         ("it is empty", "", "nothing has been archived for"),
     ]
 
-    @Test func `whatever holds the archiver is an alarm within a minute, and none when it is mended`() throws {
+    @Test func `whatever blocks the archiver is an alarm within a minute, and none when it is mended`() throws {
         let sites = try Self.forms.map { form in
             let site = try TestSite(initdb: ["--wal-segsize=1"])
             let gate = site.scratch.file("gate")
@@ -42,7 +42,7 @@ import Testing
             }.min().map { Clock.now - $0 }
             let output = said?.output ?? ""
             #expect(output.contains(form.says) && output.contains("→"), "\(form.name): \(output)")
-            // All were begun at about the same time, and are looked at one after the other.
+            // All were begun at about the same time, and are examined one after the other.
             #expect(try #require(waited) < 120_000_000, "\(form.name): \(output)")
         }
         for (site, form) in zip(sites, Self.forms) {
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// Nobody has an intact copy: the segment's WAL is lost, and the cluster must be able to go on without it.
+    /// There is no intact copy: the segment's WAL is lost, and the cluster must be able to continue without it.
     @Test(arguments: TestServer.ends)
     func `an archiver that is stuck at a damaged segment can go on without it`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
@@ -85,7 +85,7 @@ import Testing
         try site.archiveEverything()
         let after = try site.tidemark(["check", "--only", "archiving"])
         #expect(after.ending == .exited(0), "\(after)")
-        // What is lost is told by everybody, and the present is reachable.
+        // Every command reports the loss, and the present can be reached.
         let segments = try site.tidemark(["segments"])
         #expect(segments.ending == .exited(3) && segments.output.contains(name), "\(segments)")
         try site.tidemark(["check", "--only", "rpo"], expectSuccess: true)

@@ -8,7 +8,7 @@ import Restoring
 import Support
 import WAL
 
-/// A server that archives into a repository beside it.
+/// A server that archives into a repository of its own.
 final class BackupFixture {
     let cluster: TestCluster
     let scratch: Scratch
@@ -69,7 +69,7 @@ final class BackupFixture {
         return report
     }
 
-    /// What pg_verifybackup says of a restored directory, WAL included.
+    /// The result of pg_verifybackup for a restored directory, WAL included.
     func verify(_ directory: String) throws -> Finished {
         let wal = scratch.file("wal-\(Files.name(directory))")
         try Files.makeDirectories(wal, mode: 0o777)

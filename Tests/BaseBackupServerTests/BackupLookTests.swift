@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// What the commands around a backup say and decide, as a user types them.
+/// Output and decisions of the commands for backups, as a user runs them.
 @Suite(.serialized) struct BackupLookTests {
     /// The text of one backup's description, and of lists of them.
     private struct Row: Decodable {
@@ -65,7 +65,7 @@ import Testing
         #expect(first.stop <= until && until < later)
         let table = try site.tidemark(["list"], expectSuccess: true).output
         #expect(table.contains("recoverable until") && table.contains(later.prefix(10)))
-        // Without a catalog there is a list all the same.
+        // Without a catalog there is still a list.
         let bare = try site.tidemark(["list", "--state-directory", "/proc/none"], expectSuccess: true)
         #expect(bare.output.contains("not known") && bare.errors.contains("until when backups are recoverable"))
 
@@ -123,9 +123,9 @@ import Testing
         #expect(date.ending == .exited(2) && date.errors.contains("--pin-until takes a date"))
     }
 
-    @Test func `a modest backup keeps to its rate, at the lowest priority`() throws {
+    @Test func `a throttled backup keeps to its rate, at the lowest priority`() throws {
         let site = try TestSite()
-        // Everything the process's threads are, looked at in the middle of the copy.
+        // The priorities of all threads of the process, read in the middle of the copy.
         let script = """
             for task in /proc/$process/task/*; do
                 echo "$(ps -L -o ni= -q $process | sort -u | tr -d ' \\n') $(ionice -p ${task##*/})" >&2
@@ -153,7 +153,7 @@ import Testing
             "/usr/bin/script", ["-qec", "\(program) backup --rate-limit 15MB", "/dev/null"], environment: environment)
         let line = /copying: \d+ % of \d+ MB, \d+ [kM]B\/s, \d+ s left/
         #expect(shown.output.contains(line), "\(shown.output)")
-        // A line every ten seconds; none when it was quicker.
+        // A line every ten seconds; none when it is faster.
         let isSoak = getenv("TIDEMARK_SOAK") != nil
         let began = Clock.monotonic
         let logged = try site.tidemark(["backup", "--rate-limit", isSoak ? "1MB" : "100MB"], expectSuccess: true).errors
@@ -164,7 +164,7 @@ import Testing
         #expect(!logged.contains("\r"))
     }
 
-    @Test func `a successful backup expires what the rules let go, unless told otherwise`() throws {
+    @Test func `a successful backup expires what the rules don't keep, unless --no-expire is given`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let text = try Files.readText(site.configuration) + "[retention]\nkeep_full = 1\n"
         try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
@@ -172,7 +172,7 @@ import Testing
         try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
         let both = try rows(site)
         #expect(both.count == 2)
-        // The old ones go only after a new one is complete.
+        // Old ones are removed only after a new one is complete.
         let failed = try site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "open:.backup.json.=EIO"])
         #expect(failed.ending == .exited(1) && !failed.errors.contains("no rule keeps it"), "\(failed.errors)")
         #expect(try rows(site).map(\.label) == both.map(\.label))
@@ -182,7 +182,7 @@ import Testing
         #expect(left.count == 1 && !both.map(\.label).contains(left[0].label))
     }
 
-    @Test func `resume uses what a dead backup has stored`() throws {
+    @Test func `resume uses the frames of a dead backup`() throws {
         let site = try TestSite()
         try site.cluster.psql("CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i; CHECKPOINT")
         let first = try read(Taken.self, try site.tidemark(["backup", "--json"], expectSuccess: true))
@@ -247,7 +247,7 @@ import Testing
         #expect(try count() == "20001\n")
         let running = try site.tidemark(recover)
         #expect(running.ending == .exited(1) && running.errors.contains("A server is running on it"))
-        // The copy goes its own way; then it is brought back.
+        // The copy changes; then it is brought back.
         try runAsServerUser(
             site.cluster.server.bin + "/psql", ["-h", target, "-U", "postgres", "-d", "postgres", "-qc", "TRUNCATE t"])
         try runAsServerUser(pgctl, ["-D", target, "-m", "fast", "-w", "stop"])
@@ -259,7 +259,7 @@ import Testing
         #expect(refused.errors.contains("It contains something other than this cluster"), "\(refused.errors)")
     }
 
-    @Test func `whoever types recover, root too, the files belong to the server's user`() throws {
+    @Test func `after recover the files belong to the server's user, even if root ran it`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let space = site.cluster.directory + "/space"
         try runAsServerUser("/bin/mkdir", [space])
@@ -278,7 +278,7 @@ import Testing
         #expect(refused.ending == .exited(1))
         #expect(refused.errors.contains("may not write in \"\(closed.path)\""), "\(refused.errors)")
         #expect(refused.errors.contains("-m 700 \(closed.file("new"))"), "\(refused.errors)")
-        // Not as the server's user, unless that's who runs the tests.
+        // Not as the server's user, unless the tests run as that.
         let finished = try run(Executables.tidemark(), arguments)
         #expect(finished.ending == .exited(0), "\(finished.errors)")
         let owner = try FileStatus(of: site.cluster.data)

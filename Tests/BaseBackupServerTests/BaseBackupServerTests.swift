@@ -37,7 +37,7 @@ import WAL
             #expect(counts == "20000|0")
         }
         if checksums {
-            // It wants a cluster that was shut down, which the recovered one was.
+            // It requires a cluster that was shut down, as the recovered one was.
             let checked = try runAsServerUser(
                 server.bin + "/pg_checksums", ["--check", "-D", target], expectSuccess: false)
             #expect(checked.ending == .exited(0), "\(checked.errors)")

@@ -9,7 +9,7 @@ import Support
 import Testing
 import WAL
 
-/// What happens to a repository, and what verify must say of it.
+/// Damage to a repository, and what verify must report.
 struct Damage: Sendable, CustomTestStringConvertible {
     let name: String
     let says: String
@@ -148,7 +148,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
                 CorruptPage(path: path, block: 9, relation: "postgres.public.t"),
             ])
         #expect(try fixture.archive.listBackups().complete == [backup])
-        // They were corrupt before; the backup itself is as it was taken.
+        // They were corrupt before; the backup itself is unchanged.
         let report = try verifyBackup(backup, of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(report.problems == [])
     }
@@ -174,7 +174,7 @@ struct Damage: Sendable, CustomTestStringConvertible {
         let request = VerifyRequest(jobs: 1, includesWAL: false, progressDirectory: memory)
         try Files.makeDirectories(memory)
         let file = memory + "/\(fixture.incarnation.folderName)-\(backup.label)"
-        // The last line is one that a killed process, or a full disk, cut off.
+        // A killed process, or a full disk, has truncated the last line.
         try createDurably(file, bytes: Array("1 \(Clock.now)\n2 \(Clock.now)\n3 \(Clock.now)".utf8))
         let report = try verifyBackup(backup, of: fixture.archive, request: request)
         #expect(report.problems == [])
@@ -183,7 +183,8 @@ struct Damage: Sendable, CustomTestStringConvertible {
         try recordVerification(report, of: fixture.archive)
         let last = try lastVerification(of: backup.label, of: fixture.archive)
         #expect(last?.problems == 0)
-        // What was good days ago is read again, whatever has been found since; so is what a wrong clock has dated.
+        // Packs found good days ago are read again, whatever was found since; so are those that a wrong clock has
+        // dated.
         let day: Int64 = 86_400_000_000
         try createDurably(
             file,

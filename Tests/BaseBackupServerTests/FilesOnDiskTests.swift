@@ -9,7 +9,7 @@ import Testing
 @testable import Backups
 @testable import Restoring
 
-/// What is kept of every file lies on disk, and is as good as in memory.
+/// Data kept for every file is on disk, and works as in memory.
 @Suite struct FilesOnDiskTests {
     private static func files(_ count: Int) -> [ManifestFile] {
         var random = SeededGenerator(seed: 5)
@@ -60,7 +60,7 @@ import Testing
         #expect(bundled == Set(small))
     }
 
-    @Test func `a file that did not stay as it was found has the size that was copied, or is left out`() throws {
+    @Test func `a file that has changed has the size that was copied, or is left out`() throws {
         let manifest = try ManifestWriter()
         for name in ["same", "shorter", "cut and grown again", "vanished", "vanished between", "grown"] {
             try manifest.add(
@@ -95,7 +95,7 @@ import Testing
                 found.append("\(rows.text(0)) \(rows.integer(1)): \(run.frame) \(run.offset)+\(run.length)")
             }
         }
-        // What belongs to no file is not in the manifest; what is left is counted.
+        // Rows without a file are not in the manifest; the rest is counted.
         #expect(
             found == [
                 "same 100: 1 0+100", "shorter 40: 2 0+40", "cut and grown again 100: 3 0+30",

@@ -2,9 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// The server that `conninfo` names is asked only if it runs on `data_directory`, whoever its role is.
+/// The server in `conninfo` is used only if it runs on `data_directory`, whatever its role.
 @Suite(.serialized) struct ForeignServerTests {
-    /// May put a server into backup mode, and see nothing of its settings.
+    /// A role that may put a server into backup mode, but can't see its settings.
     private static let blind = """
         create role blind login; grant execute on function pg_backup_start(text, boolean) to blind;
         grant execute on function pg_backup_stop(boolean) to blind
@@ -60,7 +60,7 @@ import Testing
     }
 
     /// However often the server writes its pg_control.
-    @Test func `the cluster's own server is known as that by a role that sees nothing`() throws {
+    @Test func `a role without privileges recognises the cluster's own server`() throws {
         let made = try Self.site.get()
         let cluster = made.site.cluster
         let conninfo = cluster.conninfo.replacing("user=postgres", with: "user=blind")

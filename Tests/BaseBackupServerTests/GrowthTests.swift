@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// How fast the repository grows, by a server that lives through days.
+/// How fast the repository grows, with a server over several days.
 @Suite struct GrowthTests {
     private struct Usage: Decodable {
         struct Day: Decodable {

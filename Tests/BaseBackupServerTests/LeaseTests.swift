@@ -6,7 +6,7 @@ import Support
 import Synchronization
 import Testing
 
-/// What is being read is not expired.
+/// A backup that is being read is not expired.
 @Suite(.serialized) struct LeaseTests {
     @Test func `expire leaves a backup alone, and its WAL, until the recovery from it is done`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -70,7 +70,7 @@ import Testing
         #expect(try site.backupLabels() == [labels[1]])
     }
 
-    @Test func `who wants to read a backup waits for an expiration, and learns that it is gone`() throws {
+    @Test func `a reader of a backup waits for an expiration, and then finds the backup gone`() throws {
         let fixture = try BackupFixture()
         let backup = try fixture.takeBackup()
         let folder = fixture.store.path(fixture.incarnation.backupFolder(backup.label))

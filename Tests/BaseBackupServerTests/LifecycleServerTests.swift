@@ -17,12 +17,12 @@ import WAL
         try fixture.cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 1000) i")
         let backups = try (0..<3).map { _ in try fixture.takeBackup() }
         #expect(Set(backups.map(\.label)).count == 3)
-        // What a killed backup leaves: packs, a temporary, no backup.json.
+        // Leftovers of a killed backup: packs, a temporary, no backup.json.
         let remains = fixture.store.path(fixture.incarnation.packFolder("20200101T000000Z-full"))
         try Files.makeDirectories(remains)
         try createDurably(remains + "/000001", bytes: [1, 2, 3])
         try createDurably(remains + "/.000002.77.aa.tmp", bytes: [1])
-        // A timeline that was left long ago: its WAL goes, its history stays.
+        // A timeline that was left long ago: its WAL is removed, its history stays.
         let (old, history) = (TimelineID(2), Array("1\t0/1000000\tlong ago\n".utf8))
         try fixture.store.createFile(fixture.incarnation.history(old), bytes: history)
         var policy = RetentionPolicy()
@@ -41,7 +41,7 @@ import WAL
         let first = try fixture.archive.segments(timeline: TimelineID(1)).first
         #expect(first == backups[2].startSegment)
         #expect(try fixture.archive.history(old) == history)
-        // It is no history of this server's, whose recovery would follow it.
+        // It isn't a history of this server's, whose recovery would follow it.
         try fixture.store.remove(fixture.incarnation.history(old))
         let verified = try verifyBackup(backups[2], of: fixture.archive, request: VerifyRequest(jobs: 2))
         #expect(verified.problems == [])
@@ -68,8 +68,7 @@ import WAL
         #expect(report.decision.expired == [backups[0].label])
     }
 
-    @Test func `an expiry that is ended before any of its steps leaves whole backups, and the next one goes on`() throws
-    {
+    @Test func `an expiry ended before any of its steps leaves whole backups, and the next one continues`() throws {
         struct Ended: Error {}
         let fixture = try BackupFixture()
         let backups = try (0..<3).map { _ in
@@ -82,7 +81,7 @@ import WAL
         var isDone = false
         repeat {
             rounds += 1
-            // Before it begins, before the first step, and then no more.
+            // Before it begins, before the first step, and then not any more.
             var asked = 0
             do {
                 _ = try expireBackups(of: fixture.archive, policy: policy, dryRun: false) {
@@ -153,7 +152,7 @@ import WAL
             "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i; CHECKPOINT")
         let first = try fixture.takeBackup { $0.packSize = 1 << 20 }
         try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
-        // Its index is whole, and so is what another frame holds.
+        // Its index is intact, and so are the other frames.
         let damaged = fixture.store.path(fixture.incarnation.pack(first.label, 2))
         var bytes = try Files.read(damaged, limit: 1 << 30)
         bytes[bytes.count / 2] ^= 1
@@ -170,7 +169,7 @@ import WAL
         try fixture.cluster.psql(
             "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) i; CHECKPOINT")
         let plain = try fixture.takeBackup { $0.compressLevel = -20 }
-        // Frames of a higher level show where they come from.
+        // The higher level shows which frames are reused.
         let first = try fixture.takeBackup {
             $0.compressLevel = 3
             $0.jobs = 1
@@ -184,7 +183,7 @@ import WAL
         try Descriptor(open: nobody, O_RDWR).truncate(to: size - size / 8, path: nobody)
         try Files.removeTree(fixture.store.path(fixture.incarnation.backupFolder(first.label)))
         #expect(try fixture.archive.listBackups().incomplete == [first.label])
-        // Its bytes are told of, although no listing of the repository shows them.
+        // Its bytes are reported, although no listing of the repository shows them.
         let left = try FileStatus(of: nobody).size
         let report = try storageReport(of: fixture.archive, policy: RetentionPolicy())
         #expect(try #require(report.backups.first { $0.label == first.label }).stored >= left)
@@ -196,7 +195,7 @@ import WAL
         #expect(second.packs.map(\.label) == [second.label])
         let gain = plain.storedSize - first.storedSize
         #expect(second.storedSize < plain.storedSize - gain / 2 && second.storedSize > first.storedSize)
-        // What was copied doesn't need the dead backup any more.
+        // The copied frames don't need the dead backup any more.
         _ = try expireBackups(of: fixture.archive, policy: RetentionPolicy(), dryRun: false)
         #expect(!(try Files.exists(Files.parent(nobody))))
         let verification = try verifyBackup(second, of: fixture.archive, request: VerifyRequest(jobs: 2))

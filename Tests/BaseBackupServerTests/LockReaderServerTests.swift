@@ -3,12 +3,12 @@ import Platform
 import Support
 import Testing
 
-/// How somebody may look at a repository who may not write in it.
+/// A user who can read a repository but not write to it.
 private struct Reader: Sendable, CustomTestStringConvertible {
     let name: String
-    /// Commands of root's shell, before the user `$R` looks.
+    /// Commands of root's shell, run before user `$R` reads.
     let prepare: String
-    /// What is said when nobody holds the lock; nil: as to anybody.
+    /// The message when no process holds the lock; nil when it is as for other users.
     var says: String?
     var testDescription: String { name }
 }
@@ -21,7 +21,7 @@ private let readers = [
 
 @Suite struct LockReaderServerTests {
     @Test(arguments: readers)
-    fileprivate func `a reader is told whether a backup is running, or that this cannot be told`(
+    fileprivate func `a reader learns whether a backup is running, or that this isn't known`(
         _ reader: Reader
     ) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -3,8 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// The memory of whatever touches a backup hardly grows with the number of relations and files (100,000 and a million, in
-/// the long tests).
+/// The memory of every command that reads or writes a backup hardly grows with the number of relations and files
+/// (100,000 and a million, in the long tests).
 @Suite(.serialized) struct ManyRelationsTests {
     private let count = getenv("TIDEMARK_SOAK") == nil ? 1_000 : 100_000
     private let otherFiles = getenv("TIDEMARK_SOAK") == nil ? 20_000 : 1_000_000
@@ -33,7 +33,7 @@ import Testing
                 EXECUTE 'CREATE TABLE t' || i || ' AS SELECT ' || i || ' AS i'; END LOOP; END $$
                 """)
         }
-        // What PostgreSQL doesn't know, as after many a crash; of some, frames are full by their number.
+        // Files that PostgreSQL doesn't know, as after many crashes; some frames are full because of their number.
         let script = """
             import os, sys
             for i in range(int(sys.argv[2])):
@@ -53,7 +53,7 @@ import Testing
         let recover = ["recover", "--target", "latest", "--data-directory", target, "--yes"]
         let fresh = try memory(site, recover)
         #expect(fresh < limit)
-        // What an earlier restore left is a copy of the cluster until it is started.
+        // A restored copy of the cluster that was not started.
         let delta = try memory(site, recover + ["--delta"])
         #expect(delta < limit)
         let others = try run(

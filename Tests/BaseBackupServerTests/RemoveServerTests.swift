@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// What is lost, changed or named for removal, and what `expire` and `remove` do about it.
+/// Backups that are lost, changed or named for removal, and what `expire` and `remove` do.
 @Suite struct RemoveServerTests {
     private func objects(_ site: TestSite, _ label: String) throws -> [String] {
         try run("/usr/bin/find", [site.repository, "-type", "f", "-path", "*/\(label)/*"]).output
@@ -49,7 +49,7 @@ import Testing
         #expect(try site.backupLabels() == [])
     }
 
-    @Test func `a question that nobody answers keeps nobody else waiting, and what was answered is looked at again`()
+    @Test func `an unanswered question blocks nobody, and after the answer the state is checked again`()
         throws
     {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -92,12 +92,12 @@ import Testing
         case removed, emptied, changed, dangling, directory
     }
 
-    @Test func `a backup whose backup.json is lost or changed is told of, and its packs stay until it is given up`()
+    @Test func `a backup whose backup.json is lost or changed is reported, and its packs stay until it is given up`()
         throws
     {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         for _ in 1...3 { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
-        // The oldest would go if all were well.
+        // The oldest would be removed if all were intact.
         let labels = Array(try site.backupLabels().sorted().dropFirst())
         func everything() throws -> [String] {
             try run("/usr/bin/find", [site.repository, "-type", "f", "!", "-path", "*/job/*", "!", "-name", ".*"])
@@ -125,7 +125,7 @@ import Testing
             #expect(verified.ending == .exited(3) && verified.errors.contains(labels[0]), "\(loss): \(verified)")
             let listed = try site.tidemark(["list"])
             #expect(listed.errors.contains("cannot be used"), "\(loss): \(listed)")
-            // Whoever had read it before knows no better.
+            // A command that had read it before reports the same.
             for looked in [listed, try site.tidemark(["window"])] {
                 #expect(looked.ending == .exited(3) && looked.errors.contains(labels[0]), "\(loss): \(looked)")
             }
@@ -135,7 +135,7 @@ import Testing
             let expired = try site.tidemark(["expire", "--keep-full", "1"])
             #expect(try everything() == before, "\(loss)")
             #expect(expired.ending == .exited(1), "\(loss): \(expired)")
-            // Where the link leads may come back.
+            // The link's target may come back.
             let says = loss == .dangling ? "Make it readable" : "tidemark remove \(labels[0])"
             #expect(expired.errors.contains(says), "\(loss): \(expired.errors)")
             #expect(try objects(site, labels[0]).filter { $0.contains("/pack/") } == packs, "\(loss)")
@@ -144,7 +144,7 @@ import Testing
             try runAsRoot("/bin/chown", ["postgres:", path])
             try site.tidemark(["verify"], expectSuccess: true)
         }
-        // What the message offers.
+        // The step that the message offers.
         try runAsServerUser("/bin/rm", [path])
         try site.tidemark(["remove", labels[0], "--yes"], expectSuccess: true)
         #expect(try objects(site, labels[0]) == [])
@@ -152,7 +152,7 @@ import Testing
         #expect(try site.backupLabels() == [labels[1]])
     }
 
-    /// Orders in which backups are removed after a recovery to before the second, and why that is refused.
+    /// Orders of removing backups after a recovery to before the second, and why one is refused.
     private static let orders: [[(backup: Int, reason: String?)]] = {
         func history(_ timeline: Int) -> String { "No other good backup is on the history of timeline \(timeline)." }
         let last = "No other good backup is in the repository."
@@ -163,7 +163,7 @@ import Testing
     }()
 
     @Test(arguments: orders.indices)
-    func `a backup is not removed that a branch of the WAL has no substitute for`(_ row: Int) throws {
+    func `a backup that a branch of the WAL needs is not removed`(_ row: Int) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (i int)")
         try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
@@ -197,7 +197,7 @@ import Testing
         let labels = try site.backupLabels().sorted()
         let shown = try site.tidemark(["show", labels[1], "--json"], expectSuccess: true).output
         let segment = try #require(shown.firstMatch(of: /"first_wal" : "([0-9A-F]{24})"/)).1
-        // Nobody is there any more who could tell that it is needed.
+        // No server is left that could tell whether it is needed.
         try site.cluster.stop()
         try runAsServerUser("/bin/mv", [site.cluster.data, site.cluster.data + ".gone"])
         try site.tidemark(

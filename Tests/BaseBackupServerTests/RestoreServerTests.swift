@@ -9,7 +9,7 @@ import Testing
 import WAL
 
 @Suite(.serialized) struct RestoreServerTests {
-    @Test func `tablespaces go where they are sent`() throws {
+    @Test func `tablespaces go where the mapping says`() throws {
         let fixture = try BackupFixture()
         let place = fixture.cluster.directory + "/space"
         try runAsServerUser("/bin/mkdir", [place])
@@ -40,7 +40,7 @@ import WAL
         #expect(again.ending == .exited(0), "\(again.errors)")
     }
 
-    @Test func `a delta restore rewrites what differs and removes strangers`() throws {
+    @Test func `a delta restore rewrites what differs and removes other files`() throws {
         let fixture = try BackupFixture()
         try fixture.cluster.psql(
             "CREATE TABLE t AS SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 20000) i")
@@ -100,7 +100,7 @@ import WAL
         let fixture = try BackupFixture()
         let path = try fixture.cluster.psql("CREATE TABLE big (i int, x text); SELECT pg_relation_filepath('big')")
         try fixture.cluster.stop()
-        // Zeros are pages that were never used; the server goes on behind them, in a second file.
+        // Zeros are pages that were never used; the server continues after them, in a second file.
         let file = fixture.cluster.data + "/" + path
         try runAsServerUser("/usr/bin/truncate", ["-s", "1G", file])
         try fixture.cluster.start()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Backups
 
-/// Where the bytes of a file are, as a manifest stores it.
+/// The places of a file's bytes, as a manifest stores them.
 @Suite struct RunListTests {
     private static func decoded(_ list: [UInt8]) throws -> [StoredRun] {
         var decoder = try RunList.Decoder(list)
@@ -23,9 +23,9 @@ import Testing
     }
 
     static let page = RunList.pageUnit
-    /// As docs/repository.md says, byte by byte.
+    /// According to docs/repository.md, byte by byte.
     private static let known: [(runs: [StoredRun], list: [UInt8])] = [
-        // One run of 5 bytes at the start of frame 1 "goes on" there.
+        // One run of 5 bytes at the start of frame 1 counts as continuing there.
         (runs([(5, 1, 0)]), [2, 11, 2]),
         (runs([(5, 1, 3)]), [2, 10, 2, 3]),
         // Two pages of frame 3, zeros, the next page of frame 3, a page of frame 2 at its second.
@@ -44,10 +44,10 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<60) func `what was listed comes back`(_ seed: UInt64) throws {
+    @Test(arguments: 0..<60) func `a list is read back as it was written`(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let unit = seed % 2 == 0 ? Self.page : 1
-        // Few frames go on often; many don't.
+        // Few frames are continued often; many aren't.
         let frames = Int64([3, 50, 100_000][Int(seed % 3)])
         var ends: [Int64: Int64] = [:]
         var parts: [(Int64, Int64, Int64)] = []
@@ -64,7 +64,7 @@ import Testing
         #expect(try Self.decoded(RunList.encode(runs)) == runs)
     }
 
-    @Test func `a run that goes on after very many others has its place`() throws {
+    @Test func `a run that continues another one after very many has its place`() throws {
         var parts: [(Int64, Int64, Int64)] = [(1, 7, 0)]
         for number in 0..<200_000 { parts.append((1, Int64(8 + number % 70_000), 0)) }
         parts.append((1, 7, 1))
@@ -73,12 +73,12 @@ import Testing
         #expect(try Self.decoded(RunList.encode(runs)) == runs)
     }
 
-    /// What no encoder writes.
+    /// Lists that no encoder writes.
     private static let bad: [(list: [UInt8], says: String)] = [
         ([], "ends too early"), ([0], "has no runs"), ([1], "has no runs"), ([2], "ends too early"),
         ([2, 11], "ends too early"), ([2, 10, 2], "ends too early"), ([2, 0x8B], "ends too early"),
         ([2, 11, 2, 0], "has something after its last run"), ([4, 11, 2], "ends too early"),
-        // Of length 0; of a frame before the first; zeros that go on.
+        // Of length 0; of a frame before the first; zeros that continue.
         ([2, 1, 2], "impossible"), ([2, 11, 1], "impossible"), ([2, 11, 0], "impossible"),
         // Numbers beyond all bounds.
         ([2] + [UInt8](repeating: 0xFF, count: 9) + [1, 2], "impossible"),
@@ -91,11 +91,11 @@ import Testing
             [4] + [UInt8](repeating: 0x80, count: 7) + [0x20, 0] + [UInt8](repeating: 0x80, count: 7) + [0x20, 0],
             "impossible"
         ),
-        // A run that is longer than any frame, and one that goes on beyond it.
+        // A run that is longer than any frame, and one that continues beyond it.
         ([3, 0x83, 0x80, 0x01, 2], "impossible"), ([5, 0x81, 0x80, 0x01, 2, 0x81, 0x80, 0x01, 0], "impossible"),
     ]
 
-    @Test func `a list that nobody wrote is refused`() {
+    @Test func `a list that can't have been written is refused`() {
         for (list, says) in Self.bad {
             let error = #expect(throws: BadRunList.self, "\(list)") { try Self.decoded(list) }
             #expect(error?.reason.contains(says) == true, "\(list): \(error?.reason ?? "")")

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// What roles, databases and the server set for sessions concerns people and programs, not their backup.
+/// Settings of roles, databases and the server for sessions are made for applications, not for backups.
 @Suite struct SessionDefaultsTests {
     private static let settings = [
         "statement_timeout = '1s'", "lock_timeout = '1s'", "idle_in_transaction_session_timeout = '1s'",
@@ -23,13 +23,13 @@ import Testing
         try cluster.psql("create role nobody; create schema evil")
         let settings = Self.settings + (server == .v18 ? ["transaction_timeout = '1s'"] : [])
         func administer(_ sql: String) throws {
-            // The options of a connection come before what role, database and server set.
+            // A connection's options override what role, database and server set.
             let none = settings.map { "-c \($0.prefix { $0 != " " })=\(Self.harmless($0))" }.joined(separator: " ")
             try runAsServerUser(
                 server.bin + "/psql", ["-h", cluster.directory, "-U", "postgres", "-XAtq", "-c", sql],
                 environment: ["PGOPTIONS": none + " -c role=none"])
         }
-        // What matters on the newest version is that no setting of it is missing.
+        // On the newest version it matters that none of its settings is missing.
         let levels = ["alter role postgres", "alter database postgres", "the server"].suffix(server == .v18 ? 1 : 3)
         for level in levels {
             if level == "the server" {

@@ -25,7 +25,7 @@ import WAL
         defer {
             _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", standby, "-m", "immediate", "stop"], expectSuccess: false)
         }
-        // A primary at work ends its segments by itself.
+        // A busy primary ends its segments by itself.
         let isDone = Atomic<Bool>(false)
         let cluster = fixture.cluster
         let primary = try Worker {
@@ -48,7 +48,7 @@ import WAL
         _ = try fixture.restore(backup, to: target)
         let verified = try fixture.verify(target)
         #expect(verified.ending == .exited(0), "\(verified.errors)")
-        // The copy of a standby is a standby until told otherwise.
+        // The copy of a standby is a standby unless configured otherwise.
         try Files.remove(target + "/standby.signal")
         try fixture.onRecovered(target) { restored in
             let count = try restored.psql("SELECT count(*) FROM t WHERE i > 0")
@@ -70,7 +70,7 @@ import WAL
             _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", standby, "-m", "immediate", "stop"], expectSuccess: false)
         }
         try fixture.cluster.psql("CREATE TABLE t (i int); CHECKPOINT; INSERT INTO t VALUES (1)")
-        // Else the backup may begin at the checkpoint before, whose segment is archived.
+        // Otherwise the backup may begin at the previous checkpoint, whose segment is archived.
         let written = try fixture.cluster.psql("SELECT pg_current_wal_lsn()")
         try fixture.cluster.wait(for: "the standby") {
             try runAsServerUser(
@@ -159,7 +159,7 @@ import WAL
             touch "$1/na$(printf '\\351')ve" && ln -s "$(printf '/no/caf\\351')" "$1/pg_tblspc/99999"
             """
         try runAsServerUser("/bin/sh", ["-c", script, "sh", site.cluster.data])
-        // No string names it.
+        // No Swift string has this name.
         defer { _ = try? runAsServerUser("/bin/sh", ["-c", "rm \"$1\"/na*ve", "sh", site.cluster.data]) }
         let tablespace = site.cluster.data + "/pg_tblspc/99999"
         let refused = try site.tidemark(["backup"])
@@ -171,7 +171,7 @@ import WAL
         #expect(taken.errors.contains("WARNING:") && taken.errors.contains("na\u{FFFD}ve\", whose name is not UTF-8"))
     }
 
-    @Test func `no room for temporary files is told in few words`() throws {
+    @Test func `a lack of space for temporary files is reported briefly`() throws {
         let site = try TestSite()
         let full = try Scratch()
         let mounted = try run("/bin/mount", ["-t", "tmpfs", "-o", "size=4k,mode=0777", "tidemark-test", full.path])
@@ -212,8 +212,8 @@ import WAL
         let paths = try ["used", "unused"].map { table in
             try fixture.cluster.data + "/" + fixture.cluster.psql("SELECT pg_relation_filepath('\(table)')")
         }
-        // The kernel may take pages away at any moment: only while it left files alone that nobody backs up does it count,
-        // one that was read before and one that was read after those of the server.
+        // The kernel may evict pages at any time: this counts only if it left two files alone that no backup reads, one
+        // read before and one after those of the server.
         let scratch = try Scratch(in: TestPlace.onDisk)
         let controls = ["before", "after"].map(scratch.file)
         for control in controls { _ = try run("/bin/cp", [paths[0], control]) }
@@ -237,7 +237,7 @@ import WAL
             let after = try files.map(cached)
             print("cached before \(before), after \(after)")
             guard before[0] == size, before[1] < 1 << 20, after[2] == size, after[3] == size else { continue }
-            // A few pages may have gone by themselves all the same.
+            // A few pages may have been evicted all the same.
             #expect(after[0] > size / 8 * 7 && after[1] < size / 4, "\(before), \(after)")
             backup = taken
         }
@@ -246,7 +246,7 @@ import WAL
         #expect(verified.problems == [])
     }
 
-    @Test func `the manifest that is being made lies where TMPDIR says, and has no name`() throws {
+    @Test func `the manifest being made lies in TMPDIR, without a name`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let place = try Scratch()
         chmod(place.path, 0o777)

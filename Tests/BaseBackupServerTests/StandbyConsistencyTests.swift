@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 import WAL
 
-/// Where the copy of a standby is consistent: at its pg_control's minimum recovery point, which moves on while the standby
+/// The copy of a standby is consistent at its pg_control's minimum recovery point, which advances while the standby
 /// replays.
 @Suite(.serialized) struct StandbyConsistencyTests {
     /// A primary that archives, and its standby, with a configuration for backups of the standby.
@@ -48,7 +48,7 @@ import WAL
             ).output.filter { !$0.isWhitespace }
         }
 
-        /// Moves the standby's minimum recovery point past transactions.
+        /// Advances the standby's minimum recovery point past transactions.
         func moveOn() throws {
             let before = try minimum()
             for _ in 1...20 { try site.cluster.psql("insert into t values (0)") }
@@ -99,8 +99,8 @@ import WAL
         let lastWal: String
     }
 
-    /// Held at the last open of pg_control, the minimum recovery point moves on after the last page was copied; held before
-    /// the end of pg_control is read, between pg_control and pg_backup_stop.
+    /// Held at the last open of pg_control, the minimum recovery point advances after the last page was copied; held
+    /// before the end of pg_control is read, between pg_control and pg_backup_stop.
     @Test(arguments: [(TestServer.v15, "open"), (.v16, "read"), (.v18, "open"), (.v18, "read")])
     func `a standby's minimum recovery point that moves on at the end is the backup's, and its WAL is waited for`(
         _ server: TestServer, call: String

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Restoring
 
-/// What a delta restore takes for a server's in a directory that `pg_wal` leads to.
+/// Which files a delta restore takes for a server's in a directory that `pg_wal` links to.
 @Suite struct StrangerNameTests {
     private static let segment = "0000000100000002000000FE"
 

@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// What `verify` finds never makes `expire` remove what the rules promise to keep.
+/// The findings of `verify` never make `expire` remove what the rules keep.
 @Suite struct VerifyExpireServerTests {
     /// Three backups, the newest last, with a segment after each.
     private final class Backups {
@@ -31,7 +31,7 @@ import WAL
             try replaceDurably(site.configuration, bytes: Array(text.utf8), mode: 0o644)
         }
 
-        /// What `expire --dry-run` says of a backup.
+        /// The output of `expire --dry-run` for a backup.
         func verdict(_ label: String) throws -> String {
             let said = try site.tidemark(["expire", "--dry-run"], expectSuccess: true).output
             return said.split(separator: "\n").first { $0.hasPrefix("backup \(label) ") }.map(String.init) ?? said
@@ -47,7 +47,7 @@ import WAL
         }
     }
 
-    /// What can't be read at this moment may be whole, and pinned: nothing offers or does its removal.
+    /// An object that can't be read now may be whole, and pinned: nothing offers or performs its removal.
     @Test(arguments: ["file", "folder", "EIO"])
     func `a backup whose description cannot be read is not given up`(obstacle: String) throws {
         let backups = try Backups(rules: ["keep_full = 1"])
@@ -85,7 +85,7 @@ import WAL
         #expect(try site.tidemark(["check", "--only", "verify"]).ending == .exited(0))
     }
 
-    @Test func `WAL that is lost is told like everywhere, and removes no backup`() throws {
+    @Test func `lost WAL is reported as everywhere, and removes no backup`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let site = backups.site
         let first = try backups.archive.backup(backups.labels[0])
@@ -104,7 +104,7 @@ import WAL
         for label in backups.labels { #expect(try !backups.verdict(label).contains("damaged")) }
     }
 
-    @Test func `one backup that the disk doesn't give keeps no other from being verified`() throws {
+    @Test func `a backup that can't be read doesn't keep others from being verified`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let (site, old) = (backups.site, backups.labels[0])
         func others(_ verified: Finished, _ what: String, status: Int32 = 3) {
@@ -121,7 +121,7 @@ import WAL
             // It is looked at again, and the disk gives it now.
             #expect(try !backups.verdict(old).contains("damaged"))
         }
-        // Where the disk is too full for what only this host needs, nothing is known of a backup.
+        // If the disk is too full for a local file, the state of the backup isn't known.
         let full = try site.tidemark(["verify"], environment: ["TIDEMARK_FAULT": "open:\(old)/manifest=ENOSPC"])
         others(full, "full")
         #expect(!full.output.contains("backup \(old)"), "\(full)")
@@ -143,7 +143,7 @@ import WAL
         let (old, newest) = (backups.labels[1], backups.labels[2])
         #expect(try backups.verdict(old).contains("would be removed"))
         try backups.damage(newest, cut: isCut)
-        // What is missing is seen without a verification.
+        // Missing objects are noticed without a verification.
         if !isCut { #expect(try backups.site.tidemark(["verify", newest]).ending == .exited(3)) }
         #expect(
             try backups.verdict(newest).contains("kept: newest backup; one of the newest 1 full backups; damaged: "))

@@ -5,12 +5,12 @@ import Support
 import Testing
 import WAL
 
-/// What can't be read of one backup, or is gone, doesn't keep `verify` from the others.
+/// An object of one backup that can't be read, or is missing, doesn't keep `verify` from the others.
 @Suite struct VerifyFaultServerTests {
-    /// What stands in the way, with the older backup's folder of objects, of packs and its first segment.
+    /// A fault, in the older backup's folder of objects, of packs or its first segment.
     struct Obstacle: Sendable, CustomTestStringConvertible {
         let name: String
-        /// As `TIDEMARK_FAULT` takes it: `OLD` is the older backup's label, `SEGMENT` its first segment.
+        /// The value of `TIDEMARK_FAULT`: `OLD` is the older backup's label, `SEGMENT` its first segment.
         var fault = ""
         /// Of a shell that gets the label as `$0` and the incarnation's folder as `$1`.
         var script = "true"
@@ -51,7 +51,7 @@ import WAL
         return ClusterArchive(try #require(Repository(store).incarnations(of: "main").first), in: store)
     }
 
-    @Test(arguments: obstacles) func `verify goes on after what it cannot read`(_ obstacle: Obstacle) throws {
+    @Test(arguments: obstacles) func `verify continues after objects that it cannot read`(_ obstacle: Obstacle) throws {
         let site = try Self.made.get()
         let scratch = try Scratch()
         let repository = scratch.file("repository")
@@ -112,7 +112,7 @@ import WAL
         #expect(finished.errors.contains("has no complete backup \"\(backups[1].label)\""), "\(finished)")
     }
 
-    @Test func `the newest backup is verified, or it is said that it cannot be`() throws {
+    @Test func `the newest backup is verified, or the reason why not is reported`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let none = try site.tidemark(["verify", "--latest"])
         #expect(none.ending == .exited(3) && none.errors.contains("has no complete backup"), "\(none)")
@@ -128,7 +128,8 @@ import WAL
         #expect(damaged.errors.contains("backup \"\(labels[1])\" cannot be used"), "\(damaged)")
     }
 
-    /// `backup.json` comes before its seal: whoever looks for the one too early and for the other in time sees no damage.
+    /// `backup.json` comes before its seal: a reader that looks for the one too early and for the other in time sees no
+    /// damage.
     @Test func `a backup that is completed between two looks is whole`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)

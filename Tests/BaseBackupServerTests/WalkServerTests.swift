@@ -3,16 +3,16 @@ import Platform
 import Support
 import Testing
 
-/// What people put into a data directory beside what PostgreSQL has there.
+/// Files that people put into a data directory.
 @Suite(.serialized) struct WalkServerTests {
-    /// Something in the data directory, and what a backup makes of it.
+    /// An entry in the data directory, and how a backup treats it.
     private struct Guest: Sendable, CustomTestStringConvertible {
         let testDescription: String
         /// A piece of a shell script in the data directory; `$OUT` is a directory outside, `$REPO`, `$STATE` tidemark's.
         let put: String
-        /// Whether root puts it there.
+        /// Whether root creates it.
         var asRoot = false
-        /// A warning; nil for what needs none.
+        /// The warning; nil when there is none.
         let says: String?
         /// What must be in the backup, and what must not.
         var has: [String] = []
@@ -79,7 +79,7 @@ import Testing
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let out = site.scratch.file("out")
         try runAsServerUser("/bin/mkdir", [out, site.scratch.file("state/scratch")], expectSuccess: false)
-        // A tablespace may well lie above the data directory; only one folder in it is looked into.
+        // A tablespace may lie above the data directory; only one folder in it is read.
         try #require(run("/bin/chown", ["postgres", site.cluster.directory]).ending == .exited(0))
         try site.cluster.psql("create tablespace above location '\(site.cluster.directory)'")
         try site.cluster.psql("create table t tablespace above as select 1")
@@ -95,14 +95,14 @@ import Testing
         #expect(paths.contains(file), "\(file) is not in the backup")
         #expect(!paths.contains { $0.contains("pack/") }, "a backup is in the backup")
         #expect(!finished.errors.contains("lost+found"), "\(finished.errors)")
-        // What the links were is kept with the backup.
+        // The links are recorded in the backup.
         let json = try run(
             "/usr/bin/find", [site.repository, "-name", "backup.json", "-exec", "cat", "{}", "+"]
         ).output
         #expect(json.contains("\"path\" : \"log\"") && json.contains("\"target\" : \"\(out)/log\""), "\(json)")
     }
 
-    @Test func `what may not be read, and what is to be left out`() throws {
+    @Test func `files that may not be read are named, and excluded ones left out`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let out = site.scratch.file("out")
         try shell("mkdir log conf.d && touch log/a.csv log/b.log conf.d/x core.1", site, out)
@@ -128,7 +128,7 @@ import Testing
         let paths = try inManifest(of: site.repository, "select path from file").split(separator: "\n").map(String.init)
         #expect(paths.contains("log/b.log"))
         #expect(Set(paths).isDisjoint(with: ["secret", "log/a.csv", "conf.d", "conf.d/x", "core.1"]))
-        // Nor does a delta recovery remove what no backup has by somebody's wish.
+        // Nor does a delta recovery remove excluded files.
         try site.archiveEverything()
         try site.cluster.stop()
         try shell("chown postgres secret; touch stranger; mkdir -m 700 lost+found private", site, out, asRoot: true)

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// What reading a record costs in memory: nothing.
+/// Reading a record allocates no memory.
 @Suite struct AllocationTests {
     private struct Verified: Decodable {
         let segments: Int
@@ -44,7 +44,7 @@ import Testing
         let (small, large) = try (verify(many), verify(few))
         #expect(small.records > 200_000)
         #expect(large.records < 1000)
-        // Tables of changed blocks double now and then.
+        // Tables of changed blocks double sometimes.
         #expect(small.allocations < large.allocations + 1000, "\(small), \(large)")
     }
 }

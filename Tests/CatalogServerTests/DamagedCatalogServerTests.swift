@@ -3,10 +3,10 @@ import Platform
 import Support
 import Testing
 
-/// What can happen to a catalog's file; docs/catalog.md says what becomes of it.
+/// Damage to a catalog's file; docs/catalog.md describes the consequences.
 private struct Mishap: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    /// Knows the file as `$CATALOG`, and its directory as `$STATE`.
+    /// `$CATALOG` is the file, `$STATE` its directory.
     let script: String
     let says: String
     var undo = "true"
@@ -67,7 +67,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             "/bin/bash", ["-ec", script], environment: ["STATE": state, "CATALOG": "\(state)/\(folder).catalog"])
     }
 
-    /// Ages go on.
+    /// Removes ages, which change.
     private func answer(_ site: TestSite, _ command: [String]) throws -> (output: String, errors: String) {
         let finished = try site.tidemark(command, expectSuccess: true)
         let lines = finished.output.split(separator: "\n").filter { !$0.contains(" old.") }
@@ -93,7 +93,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test func `a catalog that another process has locked is waited for, and that is said`() throws {
+    @Test func `a catalog that another process has locked is waited for, with a message`() throws {
         let site = try Self.site.get()
         _ = try answer(site, ["segments"])
         let (held, said) = (site.scratch.file("held"), site.scratch.file("said"))
@@ -106,7 +106,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             setsid python3 -c "$hold" $CATALOG \(held) >/dev/null 2>&1 &
             until [ -e \(held) ]; do sleep 0.05; done
             """)
-        // Something new, so that it must be brought up to date.
+        // Something new, so that it must be synchronized.
         try site.cluster.psql("select pg_create_restore_point('locked')")
         try site.archiveEverything()
         let worker = try Worker {

@@ -5,7 +5,8 @@ import Support
 import Testing
 import WAL
 
-/// What the looking commands say about a real server's archive, and whether the commands they print bring things back.
+/// The output of the reporting commands for a real server's archive, and whether the commands they print bring things
+/// back.
 @Suite(.serialized) struct EventsTests {
     struct Event: Decodable {
         let kind: String
@@ -65,7 +66,7 @@ import WAL
             let found = try site.tidemark(["events", "--json", "--table", name], expectSuccess: true).output
             #expect(try decode([Event].self, found).map(\.lsn) == [odd.lsn], "\(name)")
         }
-        // One that nobody knows by name may be the table that is asked for.
+        // A table of unknown name may be the requested one.
         try cluster.psql("create table ghost (i int)", database: "shop")
         try cluster.psql("drop table ghost", database: "shop")
         try site.archiveEverything()
@@ -79,7 +80,7 @@ import WAL
         #expect(!events.contains { $0.kind == "rewrite" })
         let rewrites = try decode(
             [Event].self, site.tidemark(["events", "--json", "--kind", "rewrite"], expectSuccess: true).output)
-        // Before 15 a rewrite can't be told from TRUNCATE.
+        // Before 15 a rewrite can't be distinguished from TRUNCATE.
         let rewritten = server.rawValue >= 15 ? rewrites : events.filter { $0.kind == "truncate" }
         #expect(rewritten.contains { $0.objects == ["shop.public.old"] })
         let ofTable = try decode(
@@ -110,13 +111,13 @@ import WAL
                     server.bin + "/psql", ["-h", scratch.path, "-U", "postgres", "-d", database, "-XAtqc", sql]
                 ).output
             }
-            // It takes queries as soon as it is consistent, before it is where it shall end.
+            // It accepts queries as soon as it is consistent, before it reaches its target.
             try wait(for: "the end of recovery") { try ask("select pg_is_in_recovery()", "postgres") == "f\n" }
             #expect(try ask(query, database) == expected + "\n", "\(event.kind)")
         }
     }
 
-    @Test func `a stretch of time is told, and a table without a name is told as such`() throws {
+    @Test func `a period's events are listed, and a table without a name is shown as such`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         try cluster.psql("create table named as select 1 i")
@@ -128,7 +129,7 @@ import WAL
         let beginning = try now()
         try cluster.psql("drop table named")
         let between = try now()
-        // Made and dropped between two backups: no relation map ever has it.
+        // Created and dropped between two backups: no relation map ever has it.
         try cluster.psql("create table brief as select 1 i")
         try cluster.psql("drop table brief")
         let end = try now()
@@ -197,7 +198,7 @@ import WAL
         #expect(window.windows.first?.isConsistent == true)
         #expect(window.windows.first?.ends == "archive")
 
-        // A hole, some segments behind the backup.
+        // A gap, some segments after the backup.
         let archived = try Files.list(site.repository + "/main").first { $0.hasPrefix("15-") } ?? ""
         let folder = "\(site.repository)/main/\(archived)/wal/00000001/0000000100000000"
         let names = try Files.list(folder).filter { $0.utf8.count == 28 }.sorted()
@@ -225,7 +226,7 @@ import WAL
         #expect(text.contains("GAP:  segment \"\(lost.dropLast(4))\" of timeline 1"))
         #expect(text.contains("cannot be reached: no backup was taken after the gap."))
 
-        // With a backup behind it, it lies between two.
+        // With a backup after it, it lies between two.
         try site.tidemark(["backup"], expectSuccess: true)
         let between = try site.tidemark(["window"])
         #expect(between.ending == .exited(3))
@@ -244,7 +245,7 @@ import WAL
         let again = try site.tidemark(["segments", "--json"])
         #expect(again.errors.contains("is damaged and is rebuilt from the repository"))
         #expect(again.output == known)
-        // And so may all else that tidemark keeps beside the repository.
+        // And so may all other local state.
         try runAsServerUser("/bin/rm", ["-rf", site.scratch.file("state/main")])
         #expect(try site.tidemark(["segments", "--json"]).output == known)
         let same = try decode(Window.self, site.tidemark(["window", "--json"]).output)
@@ -298,8 +299,8 @@ import WAL
         #expect(damaged.output.contains("GAP:  segment \"\(next)\" of timeline 1"))
     }
 
-    /// The commit record of a transaction that dropped many tables lies over a segment's end, with more on either side than
-    /// summaries keep.
+    /// The commit record of a transaction that dropped many tables crosses a segment's end, with more on either side
+    /// than summaries keep.
     @Test func `a long record over a segment's end is read from both segments`() throws {
         let site = try TestSite(settings: ["max_locks_per_transaction": "1000"], initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// `tidemark import` of what a real server's `cp` and pg_receivewal left, and `tidemark verify --wal` of what came of it.
+/// `tidemark import` of files from a real server's `cp` and pg_receivewal, and `tidemark verify --wal` of the result.
 @Suite(.serialized) struct ImportCommandTests {
     private struct Imported: Decodable {
         struct Problem: Decodable { let message: String }
@@ -35,14 +35,14 @@ import Testing
         )
     }
 
-    @Test func `a plain archive is taken over and verified`() throws {
+    @Test func `a plain archive is imported and verified`() throws {
         let plain = try Scratch()
         let (copied, received) = (plain.file("copied"), plain.file("received"))
         try runAsServerUser("/bin/mkdir", [copied, received])
         let site = try TestSite(
             settings: ["archive_command": "'cp %p \(copied)/%f'", "wal_compression": "lz4"],
             initdb: ["--wal-segsize=1"], initialize: false)
-        // What it finds wrong with the archive_command is so on purpose.
+        // The archive_command that it complains about is intended.
         try site.tidemark(["init"])
         let cluster = site.cluster
         let receiver = [
@@ -52,7 +52,7 @@ import Testing
         try cluster.psql("create table t as select g, md5(g::text) from generate_series(1, 40000) g")
         try site.archiveEverything()
         let end = try cluster.psql("insert into t values (0, 'late') returning pg_current_wal_lsn()")
-        // What is received: compressed whole segments, and the one it is busy with.
+        // Received files: compressed whole segments, and the one being written.
         try runAsServerUser(
             cluster.server.bin + "/pg_receivewal", receiver + ["--compress=lz4", "--endpos", end],
             expectSuccess: true)
@@ -111,7 +111,7 @@ import Testing
         #expect(try site.tidemark(["verify", "--wal", "--from", "0/2000000", "--to", "0/1"]).ending == .exited(2))
     }
 
-    @Test func `what is wrong with a plain archive is told, and the rest is taken`() throws {
+    @Test func `faults of a plain archive are reported, and the rest is imported`() throws {
         let plain = try Scratch()
         let site = try TestSite(
             settings: ["archive_command": "'cp %p \(plain.path)/%f'"], initdb: ["--wal-segsize=1"],
@@ -121,7 +121,7 @@ import Testing
         try site.archiveEverything()
         let names = try Files.list(plain.path).sorted()
         try #require(names.count > 4)
-        // One lost, one cut short by gzip's program being killed, one that is no LZ4 file at all.
+        // One is missing, one was truncated when gzip was killed, one isn't an LZ4 file.
         try runAsServerUser(
             "/bin/sh",
             [
@@ -147,7 +147,7 @@ import Testing
         #expect(said.contains { $0.contains(names[1]) && $0.contains("missing") }, "\(said)")
     }
 
-    /// Its data directory is of the present one.
+    /// Its data directory belongs to the present one.
     @Test func `a former incarnation's histories and labels are not taken for the present one's`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let plain = try Scratch()

@@ -34,7 +34,7 @@ import Testing
         ).split(separator: "\n").map(String.init)
     }
 
-    /// Without the trigger that tells of a change: the value is what a damaged file would have.
+    /// Without the trigger that records a change: the value is as in a damaged file.
     private static let change = """
         table, column, value, condition = sys.argv[2:]
         c.execute(f"drop trigger outside_UPDATE_of_{table}")
@@ -44,17 +44,17 @@ import Testing
 
     private func answer(_ site: TestSite, _ command: [String]) throws -> (finished: Finished, lines: [Substring]) {
         let finished = try site.tidemark(command)
-        // Ages go on.
+        // Removes ages, which change.
         return (finished, finished.output.split(separator: "\n").filter { !$0.contains(" old.") })
     }
 
-    /// Which of them must be noticed: what they would make a command say is wrong.
+    /// Columns whose wrong values must be noticed, since a command's output would be wrong.
     private static let noticed = [
         "run first", "run last", "run timeline", "segment state", "segment link", "chunk segments",
         "event number", "event facts",
     ]
 
-    @Test func `a value that can't be is noticed or changes nothing, whatever asks`() throws {
+    @Test func `an impossible value is noticed or changes nothing, whatever the query`() throws {
         let site = try Self.site.get()
         let state = try site.learned()
         let file = try #require(try Files.list(state).first { $0.hasSuffix(".catalog") })
@@ -77,7 +77,7 @@ import Testing
                 _ = try python(Self.change, [catalog] + names + [value, condition])
                 let (finished, lines) = try answer(site, command)
                 let said = "\(column) = \(value): \(command): \(finished)"
-                // A position may be any number; what follows from it is a shorter window then.
+                // A position may be any number; the window is shorter then.
                 #expect(finished.ending == .exited(0) || column == "segment end" && command == ["window"], "\(said)")
                 #expect(finished.ending == .exited(0) || finished.ending == .exited(3), "\(said)")
                 guard finished.errors.contains("rebuilt from the repository") else { continue }
@@ -88,7 +88,7 @@ import Testing
             let mustBe = Self.noticed.contains(column) && value != "0" || ["run last", "about value"].contains(column)
             #expect(isNoticed || !mustBe, "\(column) = \(value)")
         }
-        // And status says so without a change of the file.
+        // And status says so, too, without a change of the file.
         try runAsServerUser("/bin/sh", ["-c", "rm -f $0-wal $0-shm && cp -p $1 $0", catalog, kept])
         _ = try python(Self.change, [catalog, "run", "last", "0", "true"])
         let status = try site.tidemark(["catalog", "status"])

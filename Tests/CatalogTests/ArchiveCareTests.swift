@@ -6,7 +6,7 @@ import Support
 import Testing
 import WAL
 
-/// Taking over an archive, and reading one again.
+/// Importing an archive, and verifying one.
 @Suite struct ArchiveCareTests {
     private func write(_ path: String, _ bytes: [UInt8]) throws {
         try Files.makeDirectories(Files.parent(path))
@@ -19,7 +19,7 @@ import WAL
         return ImportArchive(push, scratch: repository.scratch.file("unpacked"), jobs: 2)
     }
 
-    @Test func `an archive of mixed files is taken over, and again without harm`() throws {
+    @Test func `an archive of mixed files is imported, and again without harm`() throws {
         let repository = try FixtureRepository(storing: [])
         let archive = repository.scratch.file("archive")
         let names = repository.names
@@ -33,7 +33,8 @@ import WAL
                 ["-c", "\(program) -c \"$1\" > \"$1\(suffix)\" && rm \"$1\"", "sh", archive + "/" + names[index]])
             try #require(packed.ending == .exited(0), "\(packed.errors)")
         }
-        // The same again elsewhere; one damaged; a stranger; what pg_receivewal is busy with; the timeline's files.
+        // The same file elsewhere; a damaged one; another kind of file; the one pg_receivewal is writing; the
+        // timeline's files.
         try write(archive + "/again/" + names[0], raw(0))
         var broken = try raw(5)
         broken[70] ^= 1
@@ -77,7 +78,7 @@ import WAL
         #expect(verification.problems.isEmpty, "\(verification.problems)")
     }
 
-    @Test func `another cluster's segment is refused, the rest is taken`() throws {
+    @Test func `another cluster's segment is refused, the rest is imported`() throws {
         let repository = try FixtureRepository(storing: [])
         let archive = repository.scratch.file("archive")
         let stranger = try WALFixture.segments("pg16")[0]
@@ -116,7 +117,7 @@ import WAL
         },
         Harm(name: "a segment of another history under the right name", says: "does not follow the segment before it") {
             repository in
-            // Taken from a chain of its own, so that it says nothing wrong about itself.
+            // Taken from another chain, so that its content is consistent.
             try Files.remove(repository.path(3))
             var bytes = try WALFixture.unpacked("pg15", repository.names[3])
             // The continued record's bytes are only covered by the join.

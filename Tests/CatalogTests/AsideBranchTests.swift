@@ -44,12 +44,12 @@ import WAL
     private struct Row: Sendable, CustomTestStringConvertible {
         let name: String
         var backup = ["00000001000000000000000A", "00000001000000000000000B"]
-        /// What is put aside, as on the command line.
+        /// What is put aside, as named on the command line.
         let aside: String
         var following = false
         /// Whether it is put aside before the backup is complete.
         var isEarlier = false
-        /// By the clock: seconds after the backup began.
+        /// When, in seconds after the backup began.
         var at: Int64 = 60
         var isRecordDamaged = false
         var end = Return.none
@@ -156,7 +156,7 @@ import WAL
         let found = try verifyBackup(backup, of: repository.archive, request: VerifyRequest(jobs: 1)).problems
         #expect(found.contains { $0.message.contains("its branch was put aside") } != row.isUsable)
 
-        // It stands for no good one.
+        // It can't replace a good one.
         let policy = RetentionPolicy()
         var one = policy
         one.keepFull = 1
@@ -168,7 +168,7 @@ import WAL
                 == !row.isUsable)
     }
 
-    @Test func `whoever asks for a timeline that was put aside gets its backups`() throws {
+    @Test func `a request for a timeline that was put aside gets its backups`() throws {
         let repository = try FixtureRepository()
         try AsideBranchTests.store(
             "own", "00000002000000000000000F", "00000002000000000000000F", in: repository)

@@ -11,7 +11,7 @@ import Support
 import Testing
 import WAL
 
-/// Segments that are all there, but of which one doesn't go on where the one before it ends, or is damaged.
+/// Segments that all exist, but one of them doesn't continue the one before it, or is damaged.
 @Suite struct BrokenLinkTests {
     private enum Fault: CaseIterable { case link, damage }
     private static let faulty = [Fault.link: "00000001000000000000000E", .damage: "00000001000000000000000D"]
@@ -41,7 +41,7 @@ import WAL
         let name: String
         var backups = ["00000001000000000000000A"]
         let target: @Sendable ([SegmentSummary]) throws -> RecoveryTarget
-        /// The backup that serves; nil: it is refused.
+        /// The backup that is used; nil when the plan is refused.
         var serves: String?
         var testDescription: String { name }
     }
@@ -60,7 +60,7 @@ import WAL
         Row(name: "a transaction behind it") { RecoveryTarget(.xid(try #require($0.last?.facts.firstCommit).xid)) },
         Row(name: "a position behind it") { _ in RecoveryTarget(.lsn(LSN(0xF0_1000))) },
     ])
-    private func `a plan doesn't get over a broken link, with a catalog or without`(_ row: Row) throws {
+    private func `a plan ends at a broken link, with a catalog or without`(_ row: Row) throws {
         for fault in Fault.allCases {
             let repository = try repository(fault, backups: row.backups)
             let summaries = try repository.names.map {
@@ -91,7 +91,7 @@ import WAL
         }
     }
 
-    @Test func `the window and check tell of it`() throws {
+    @Test func `the window and check report it`() throws {
         for fault in Fault.allCases {
             let segment = BrokenLinkTests.faulty[fault]!
             let name = try #require(SegmentName(segment))

@@ -25,7 +25,7 @@ import WAL
         var targets: [RecoveryTarget] = [
             RecoveryTarget(.latest), RecoveryTarget(.immediate), RecoveryTarget(.name("before drop")),
             RecoveryTarget(.name("nowhere")), RecoveryTarget(.xid(1)),
-            // Before and behind everything that is archived.
+            // Before and after everything that is archived.
             RecoveryTarget(.lsn(.zero)), RecoveryTarget(.lsn(LSN("FF/0")!)), RecoveryTarget(.lsn(LSN(.max))),
         ]
         for facts in summaries.map(\.facts) {

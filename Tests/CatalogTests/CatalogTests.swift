@@ -8,7 +8,7 @@ import WAL
 
 @testable import Catalog
 
-/// A repository with fixture segments in it, and a place for catalogs.
+/// A repository with fixture segments, and a directory for catalogs.
 final class FixtureRepository {
     let scratch: Scratch
     let store: DirectoryStore
@@ -70,7 +70,7 @@ final class FixtureRepository {
 }
 
 @Suite struct CatalogTests {
-    /// Everything a catalog says, for comparison.
+    /// The whole content of a catalog, for comparison.
     func contents(_ catalog: Catalog) throws -> [String] {
         var lines: [String] = []
         for table in ["segment", "event", "chunk", "run", "history"] {
@@ -94,7 +94,7 @@ final class FixtureRepository {
         for timeline in set.timelines {
             for run in set.runs(of: timeline) {
                 let odd = try catalog.notable(of: timeline, run)
-                // Only the very first segment has an open left side.
+                // Only the very first segment has nothing before it.
                 #expect(odd.map(\.name.description) == (timeline == TimelineID(1) ? [repository.names[0]] : []))
             }
         }
@@ -121,7 +121,7 @@ final class FixtureRepository {
         }
     }
 
-    @Test func `segments that are gone leave the catalog`() throws {
+    @Test func `removed segments leave the catalog`() throws {
         let repository = try FixtureRepository()
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
@@ -139,7 +139,7 @@ final class FixtureRepository {
         #expect(try catalog.segments().isEmpty)
     }
 
-    @Test func `a damaged or deleted catalog is rebuilt, and said so`() throws {
+    @Test func `a damaged or deleted catalog is rebuilt, with a message`() throws {
         let repository = try FixtureRepository()
         let expected = try contents(current(repository.catalog()))
         let path = try repository.catalog().path

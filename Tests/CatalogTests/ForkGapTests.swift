@@ -11,20 +11,20 @@ import WAL
 @testable import Planning
 @testable import Recovery
 
-/// An archive with forks of which something is missing. Segments have 1 MB; `1/4` is the fourth of timeline 1.
+/// An archive with forks in which segments are missing. Segments have 1 MB; `1/4` is the fourth of timeline 1.
 struct ForkGap: Sendable, CustomTestStringConvertible {
     let name: String
-    /// By the timeline that begins: which ones were left where before it, in hundredths of segments.
+    /// By the timeline that begins: where its ancestors were left, in hundredths of segments.
     var histories: [UInt32: [(left: UInt32, at: UInt64)]] = [:]
     let files: String
     var partial: String?
     /// Where the backups were taken.
     var backups = "1/2"
-    /// What `segments` and `verify --wal` tell of the whole archive.
+    /// The gaps that `segments` and `verify --wal` report for the whole archive.
     let gaps: [String]
-    /// What `check` and `status` tell of the cluster's history, if that is something else.
+    /// The gaps that `check` and `status` report in the cluster's history, if others.
     var onHistory: [String]?
-    /// The gap that no recovery gets over, and `window` and `list` tell.
+    /// The gap that ends every recovery, which `window` and `list` report.
     var unreached: String?
     var testDescription: String { name }
 }
@@ -146,7 +146,7 @@ private let cases = [
     }
 
     @Test(arguments: cases)
-    func `segments and verify tell the same gaps`(_ gap: ForkGap) throws {
+    func `segments and verify report the same gaps`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
@@ -162,7 +162,7 @@ private let cases = [
     }
 
     @Test(arguments: cases.filter { $0.unreached != nil })
-    func `a plan tells the gap that no recovery gets over`(_ gap: ForkGap) throws {
+    func `a plan reports the gap that ends every recovery`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         defer { withExtendedLifetime(repository) {} }
         let source = ArchivePlanSource(archive: repository.archive, segmentSize: Self.size, backups: [], jobs: 1)
@@ -181,7 +181,7 @@ private let cases = [
     }
 
     @Test(arguments: cases)
-    func `window and list tell the gap that no recovery gets over`(_ gap: ForkGap) throws {
+    func `window and list report the gap that ends every recovery`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         defer { withExtendedLifetime(repository) {} }
         let catalog = try repository.catalog()
@@ -192,7 +192,7 @@ private let cases = [
                 guard case .missing(let gap) = window.ending else { return nil }
                 return Self.short(gap.first, gap.last)
             })
-        // A backup inside the gap, whose own WAL is lost, sees the rest of it only.
+        // A backup within the gap, whose own WAL is lost, sees only the rest of it.
         if let unreached = gap.unreached { #expect(told.contains(unreached)) }
         #expect(windows.contains { $0.isConsistent })
         if gap.gaps.isEmpty { #expect(told.isEmpty) }
@@ -202,7 +202,7 @@ private let cases = [
     }
 
     @Test(arguments: cases)
-    func `check and status tell the same, and how far recovery reaches`(_ gap: ForkGap) throws {
+    func `check and status report the same, and how far recovery reaches`(_ gap: ForkGap) throws {
         let repository = try Self.archive(gap)
         let now = Moment(microseconds: 1_800_000_100_000_000)
         let newest = gap.histories.keys.max().map { TimelineID($0) } ?? TimelineID(1)

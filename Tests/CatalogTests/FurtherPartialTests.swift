@@ -7,7 +7,7 @@ import Support
 import Testing
 import WAL
 
-/// Timeline 1 with a backup, timeline 2, and timeline 3, which left that in its first segment; the third one of
+/// Timeline 1 with a backup, timeline 2, and timeline 3, which branched off in its first segment; the third one of
 /// timeline 2 exists as .partial only.
 @Suite struct FurtherPartialTests {
     private let partial = "000000020000000000000012"
@@ -21,7 +21,7 @@ import WAL
         try createDurably(file, bytes: WALFixture.unpacked("pg15", partial))
         #expect(try push(file) == .stored)
         if withThird {
-            // Both went on with the same records.
+            // Both continued with the same records.
             for number in ["10", "11"] {
                 let name = "0000000300000000000000" + number
                 let bytes = try WALFixture.unpacked("pg15", "0000000200000000000000" + number)
@@ -59,15 +59,15 @@ import WAL
         return plan.warnings.first { $0.contains("exists as .partial only") }
     }
 
-    @Test func `an incomplete segment is pointed to only where nothing of the plan is lost`() throws {
+    @Test func `an incomplete segment is offered only where nothing of the plan is lost`() throws {
         let own = try #require(try warning(.number(TimelineID(2)), withThird: true))
         #expect(own.contains("\"\(partial)\"") && own.contains("--target-timeline 2 --use-partial"), "\(own)")
-        // What the parent wrote after it was left is further, and elsewhere.
+        // The parent's WAL after the fork reaches further, but on another timeline.
         #expect(try warning(.number(TimelineID(3)), withThird: true) == nil)
         #expect(try warning(.latest, withThird: false) != nil)
     }
 
-    @Test func `where nobody can tell the timeline, what reaches furthest is offered as well`() throws {
+    @Test func `where the timeline is ambiguous, the one that reaches furthest is offered as well`() throws {
         let (repository, archive) = try archive(withThird: true)
         defer { withExtendedLifetime(repository) {} }
         let refusal = try #require(throws: PlanRefusal.self) {
@@ -80,7 +80,7 @@ import WAL
         #expect(refusal.nearest.count == 3)
     }
 
-    /// Its options would be understood by another command only.
+    /// Only another command takes its options.
     @Test func `a command that replays no incomplete segment names the one that does`() throws {
         let (repository, archive) = try archive(withThird: false)
         defer { withExtendedLifetime(repository) {} }

@@ -6,7 +6,7 @@ import WAL
 
 @testable import Catalog
 
-/// Why segments are missing, where what is there tells.
+/// Why segments are missing, where the others show it.
 @Suite struct GapTests {
     private func remove(_ name: String, from repository: FixtureRepository) throws {
         try Files.remove(repository.store.path(repository.incarnation.segment(#require(SegmentName(name)))))
@@ -18,7 +18,7 @@ import WAL
         return try catalog.report(backups: backups).gaps
     }
 
-    @Test func `the cause of a gap is told`() throws {
+    @Test func `the cause of a gap is named`() throws {
         let repository = try FixtureRepository()
         #expect(try gaps(repository).isEmpty)
         let lost = "00000001000000000000000B"
@@ -27,7 +27,7 @@ import WAL
         #expect(found.map(\.cause) == [.missing])
         #expect(found.map(\.firstMissing?.description) == [lost])
 
-        // A backup that became consistent in the segment before: expire keeps that one for it.
+        // A backup that became consistent in the previous segment: expire keeps that one for it.
         func backup(_ label: String, stop: UInt64) -> BackupSpan {
             BackupSpan(
                 label: label, timeline: TimelineID(1), start: LSN(0x90_0028), stop: LSN(stop),
@@ -44,7 +44,7 @@ import WAL
         #expect(try found.map(\.cause) == [.unfinished(#require(SegmentName(lost)))])
     }
 
-    @Test func `the surroundings of a moment reach over a gap and tell it`() throws {
+    @Test func `the transactions around a time are found across a gap, which is reported`() throws {
         let repository = try FixtureRepository()
         let catalog = try repository.catalog()
         _ = try catalog.synchronize(jobs: 1)
@@ -68,9 +68,9 @@ import WAL
         #expect(removed?.before == torn.before && removed?.after == torn.after)
     }
 
-    @Test func `what only another timeline has is told`() throws {
+    @Test func `a segment that only another timeline has is reported as such`() throws {
         let repository = try FixtureRepository()
-        // The old server went on after the promotion, but its first segment from then was never archived.
+        // The old server continued after the promotion, but its first segment from then was never archived.
         let later = "000000010000000000000011"
         try repository.put(WALFixture.unpacked("pg15", "00000001000000000000000F"), later, summary: [])
         #expect(try gaps(repository).first?.cause == .elsewhere(TimelineID(2)))

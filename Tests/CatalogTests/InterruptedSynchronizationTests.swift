@@ -10,11 +10,11 @@ import WAL
 @Suite struct InterruptedSynchronizationTests {
     private struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// Which segments the catalog knows before, by their place in the fixture.
+        /// Which segments the catalog has before, by their place in the fixture.
         let isKnown: @Sendable (Int) -> Bool
         var knowsHistory = false
         var batch = 1
-        /// Something is committed on the way.
+        /// Whether something is committed on the way.
         var savesWork = false
     }
 
@@ -29,9 +29,9 @@ import WAL
         Row(testDescription: "a history alone", isKnown: { _ in true }),
     ]
 
-    /// The file as it is after each batch is what a process leaves that is killed there.
+    /// The file after each batch is what a process leaves that is killed there.
     @Test(arguments: rows)
-    private func `whoever is killed between two batches leaves a catalog that the next one completes`(_ row: Row) throws
+    private func `a process killed between two batches leaves a catalog that the next one completes`(_ row: Row) throws
     {
         let names = try WALFixture.segments("pg15")
         let repository = try FixtureRepository(

@@ -14,8 +14,7 @@ import WAL
 
 /// A timeline whose history file isn't in the archive.
 @Suite struct LostHistoryTests {
-    @Test func `every command tells that a history file is missing where the segments show that there was one`() throws
-    {
+    @Test func `every command reports a missing history file where the segments show that there was one`() throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         try AsideBranchTests.store(
@@ -58,15 +57,16 @@ import WAL
         #expect(lost.timeline == TimelineID(2))
         #expect(refusal.nearest.map { $0.arguments.joined(separator: " ") } == ["--target latest --target-timeline 1"])
 
-        // An archive that began on that timeline has no parent to miss.
+        // An archive that began on that timeline lacks no parent.
         for name in repository.names where name < "000000020000000000000011" {
             try store.remove(incarnation.segment(#require(SegmentName(name))))
         }
         #expect(try repository.freshCatalog().lostHistories().isEmpty)
     }
 
-    /// Then no segment of the timeline has a page of its parent's; the record with which it begins tells that it has one.
-    @Test func `a history is missed as well where the timeline begins on a segment's border`() throws {
+    /// Then no segment of the timeline has a page of its parent; the record with which it begins shows that there is
+    /// one.
+    @Test func `a missing history is noticed as well where the timeline begins on a segment boundary`() throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let first = "000000020000000000000010"
@@ -79,7 +79,7 @@ import WAL
         #expect(try repository.freshCatalog().lostHistories().isEmpty)
         try store.remove(incarnation.history(TimelineID(2)))
         #expect(try repository.freshCatalog().lostHistories().map(\.parent) == [TimelineID(1)])
-        // Nothing else is there that could lead to it.
+        // Nothing else is left that could lead to it.
         for name in repository.names where name < first {
             try store.remove(incarnation.segment(#require(SegmentName(name))))
         }
@@ -112,7 +112,7 @@ import WAL
             startTime: backup.startTime, stopTime: backup.stopTime)
         #expect(try catalog.windows(of: [span]).map(\.timeline) == [TimelineID(1)])
         #expect(try verifyArchive(of: repository.archive, jobs: 1).problems.count == 1)
-        // PostgreSQL asks for the file before the recovered server takes a number, whatever it follows.
+        // PostgreSQL requests the file before the recovered server chooses a number, whatever it follows.
         for catalog in [catalog, nil] {
             for timeline in [RecoveryTarget.Timeline.own, .latest, .number(TimelineID(1))] {
                 let archive = try RecoveryArchive(
@@ -126,13 +126,13 @@ import WAL
                 #expect(refusal.hint?.contains("put-aside 00000002.history") == true, "\(refusal)")
             }
         }
-        // check tells of it, whatever timeline the server is on.
+        // check reports it, whatever timeline the server is on.
         let observed = try ArchiveObservation(
             of: repository.archive, timeline: TimelineID(1), segmentSize: 16 << 20,
             policy: RetentionPolicy(), now: backup.stopTime)
         #expect(observed.damagedHistory?.message == lost.first?.message)
 
-        // Nothing tells that the folder has changed.
+        // Nothing shows that the folder has changed.
         let path = store.path(key)
         try store.remove(key)
         try store.createFile(key, bytes: text)

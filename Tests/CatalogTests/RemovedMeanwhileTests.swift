@@ -5,15 +5,15 @@ import Support
 import Testing
 import WAL
 
-/// Segments that go while the archive is verified.
+/// Segments that are removed while the archive is verified.
 @Suite struct RemovedMeanwhileTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// Which of the chain's segments go.
+        /// Which of the chain's segments are removed.
         let gone: @Sendable ([String]) -> [String]
         var isExpired = false
         var isPutAside = false
-        /// What is told of it.
+        /// The expected reports.
         let says: [String]
     }
 
@@ -24,7 +24,7 @@ import WAL
         Row(testDescription: "the newest is put aside", gone: { [$0[$0.count - 1]] }, isPutAside: true, says: []),
         Row(testDescription: "the repository is away", gone: { _ in [] }, says: ["repository"]),
     ])
-    func `what is removed on purpose is no damage, and what is lost is told once`(_ row: Row) throws {
+    func `WAL removed on purpose is no damage, and lost WAL is reported once`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let gone = try row.gone(repository.names).map { try #require(SegmentName($0)) }

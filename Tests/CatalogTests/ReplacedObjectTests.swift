@@ -8,8 +8,8 @@ import WAL
 @testable import Catalog
 
 extension FixtureRepository {
-    /// Another server's segment under a name: its last transaction is 999, and what comes next in the fixture does not
-    /// continue it.
+    /// Stores another server's segment under a name: its last transaction is 999, and the next one in the fixture does
+    /// not continue it.
     func addOther(_ name: String) throws {
         let bytes = try WALFixture.unpacked("pg15", name)
         var summary = try FixtureRepository.scan(bytes, name)
@@ -21,7 +21,7 @@ extension FixtureRepository {
         try put(bytes, name, summary: summary.encode())
     }
 
-    /// A catalog that knows nothing yet.
+    /// A new, empty catalog.
     func freshCatalog() throws -> Catalog {
         let catalog = try Catalog(
             at: scratch.file("catalog-\(Clock.monotonic)"), archive: archive,
@@ -36,9 +36,9 @@ extension FixtureRepository {
     private struct Row: Sendable, CustomTestStringConvertible {
         let name: String
         let aside: String
-        /// The catalog was brought up to date in between.
+        /// Whether the catalog was synchronized in between.
         let isSeen: Bool
-        /// What follows another server's log then.
+        /// The segments that don't continue another server's WAL then.
         let broken: [String]
         var history: String?
         var testDescription: String { name + (isSeen ? ", seen in between" : "") }
@@ -97,8 +97,8 @@ extension FixtureRepository {
         #expect(try CatalogTests().contents(catalog) == before)
     }
 
-    /// The segments of a copy that had taken the same number stay where they are, before the place where the timeline begins.
-    @Test func `what another timeline of the same number did is no event`() throws {
+    /// The segments of a copy that took the same number stay in their places, before the beginning of the timeline.
+    @Test func `records of another timeline of the same number are no events`() throws {
         let repository = try FixtureRepository()
         let (store, key) = (repository.store, repository.incarnation.history(TimelineID(2)))
         func switches() throws -> [TimelineID] {
@@ -116,7 +116,7 @@ extension FixtureRepository {
     }
 
     /// A copy's segments may be there before the history of the server that has taken the same number.
-    @Test func `what a timeline's segments follow is looked at again where its history says that it begins`() throws {
+    @Test func `a timeline's links are checked again where its history says that it begins`() throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         let key = incarnation.history(TimelineID(2))

@@ -12,14 +12,14 @@ import Support
 import Testing
 import WAL
 
-/// What can't be read of the WAL that was put aside.
+/// WAL that was put aside and can't be read.
 @Suite struct UnreadableAsideTests {
     struct Row: Sendable, CustomTestStringConvertible {
         /// Below `aside/`; `F` stands for the folder.
         let place: String
-        /// What is in its place: a link.
+        /// The link in its place.
         let link: String
-        /// Whether the folder can be listed still.
+        /// Whether the folder can still be listed.
         var isListed = false
         var testDescription: String { "\(place) leads to \(link)" }
     }
@@ -29,7 +29,7 @@ import WAL
         Row(place: "F/record.json", link: "/nowhere", isListed: true),
         Row(place: "F/wal", link: "wal"), Row(place: "F/wal", link: "/nowhere"), Row(place: "", link: "aside"),
     ])
-    func `stops nobody who reads, and whoever removes`(_ row: Row) throws {
+    func `doesn't stop readers, but stops every removal`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
         for (label, segment) in [("old", "000000010000000000000008"), ("own", "00000001000000000000000A")] {
@@ -44,7 +44,7 @@ import WAL
         try Files.rename(path, to: repository.scratch.file("away"))
         try #require(symlink(row.link, path) == 0)
 
-        // By the times it was put aside after the backup.
+        // According to the times it was put aside after the backup.
         let listing = try repository.archive.listBackups()
         #expect(listing.complete.map(\.label) == (row.isListed ? ["old"] : ["old", "own"]))
         #expect(listing.unlistedAside.count == (row.isListed ? 0 : 1))

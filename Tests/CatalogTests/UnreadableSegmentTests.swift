@@ -7,14 +7,14 @@ import WAL
 
 @testable import Catalog
 
-/// Segments that can't be read for a while: the catalog says so, and knows all of them afterwards.
+/// Segments that can't be read for a while: the catalog says so, and has all of them afterwards.
 @Suite struct UnreadableSegmentTests {
     private struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let state: SegmentRow.State
-        /// Spoils an object; what it was is kept under the second name.
+        /// Damages an object; the original is kept under the second name.
         let spoil: @Sendable (_ path: String, _ kept: String) throws -> Void
-        /// The object comes back into the same file, of which no listing tells.
+        /// Whether the object comes back in the same file, which no listing shows.
         var isInPlace = false
     }
 

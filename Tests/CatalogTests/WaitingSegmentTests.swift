@@ -5,14 +5,14 @@ import Support
 import Testing
 import WAL
 
-/// How old the oldest commit is that only the server has, where another server archived under the same names.
+/// The age of the oldest commit that only the server has, where another server archived under the same names.
 @Suite struct WaitingSegmentTests {
     private struct Row: Sendable, CustomTestStringConvertible {
         let name: String
-        /// What the server has, and its status files.
+        /// The server's segments, and its status files.
         let own: [String]
         var ready: [String] = []
-        /// Where another server was first.
+        /// The names under which another server archived first.
         var foreign: [String] = []
         /// Where the server writes; nil when it is down.
         var position: UInt64?
@@ -37,7 +37,7 @@ import WAL
         let names = try WALFixture.segments("pg15")
         let repository = try FixtureRepository(storing: names.filter { !row.foreign.contains($0) })
         for name in row.foreign {
-            // The same place in the log, other records.
+            // The same position, other records.
             var bytes = try WALFixture.unpacked("pg15", name)
             let summary = try FixtureRepository.scan(bytes, name).encode()
             bytes[0x3000] ^= 0xFF
@@ -62,10 +62,9 @@ import WAL
         #expect(try #require(found.oldestCommit) == age)
     }
 
-    /// Nil: the server is down.
+    /// Nil when the server is down.
     @Test(arguments: [0x20, 0x258, 0x3000, 0x40000], [LSN(0xD0_0100), nil])
-    func `what lies behind damage in a finished segment is unknown, not nothing`(_ offset: Int, _ position: LSN?) throws
-    {
+    func `WAL after damage in a finished segment is unknown, not absent`(_ offset: Int, _ position: LSN?) throws {
         let repository = try FixtureRepository(storing: ["00000001000000000000000B"])
         let data = repository.scratch.file("data")
         try Files.makeDirectories(data + "/pg_wal/archive_status")
@@ -77,7 +76,7 @@ import WAL
             dataDirectory: data, archived: SegmentName("00000001000000000000000B"), timeline: TimelineID(1),
             position: position, segmentSize: 1 << 20, now: Moment(microseconds: Clock.now)
         ) { _, _ in false }
-        // Either a commit before the damage tells an age, or nobody knows.
+        // Either a commit before the damage has an age, or it isn't known.
         #expect(found.oldestCommit != 0)
     }
 }

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A moment of a command at which the repository goes away, and what is found in its place from then on.
+/// A point of a command at which the repository goes away, and what is in its place from then on.
 private struct Departure: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// Where the command is held (`Gate`).
@@ -63,7 +63,7 @@ private struct Departure: Sendable, CustomTestStringConvertible {
         let script =
             found == "another repository" ? "cp -a \"\(repository)\" \"\(other)\"" : "mkdir \"\(other)\""
         try runAsServerUser("/bin/sh", ["-c", script])
-        // One that isn't archived yet, for the commands that store it.
+        // A segment that isn't archived yet, for the commands that store it.
         let path = try #require(
             run("/usr/bin/find", [repository, "-name", "0000000100000000????????.zst"]).output
                 .split(separator: "\n").map(String.init).min())
@@ -94,13 +94,13 @@ private struct Departure: Sendable, CustomTestStringConvertible {
         #expect(finished.errors.contains(departure.says), "\(said)")
         let expected = try Files.readText(site.scratch.file("listing"))
         let now = try listing(repository)
-        // The archiver of a living server goes on, with whatever archive it finds.
+        // The archiver of the running server continues, with whatever archive it finds.
         #expect(
             found == "another repository"
                 ? now.split(separator: "\n").filter { !$0.contains("wal/") }
                     == expected.split(separator: "\n").filter { !$0.contains("wal/") }
                 : now == expected, "\(now)\nwas\n\(expected)")
-        // It comes back with what it had, and with what the archiver stored in the other one meanwhile.
+        // It comes back with its contents, and with what the archiver stored in the other one meanwhile.
         if found == "another repository" { try site.cluster.waitForArchiver() }
         let back = """
             mv "$1" "$3" && cd "$3" && find . -path '*/wal/*' -name '*.zst' -exec cp -an --parents {} "$2" \\;
@@ -124,7 +124,7 @@ private struct Departure: Sendable, CustomTestStringConvertible {
         try site.tidemark(["verify"], expectSuccess: true)
     }
 
-    /// With a real file system: its mount is taken away while it is in use.
+    /// With a real file system, which is unmounted while it is in use.
     @Test(arguments: [false, true]) func `a backup whose repository was unmounted`(comesBack: Bool) throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
         let site = try TestSite(initdb: ["--wal-segsize=1"], initialize: false)

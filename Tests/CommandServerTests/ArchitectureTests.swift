@@ -2,16 +2,16 @@ import Platform
 import Support
 import Testing
 
-/// docs/architecture.md, Package.swift and the imports of the sources say the same.
+/// docs/architecture.md, Package.swift and the imports of the sources agree.
 struct ArchitectureTests {
     private static let root = DocumentationTests.root
-    /// Who imports whom, in an order.
+    /// Modules and their imports, in order.
     private struct House: Equatable {
         var names: [String] = []
         var imports: [String: Set<String>] = [:]
     }
 
-    /// What Package.swift declares, in its order; tests as well.
+    /// The declarations in Package.swift, in order, including tests.
     private func declared() throws -> House {
         var house = House()
         let text = try Files.readText(Self.root + "/Package.swift")
@@ -82,7 +82,7 @@ struct ArchitectureTests {
         }
     }
 
-    /// Whoever starts a job, be it a command or a server, has its own.
+    /// The caller of a job, a command or a server, has its own.
     @Test func `jobs know no command line, no process and no terminal`() throws {
         let words =
             "Invocation|Arguments|Grammar|UsageError|ExitStatus|CommandLine|exit\\(|abort\\(|getcwd|chdir|umask"
@@ -131,7 +131,7 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
-    /// It tells what it was given, and asks nobody.
+    /// They are made from their arguments only.
     @Test func `texts are made without a file, a server, a clock or a terminal`() throws {
         let words =
             "Files\\.|FileStatus|Descriptor|Clock\\.|Subprocess|Connection\\(|getenv|isatty|print\\(|Terminal|Invocation"
@@ -141,7 +141,7 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
-    /// What they decide depends on what they are given, and on nothing else.
+    /// Their decisions depend on their arguments only.
     @Test(arguments: ["Messages", "WAL", "Planning", "Retention"])
     func `rules ask no file, no clock and no environment`(_ module: String) throws {
         let words =
@@ -153,7 +153,7 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
-    /// A type that was renamed leaves no trace in a page that nobody compiles.
+    /// A page isn't compiled, so a renamed type could stay in it.
     @Test func `the page names types that exist`() throws {
         let page = try Files.readText(Self.root + "/docs/architecture.md")
         let names = Set(page.matches(of: /`([A-Z]\w+)`/).map { String($0.1) })

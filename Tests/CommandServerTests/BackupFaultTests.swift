@@ -3,13 +3,13 @@ import Platform
 import Support
 import Testing
 
-/// The system calls of a backup fail, are cut short, or are the last one of a killed process: every one that decides what
-/// is durable, and every so many-th of all of them (each, and in every way, in the long tests).
+/// The system calls of a backup fail, are cut short, or are the last one of a killed process: every one that decides
+/// what is durable, and a sample of all others (each, and in every way, in the long tests).
 @Suite struct BackupFaultTests {
     private static let effects = ["EIO", "ENOSPC", "EACCES", "short", "kill"]
     private static let deciding = ["fsync", "rename", "makeDirectory", "lock", "unlink"]
     private static let isSoak = getenv("TIDEMARK_SOAK") != nil
-    /// The faults are dealt out to so many sites at once: a backup of a small cluster mostly waits.
+    /// The faults are distributed over this many sites: a backup of a small cluster mostly waits.
     private static let shares = isSoak ? 8 : 1
 
     @Test(arguments: 0..<shares) func `a backup survives a fault in any of its calls`(share: Int) throws {
@@ -54,7 +54,7 @@ import Testing
             }
         }
         #expect(struck > tried / 2, "only \(struck) of \(tried) faults struck")
-        // What is called complete is complete, an unharmed backup succeeds, and what the others left is reclaimed.
+        // A backup listed as complete is complete, a backup without faults succeeds, and leftovers are removed.
         try site.tidemark(["verify"], expectSuccess: true)
         try site.tidemark(["backup"], expectSuccess: true)
         try site.tidemark(["expire"], expectSuccess: true)

@@ -2,11 +2,11 @@ import Platform
 import Support
 import Testing
 
-/// What is said of a document that is damaged, foreign, older or newer, and by which command: of every kind.
+/// The commands' messages about a document that is damaged, foreign, older or newer, for every kind.
 @Suite(.serialized) struct DocumentServerTests {
     private static let made = Result { try EveryDocument() }
 
-    /// Something that is wrong with a document.
+    /// Faults of a document.
     private enum Wrong: String, CaseIterable {
         case flipped, zeros, empty, cut, ofAnotherKind, older, newer
 
@@ -39,7 +39,7 @@ import Testing
     private struct Call {
         let words: [String]
         let status: Int32
-        /// Whether it tells what is wrong.
+        /// Whether it reports the fault.
         var tells = true
     }
 
@@ -66,7 +66,7 @@ import Testing
                     Call(words: ["plan", "--target", "latest"], status: 0, tells: false),
                 ]
             },
-            // The older backup is no good one while nobody knows what its verification found.
+            // The older backup doesn't count as good while the result of its verification isn't known.
             Row(testDescription: "verification", file: "/verified-") { labels, _ in
                 [
                     Call(words: ["list"], status: 0, tells: false),
@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test(arguments: Row.all)
-    private func `a document that can't be read is told of, removes nothing and stops no other`(_ row: Row) throws {
+    private func `a document that can't be read is reported, removes nothing and stops no other`(_ row: Row) throws {
         let made = try Self.made.get()
         let path = try made.path(
             (row.file.hasPrefix("/v") ? "/" + made.labels[0] : "") + row.file, last: row.file.hasPrefix("/v"))

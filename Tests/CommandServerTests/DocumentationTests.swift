@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// What the pages say must be so.
+/// Facts in the pages are compared with the program.
 struct DocumentationTests {
     static let root = Files.parent(Files.parent(Files.parent(#filePath)))
 

@@ -7,9 +7,9 @@ struct EveryDocument {
     let site: TestSite
     /// Of the incarnation.
     let folder: String
-    /// Where `recover` restored the newer backup, and nothing was started.
+    /// Where `recover` restored the newer backup, without starting a server.
     let recovered: String
-    /// Newer last.
+    /// The newer one last.
     let labels: [String]
 
     init() throws {
@@ -41,14 +41,14 @@ struct EveryDocument {
     }
     func files() throws -> [String] { try Self.files(in: folder) }
 
-    /// The first object whose path has this in it, the last with `last`.
+    /// The first object whose path contains this, or the last one.
     func path(_ part: String, last: Bool = false) throws -> String {
         let all = try files()
         let found = all.filter { "/\($0)".contains(part) }
         return "\(folder)/\(try #require(last ? found.last : found.first, "\(part) in \(all)"))"
     }
 
-    /// Writes other bytes into an object, and puts its own back after `body`.
+    /// Writes other bytes into an object, and restores it after `body`.
     func with(_ bytes: [UInt8], in path: String, _ body: () throws -> Void) throws {
         let own = try Files.read(path)
         func write(_ bytes: [UInt8]) throws {

@@ -3,8 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// The system calls of an expiration fail, or are the last one of a killed process: what is to be kept is never harmed, and
-/// the next expiration finishes the work.
+/// The system calls of an expiration fail, or are the last one of a killed process: objects to be kept are never
+/// harmed, and the next expiration finishes the work.
 @Suite struct ExpireFaultTests {
     private static let effects = ["kill", "EIO", "EACCES"]
 
@@ -29,7 +29,7 @@ import Testing
         let kept = try site.backupLabels()
         try #require(calls > 50 && kept.count == 1, "\(calls) \(kept)")
 
-        // The very last ones are few enough to be missing in another run.
+        // The very last ones may be missing in another run.
         let places = Array(stride(from: 1, through: calls - 3, by: isSoak ? 1 : calls / 20))
         for (number, call) in places.enumerated() {
             try putBack()
@@ -38,7 +38,7 @@ import Testing
             let said = "\(call) \(effect): \(finished.ending) \(finished.errors)"
             #expect(finished.errors.contains("fault: "), "\(said)")
             switch finished.ending {
-            // A catalog that can't be had, for example, is told of and done without.
+            // A missing catalog, for example, is reported, and not needed.
             case .exited(0), .exited(1): #expect(effect != "kill", "\(said)")
             case .exited(3): #expect(effect != "kill" && finished.errors.contains("WARNING:  could not "), "\(said)")
             case .signalled(SIGKILL), .exited(137): #expect(effect == "kill", "\(said)")
@@ -47,7 +47,7 @@ import Testing
             #expect(kept.isSubset(of: try site.backupLabels()), "\(said)")
             let latest = try site.tidemark(["plan", "--target", "latest"])
             #expect(latest.ending == .exited(0), "\(said)\n\(latest.errors)")
-            // What looks like a backup is one, before anybody finishes the work.
+            // What is listed as a backup is one, before the work is finished.
             if effect == "kill" {
                 let left = try site.tidemark(["verify"])
                 #expect(left.ending == .exited(0), "\(said)\n\(left.errors)")

@@ -2,8 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// docs/repository.md says enough to read a repository without tidemark: a reader in Python that was written from it finds
-/// what servers archived, restores what tidemark restores, and notices damage; and the page has every key of every document.
+/// docs/repository.md suffices to read a repository without tidemark: a reader in Python that was written from it finds
+/// the archived files, restores what tidemark restores, and notices damage; and the page has every key of every
+/// document.
 @Suite(.serialized) struct IndependentReaderTests {
     private static let made = Result { try EveryDocument() }
 
@@ -27,7 +28,7 @@ import Testing
             try #require(own.ending == .exited(0), "\(own)")
             let same = try run("/usr/bin/cmp", [out, out + ".own"])
             #expect(same.ending == .exited(0), "\(same)")
-            // Old ones get other names when they are used again.
+            // Recycled files get other names.
             if try Files.exists("\(wal)/\(name)") {
                 #expect(try Files.read("\(wal)/\(name)", limit: 1 << 30) == Files.read(out, limit: 1 << 30))
                 compared += 1
@@ -41,7 +42,7 @@ import Testing
         try #require(ended.ending == .exited(0), "\(ended)")
         let differences = try run("/usr/bin/diff", ["-rq", "--no-dereference", restored, made.recovered]).output
             .split(separator: "\n").map(String.init)
-        // What recover adds for the server that will recover.
+        // Files that recover adds for the server.
         let own = ["postgresql.auto.conf", "recovery.signal", "tidemark"]
         let others = differences.filter { line in !own.contains { line.contains($0) } }
         #expect(others.isEmpty, "\(others.joined(separator: "\n"))")

@@ -94,8 +94,8 @@ import Testing
         #expect(try site.cluster.psql("show archive_library") == "")
     }
 
-    @Test func `a second cluster in the configuration stops nobody's archiving`() throws {
-        // The command that a configuration with one cluster used to get names none.
+    @Test func `a second cluster in the configuration doesn't stop archiving`() throws {
+        // A configuration with one cluster formerly got a command without a name.
         let site = try TestSite()
         let before = try Files.readText(site.configuration)
         let other = try TestCluster(.v16)
@@ -116,7 +116,7 @@ import Testing
         #expect(said.output.contains("--cluster main %p'   # was"), "\(said.output)")
         let checked = try site.tidemark(["check", "--cluster", "main", "--only", "server_settings"])
         #expect(checked.output.contains("under this cluster's name"), "\(checked)")
-        // It is ours: no --replace.
+        // It is tidemark's own command: no --replace.
         _ = try site.tidemark(["init", "--cluster", "main", "--write"])
         try site.cluster.wait(for: "the new archive_command") {
             try site.cluster.psql("show archive_command").contains("--cluster main %p")
@@ -124,7 +124,7 @@ import Testing
         let again = try site.tidemark(["check", "--cluster", "main", "--only", "server_settings"])
         #expect(!again.output.contains("archive_command"), "\(again)")
 
-        // One that names another cluster is somebody's wish.
+        // One that names another cluster may be intended.
         try site.cluster.psql("alter system set archive_command = 'tidemark archive-push --cluster wiki %p'")
         try site.cluster.psql("select pg_reload_conf()")
         try site.cluster.wait(for: "wiki's name") { try site.cluster.psql("show archive_command").contains("wiki") }
@@ -154,7 +154,7 @@ import Testing
         #expect(try Files.exists(closed.path + "/repository/main"))
     }
 
-    /// What is wrong, how it is made so, and what must be said.
+    /// A fault, how to cause it, and the expected message.
     struct Trouble: Sendable, CustomTestStringConvertible {
         let name: String
         let lines: [(String, String)]

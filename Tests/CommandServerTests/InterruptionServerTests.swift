@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// A command, and a place where it is held when the signal comes.
+/// A command, and the point at which it is held when the signal comes.
 private struct Moment: Sendable, CustomTestStringConvertible {
     let command: [String]
     let gate: String
@@ -50,11 +50,11 @@ private enum Signal: String, Sendable, CaseIterable {
     case kill = "KILL"
 }
 
-/// INT, TERM, HUP and KILL, at every place: nothing goes on, and nothing stays that `clean` doesn't know.
+/// INT, TERM, HUP and KILL, at every place: nothing continues, and nothing stays that `clean` doesn't know.
 @Suite(.serialized) struct InterruptionServerTests {
     private static let isSoak = getenv("TIDEMARK_SOAK") != nil
 
-    /// One whose commands are told apart from the archiver's by the configuration they name.
+    /// A site whose commands are distinguished from the archiver's by their configuration.
     private static let site = TestSite.shared {
         let site = try TestSite(settings: ["max_wal_size": "64MB"], initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select n, repeat(md5(n::text), 10) from generate_series(1, 5000) n")
@@ -67,7 +67,7 @@ private enum Signal: String, Sendable, CaseIterable {
         return site
     }
 
-    /// The command, held at the gate and interrupted there; nil when it never came there.
+    /// The command, held at the gate and interrupted there; nil when it never reached it.
     private func interrupted(_ site: TestSite, _ moment: Moment, _ signal: Signal) throws -> Finished? {
         let output = site.scratch.file("output")
         try runAsServerUser("/bin/bash", ["-c", "rm -rf \"$0\" && mkdir \"$0\"", output])
@@ -86,7 +86,7 @@ private enum Signal: String, Sendable, CaseIterable {
         return gate.isReached ? finished : nil
     }
 
-    /// What goes on of the commands, and what they have left.
+    /// The command's processes that are still running, and its leftovers.
     private func remains(_ site: TestSite) throws -> [String] {
         let running = try run("/usr/bin/pgrep", ["-fa", "\(site.scratch.path)/(commands.conf|state/scratch)"]).output
         let left = try run(
@@ -99,7 +99,7 @@ private enum Signal: String, Sendable, CaseIterable {
     private func check(_ site: TestSite, _ moment: Moment, _ signal: Signal) throws -> Bool {
         guard let finished = try interrupted(site, moment, signal) else { return false }
         let said = "\(moment), \(signal): \(finished.ending) \(finished.errors)"
-        // What it pushes has temporaries, too.
+        // Its pushes have temporaries, too.
         try site.cluster.waitForArchiver()
         #expect(finished.ending == .exited(signal == .kill ? 137 : 130), "\(said)")
         if signal == .kill {
@@ -116,7 +116,7 @@ private enum Signal: String, Sendable, CaseIterable {
         return true
     }
 
-    @Test func `a signal that is ignored and blocked, as its starter wanted, holds up no command`() throws {
+    @Test func `a signal that the parent ignored and blocked doesn't hold up a command`() throws {
         let script = """
             $SIG{HUP} = "IGNORE"; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGHUP)); kill "HUP", $$; exec @ARGV
             """
@@ -127,7 +127,7 @@ private enum Signal: String, Sendable, CaseIterable {
         #expect(finished.ending == .exited(0), "\(finished)")
     }
 
-    @Test func `nothing goes on, and nothing stays`() throws {
+    @Test func `nothing continues, and nothing stays`() throws {
         let site = try Self.site.get()
         for (index, moment) in Moment.all.enumerated() {
             let signals = Self.isSoak ? Signal.allCases : [Signal.allCases[index % 4]]
@@ -145,7 +145,7 @@ private enum Signal: String, Sendable, CaseIterable {
         let message: String?
     }
 
-    @Test func `what an interrupted command has done for good is in the history, once`() throws {
+    @Test func `permanent results of an interrupted command are in the history, once`() throws {
         let site = try Self.site.get()
         func rows() throws -> [Row] {
             let text = try site.tidemark(
@@ -154,7 +154,7 @@ private enum Signal: String, Sendable, CaseIterable {
             return try JSONDecoder().decode([Row].self, from: Data(text.utf8))
         }
         let before = try rows().count
-        // Before the tables are made there is nothing to tell; afterwards there is.
+        // Before the tables are created there is nothing to report; afterwards there is.
         #expect(try check(site, Moment("wait:pg_dump", Moment.table), .terminate))
         #expect(try rows().count == before)
         #expect(try check(site, Moment("removeDirectory:/scratch/*/base", Moment.table), .terminate))
@@ -164,7 +164,7 @@ private enum Signal: String, Sendable, CaseIterable {
         #expect(after.last?.message?.hasPrefix("interrupted. ") == true, "\(after)")
     }
 
-    /// At whatever call comes then.
+    /// At a random call.
     @Test func `at random moments`() throws {
         let site = try Self.site.get()
         let seed = Self.isSoak ? UInt64(Clock.now) : 7
@@ -189,7 +189,7 @@ private enum Signal: String, Sendable, CaseIterable {
         #expect(try remains(site) == [])
     }
 
-    @Test func `what was made is told`() throws {
+    @Test func `permanent results are reported`() throws {
         let site = try Self.site.get()
         let table = try #require(
             try interrupted(site, Moment("removeDirectory:/scratch/*/base", Moment.table), .interrupt))

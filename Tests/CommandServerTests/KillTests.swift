@@ -5,7 +5,7 @@ import Testing
 
 /// Killing any command at any moment leaves the repository usable, and a retry succeeds.
 @Suite(.serialized) struct KillTests {
-    /// Runs `tidemark` and kills it, and what it started, after that many milliseconds; says whether it came to its end.
+    /// Runs `tidemark` and kills it and its children after that many milliseconds; returns whether it had ended before.
     private static func run(_ site: TestSite, _ arguments: [String], killAfter milliseconds: Int) throws -> Bool {
         let seconds = "\(milliseconds / 1000).\(String(1000 + milliseconds % 1000).dropFirst())"
         let finished = try runAsServerUser(
@@ -22,15 +22,15 @@ import Testing
         var complete = 0
         for _ in 0..<8 {
             if try Self.run(site, ["backup"], killAfter: Int.random(in: 5...1500, using: &generator)) { complete += 1 }
-            // Several segments that wait are stored at the same time, one before another: a gap for a moment.
+            // Several waiting segments are stored at the same time, one before another: a gap for a moment.
             try site.cluster.waitForArchiver()
-            // One that was killed after its last write is as good as any other.
+            // A backup that was killed after its last write is complete.
             let listed = try site.tidemark(["list", "--json"], expectSuccess: true).output
             #expect(listed.split(separator: "\n").count { $0.contains("\"label\"") } >= complete, "\(listed)")
         }
         let verified = try site.tidemark(["verify"])
         #expect(verified.ending == .exited(0), "\(verified.output)\(verified.errors)")
-        // The name holds the second it started in.
+        // The name contains the second in which it started.
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
         let target = site.scratch.file("recovered")
@@ -58,7 +58,7 @@ import Testing
         let list = { try site.tidemark(["list", "--json"], expectSuccess: true).output }
         let before = try list()
 
-        // Before it writes down the last of the packs.
+        // Before it records the last of the packs.
         let memory = try site.learned() + "/verify/\(folder)-\(label)"
         let writes = calls.filter { $0.hasPrefix("trace: write ") }
         let second = try #require(writes.lastIndex { $0.hasSuffix(memory) })
@@ -74,7 +74,7 @@ import Testing
         let pack = packs + "/\(label)/000001"
         let file = try Descriptor(open: pack, O_RDWR)
         try [UInt8](repeating: 0xA5, count: 4).withUnsafeBytes { try file.write($0, at: 5000, path: pack) }
-        // A pack that isn't good takes all the calls, each time.
+        // A damaged pack takes all the calls, each time.
         for call in stride(from: 1, to: calls.count / 2, by: calls.count / 20) { try kill(at: "any:\(call)") }
         let damaged = try site.tidemark(["verify"])
         #expect(damaged.ending == .exited(3) && damaged.errors.contains("is damaged"), "\(damaged.errors)")
@@ -93,7 +93,7 @@ import Testing
         var isDone = false
         for _ in 0..<8 where !isDone {
             isDone = try Self.run(site, arguments, killAfter: Int.random(in: 5...600, using: &generator))
-            // One that was killed after its last file goes on otherwise; the next test has those moments.
+            // One that was killed after its last file continues differently; the next test covers that.
             if try !isDone && Files.exists(target + "/PG_VERSION") && !Files.exists(target + "/tidemark.restoring") {
                 if try Self.isInterrupted(site) {
                     try site.tidemark(["recover", "--resume", "--data-directory", target], expectSuccess: true)
@@ -102,7 +102,7 @@ import Testing
             }
         }
         if !isDone { try site.tidemark(arguments, expectSuccess: true) }
-        // Once it is done, the directory belongs to somebody: a further recovery must not touch it.
+        // Once it is done, a further recovery must not touch the directory.
         let again = try site.tidemark(arguments)
         #expect(again.ending == .exited(1))
         #expect(again.errors.contains("HINT:"))
@@ -115,8 +115,9 @@ import Testing
         try Files.listIfPresent(site.scratch.file("state/main/recover")).contains { $0.hasSuffix(".json") }
     }
 
-    /// From then on the directory is a cluster, which nothing may write over: the same command is refused, and says how to go on.
-    @Test func `a recovery killed at any call after it has restored everything goes on by the command that is offered`()
+    /// From then on the directory is a cluster, which must not be overwritten: the same command is refused, and offers
+    /// a way to continue.
+    @Test func `a recovery killed at any call after it has restored everything is continued by the offered command`()
         throws
     {
         let site = try TestSite()
@@ -130,7 +131,7 @@ import Testing
         let end = try #require(calls.firstIndex { $0.hasPrefix("unlink ") && $0.hasSuffix("/tidemark.restoring") })
         var (refused, complete) = (0, 0)
         for (number, call) in calls.enumerated() {
-            // Names that are another's in every run can't be hit.
+            // Files whose names differ in every run can't be chosen.
             guard number > end, let space = call.firstIndex(of: " "), !call.contains(".tmp") else { continue }
             try Files.removeTree(target)
             let (kind, subject) = (call[...space], call[call.index(after: space)...])
@@ -140,7 +141,7 @@ import Testing
             let endings: [Finished.TerminationStatus] = [.signalled(SIGKILL), .exited(137), .exited(0)]
             #expect(endings.contains(killed.ending), "\(fault): \(killed.errors)")
             let again = try site.tidemark(arguments)
-            // A call that isn't counted alike in every run: the kill came before the end of the restore.
+            // Calls differ between runs: the kill came before the end of the restore.
             if again.ending == .exited(0) { continue }
             #expect(again.ending == .exited(1), "\(fault): \(again.errors)")
             if try Self.isInterrupted(site) {
@@ -185,7 +186,7 @@ final class ScratchServer {
     deinit { _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", path, "-m", "immediate", "-w", "stop"]) }
 
     func psql(_ sql: String) throws -> String {
-        // pg_ctl comes back when a hot standby takes queries; the end of the log may be a moment away.
+        // pg_ctl returns when a hot standby accepts queries; the end of recovery may be a moment away.
         try wait(for: "the end of recovery") { try ask("select pg_is_in_recovery()") == "f" }
         return try ask(sql)
     }

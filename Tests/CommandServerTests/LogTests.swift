@@ -2,9 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// What both executables say, in the form that was asked for.
+/// The log lines of both executables, in the requested form.
 @Suite struct LogTests {
-    /// Reads every line with a JSON parser that isn't ours, and gives back the wanted keys, tab-separated.
+    /// Parses every line with another JSON parser, and returns the wanted keys, tab-separated.
     private func parsed(_ lines: String, _ keys: [String]) throws -> [String] {
         let program = """
             import json, sys
@@ -41,7 +41,7 @@ import Testing
         #expect(try parsed(list.errors, ["timestamp"])[0].hasSuffix(" UTC'"), "\(list.errors)")
     }
 
-    @Test func `the configuration says it for every command, and a flag says otherwise`() throws {
+    @Test func `the configuration sets it for every command, and a flag overrides it`() throws {
         let scratch = try Scratch()
         let config = try configuration(scratch, "log_format = json\n")
         for arguments in [

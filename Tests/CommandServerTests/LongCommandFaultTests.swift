@@ -3,8 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// The system calls of the commands that start servers, and of `verify`, fail one after the other: what such a command says it
-/// has done is done, what it was made from is as it was, and nothing is left that `clean` doesn't find. (Of `backup` and
+/// The system calls of the commands that start servers, and of `verify`, fail one after the other: what such a command
+/// reports as done is done, its source is unchanged, and nothing is left that `clean` doesn't find. (For `backup` and
 /// `expire`: BackupFaultTests, ExpireFaultTests.)
 @Suite struct LongCommandFaultTests {
     struct Job: Sendable, CustomTestStringConvertible {
@@ -45,7 +45,7 @@ import Testing
                 expectSuccess: false
             ).output.split(separator: "\n").joined()
         }
-        /// What there is to be seen of a command that has ended; the next one begins where the first one did.
+        /// Examines a command's result; the next one begins from the original state.
         func judge(_ finished: Finished, _ said: String) throws {
             switch finished.ending {
             case .exited(0):
@@ -55,7 +55,7 @@ import Testing
                 }
             case .exited(let status):
                 #expect(job.failures.contains(status) && finished.errors.contains("ERROR:") || status == 3, "\(said)")
-                // A table that is there is there whole.
+                // A table that exists is complete.
                 let back = try rows(site.cluster.directory, "back")
                 #expect(["", "1000"].contains(back), "\(said)")
             default: Issue.record("\(said)")

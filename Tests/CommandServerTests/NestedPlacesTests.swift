@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// Two of a cluster's places, of which one lies in the other.
+/// Two of a cluster's directories that are nested.
 private struct Nesting: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let flags: [String]
@@ -89,9 +89,9 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
     ]
 }
 
-/// Needs no server: the places are compared before anybody is asked anything.
+/// Needs no server: the directories are compared before any connection.
 @Suite(.serialized) struct NestedPlacesTests {
-    @Test(arguments: Nesting.all) private func `places that lie in each other are refused`(_ nesting: Nesting) throws {
+    @Test(arguments: Nesting.all) private func `nested directories are refused`(_ nesting: Nesting) throws {
         let scratch = try Scratch()
         let text = """
             repository = '\(scratch.file("repository"))'

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Where results go, and what they may do to those who read them.
+/// Output to files and terminals, and what it may do to them.
 @Suite struct OutputTests {
     @Test func `results that can't be written are a failure, and a reader who left is none`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

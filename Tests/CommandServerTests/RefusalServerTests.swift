@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// A command that says no before anything is done.
+/// A command that is refused before anything is done.
 private struct Refused: Sendable, CustomTestStringConvertible {
     let words: [String]
     let says: String
@@ -45,7 +45,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
     ]
 }
 
-/// What was refused is no failed job; what failed while the repository was away is one, and is not forgotten.
+/// A refused command is no failed job; one that failed because the repository was away is one, and is recorded.
 @Suite(.serialized) struct RefusalServerTests {
     private static let site = TestSite.shared {
         let site = try TestSite(
@@ -71,7 +71,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         return try JSONDecoder().decode([Row].self, from: Data(output.utf8))
     }
 
-    /// The picture, without its legend.
+    /// The chart, without its legend.
     private func marks(_ site: TestSite) throws -> String {
         try site.tidemark(["status"]).output.replacing("✗ failed", with: "")
     }
@@ -80,7 +80,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         try Files.listIfPresent(site.scratch.file("state") + "/main/notify/queue")
     }
 
-    @Test(arguments: Refused.all) private func `it is no job, and nobody is told`(_ refused: Refused) throws {
+    @Test(arguments: Refused.all) private func `it is no job, and nobody is notified`(_ refused: Refused) throws {
         let site = try Self.site.get()
         let before = try rows(site).count
         let words = refused.words.map {
@@ -142,7 +142,7 @@ private struct Refused: Sendable, CustomTestStringConvertible {
         #expect(try rows(site).map(\.result) == ["success", "failure", "success"])
     }
 
-    @Test func `an unreadable record and an unreadable folder are passed over`() throws {
+    @Test func `an unreadable record and an unreadable folder are skipped`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         for _ in 0..<2 { try site.tidemark(["backup"], expectSuccess: true) }
         let records = try run("/usr/bin/find", [site.repository, "-path", "*/job/*", "-name", "*.json"]).output

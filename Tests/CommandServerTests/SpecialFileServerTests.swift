@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// Something that is not a file lies where a file should: nobody waits for it, and every command ends.
+/// A special file in place of a file: nothing waits for it, and every command ends.
 @Suite(.serialized) struct SpecialFileServerTests {
     private static let site = TestSite.shared {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// What is wrong is said, where it is and with what to do.
+/// Messages name what is wrong, where it is, and what to do.
 @Suite(.serialized) struct WeakWordsTests {
     private static let site = TestSite.shared {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -49,7 +49,7 @@ import Testing
         let problems: [Problem]
     }
 
-    @Test func `an import goes past a folder that it can't read, and names it`() throws {
+    @Test func `an import skips a folder that it can't read, and names it`() throws {
         let site = try Self.site.get()
         let scratch = try Scratch()
         let folder = scratch.file("archive")
@@ -69,7 +69,7 @@ import Testing
             }, "\(finished.output)")
     }
 
-    @Test func `status says of a damaged segment in the archive that it is the archive's`() throws {
+    @Test func `status says that a damaged segment is the archive's`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select n from generate_series(1, 1000) n")
         try site.tidemark(["backup"], expectSuccess: true)

@@ -12,7 +12,7 @@ struct ArgumentsTests {
             Grammar.Option("map", value: "A=B", repeats: true, "a mapping"),
         ])
 
-    @Test func `options and words are sorted in every spelling`() throws {
+    @Test func `options and words are recognised in every spelling`() throws {
         let arguments = try Arguments(
             ["--target-time=a=b", "-y", "one", "--map", "1=2", "--map=3=4", "--jobs", "4", "--", "--two"],
             by: Self.grammar)
@@ -32,7 +32,7 @@ struct ArgumentsTests {
         (["l", "--target-time", "a", "--target-time", "b"], "option --target-time is given twice", nil),
         (["-z"], "unknown option \"-z\" for try", "Try \"tidemark try --help\"."),
     ])
-    func `a slip is answered with what was meant`(line: [String], message: String, hint: String?) throws {
+    func `a typing error gets a suggestion`(line: [String], message: String, hint: String?) throws {
         let error = try #require(throws: UsageError.self) { try Arguments(line, by: Self.grammar) }
         #expect(error.message == message)
         #expect(error.hint == hint)

@@ -36,7 +36,7 @@ struct MomentTests {
             "fraction of at most six digits expected at \"1234567Z\" in \"2025-11-05 10:00:00.1234567Z\""
         ),
     ])
-    func `what could mean several moments is refused`(text: String, message: String) throws {
+    func `an ambiguous time is refused`(text: String, message: String) throws {
         let error = try #require(throws: MomentError.self) { try Moment(parsing: text) }
         #expect(error.message == message)
         #expect(error.hint?.contains("Europe/Berlin") == true)

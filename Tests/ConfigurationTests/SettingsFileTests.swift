@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A configuration that must be refused, and the words it must be refused with.
+/// A configuration that must be refused, and the expected message.
 struct Refusal: Sendable, CustomTestStringConvertible {
     let name: String
     let text: String
@@ -84,7 +84,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
 
 struct SettingsFileTests {
     @Test(arguments: Refusal.all)
-    func `a mistake is told with file, line and what to do`(_ refusal: Refusal) throws {
+    func `a mistake is reported with file, line and hint`(_ refusal: Refusal) throws {
         let mistake = try #require(throws: SettingsMistake.self) {
             try Configuration(parsing: refusal.text, file: "t.conf")
         }

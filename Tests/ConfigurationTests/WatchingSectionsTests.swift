@@ -2,7 +2,7 @@ import Configuration
 import Platform
 import Testing
 
-/// A mistake in `[notify]` or `[check]`, and what must be said.
+/// A mistake in `[notify]` or `[check]`, and the expected message.
 struct WatchingMistake: Sendable, CustomTestStringConvertible {
     let name: String
     let lines: String
@@ -73,7 +73,7 @@ struct WatchingSectionsTests {
     private static let head = "repository = '/r'\n[cluster main]\ndata_directory = '/d'\n"
 
     @Test(arguments: WatchingMistake.all)
-    func `a mistake is told with its line, and keeps nobody from archiving`(_ mistake: WatchingMistake) throws {
+    func `a mistake is reported with its line, and doesn't stop archiving`(_ mistake: WatchingMistake) throws {
         let thrown = try #require(throws: SettingsMistake.self) {
             try Configuration(parsing: Self.head + mistake.lines, file: "t.conf")
         }

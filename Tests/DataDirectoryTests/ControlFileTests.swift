@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// What `pg_controldata` of the same version said about the file in `Fixtures`.
+/// The output of `pg_controldata` of the same version for the file in `Fixtures`.
 struct ControlFileRow: Sendable, CustomTestStringConvertible {
     let major: Int
     let systemIdentifier: UInt64

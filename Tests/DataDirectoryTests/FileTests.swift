@@ -14,7 +14,7 @@ struct RelationFileNameTests {
         ("16384.0", nil),
         ("016384", nil), ("16384_main", nil), ("4294967296", nil), ("", nil), ("0", nil), ("16384 ", nil), ("t_1", nil),
     ])
-    func `relation files are told from others by their names`(text: String, name: RelationFileName?) {
+    func `relation files are recognised by their names`(text: String, name: RelationFileName?) {
         #expect(RelationFileName(text) == name)
         if let name { #expect(name.description == text) }
     }
@@ -61,7 +61,7 @@ struct BackupExclusionTests {
         ("pg_internal.init.99", "global", true), ("pg_control", "global", false), ("backup_label", "", true),
         ("postgresql.auto.conf", "", false), (".s.PGSQL.5432.lock", "", true),
     ])
-    func `what belongs to the running server is left out`(name: String, directory: String, excluded: Bool) {
+    func `files of the running server are omitted`(name: String, directory: String, excluded: Bool) {
         #expect(BackupExclusions.excludes(name, in: directory) == excluded)
     }
 }

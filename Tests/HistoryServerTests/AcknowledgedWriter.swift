@@ -2,15 +2,15 @@ import Platform
 import Support
 import WAL
 
-/// Writes rows to whichever of the servers takes them, and keeps those whose commit was acknowledged.
+/// Writes rows to whichever server is the primary, and records those whose commit was acknowledged.
 final class AcknowledgedWriter {
     private let file: String
     private let process: BackgroundProcess
 
-    /// - Parameter conninfo: names every server; the one that takes writes is chosen.
+    /// - Parameter conninfo: names every server; the primary is chosen.
     init(_ conninfo: String, psql: String, in directory: String) throws {
         file = directory + "/acknowledged"
-        // The server makes the row's value and returns it: whoever has it has the acknowledgement.
+        // The server generates the row's value and returns it: receiving the value is the acknowledgement.
         let script = """
             #!/bin/bash
             row='insert into t select gen_random_uuid() from pg_sleep(0.004)'
@@ -29,7 +29,8 @@ final class AcknowledgedWriter {
 
     deinit { process.endGroup() }
 
-    /// The rows, and on which timeline each was written. Whole lines only: psql may have been ended while it wrote.
+    /// The rows, and the timeline on which each was written. Whole lines only: psql may have been killed while it
+    /// wrote.
     func acknowledged() throws -> [String: TimelineID] {
         guard try Files.exists(file) else { return [:] }
         var rows: [String: TimelineID] = [:]

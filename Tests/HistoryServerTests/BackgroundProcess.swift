@@ -6,7 +6,7 @@ final class BackgroundProcess {
     private let pidFile: String
     let log: String
 
-    /// - Parameter command: one simple command of the shell, which is replaced by it.
+    /// - Parameter command: one simple command of the shell, which execs it.
     init(_ command: String, name: String, in directory: String, environment: [String: String] = [:]) throws {
         pidFile = "\(directory)/\(name).pid"
         log = "\(directory)/\(name).out"
@@ -30,7 +30,7 @@ final class BackgroundProcess {
 
     var pid: pid_t? { (try? Files.readText(pidFile)).flatMap { pid_t($0.dropLast()) } }
 
-    /// A child that ended is a zombie until somebody waits for it: ask for its state.
+    /// A child that has ended is a zombie until it is waited for; so its state is read.
     var isRunning: Bool {
         guard let pid, let stat = try? Files.readText("/proc/\(pid)/stat") else { return false }
         return stat.split(separator: ")").last?.split(separator: " ").first != "Z"
@@ -38,7 +38,7 @@ final class BackgroundProcess {
 
     func signal(_ number: Int32) { if let pid, isRunning { Glibc.kill(pid, number) } }
 
-    /// Ends it and what it started in its session.
+    /// Ends it and all processes of its session.
     func endGroup() {
         if let pid { kill(-pid, SIGKILL) }
         end()

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// What `expire` leaves to a server beside which a copy of it archives.
+/// What `expire` keeps for a server of which a copy archives as well.
 @Suite struct BranchExpiryServerTests {
     private func fill(_ server: Server, segments: Int) throws {
         for _ in 0..<segments { try server.psql("insert into t values (2)", "select pg_switch_wal()") }

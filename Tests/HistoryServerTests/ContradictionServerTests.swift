@@ -3,12 +3,12 @@ import Platform
 import Support
 import Testing
 
-/// Two servers wrote the same timeline, and the wrong one archived first: nothing follows it unasked.
+/// Two servers wrote the same timeline, and the wrong one archived first: nothing follows it unless asked to.
 @Suite struct ContradictionServerTests {
     enum Form: String, CaseIterable, Sendable {
-        /// Two standbys took the same timeline at different places.
+        /// Two standbys took the same timeline number at different positions.
         case otherSwitchPoint
-        /// At the same place: their histories are the same file.
+        /// At the same position: their histories are the same file.
         case sameSwitchPoint
         /// A copy of the running server's machine was started, with archiving on.
         case copy
@@ -21,7 +21,7 @@ import Testing
         : TestServer.allCases.flatMap { server in Form.allCases.map { (server, $0) } }
 
     @Test(arguments: samples)
-    private func `what another server archived under this one's names is not followed`(
+    private func `WAL that another server archived under this one's names is not followed`(
         _ server: TestServer, _ form: Form
     ) throws {
         let group = try ServerGroup(server)
@@ -87,11 +87,11 @@ import Testing
                 #expect(finished.errors.contains("a recovery follows it"), "\(form) \(finished)")
             }
             #expect(try FileStatus(of: right.data).inode == inode)
-            // The other one may be the right one: its history is followed elsewhere.
+            // The other one may be the right one: its history is followed in another directory.
             let elsewhere = try right.tidemark(
                 ["plan", "--target", "latest", "--data-directory", group.directory + "/elsewhere"])
             #expect(elsewhere.ending == .exited(0), "\(form) \(elsewhere)")
-            // What the message offers.
+            // The command that the message offers.
             let offer = try #require(
                 inPlace.errors.firstMatch(of: /tidemark (segments put-aside [^"]+)"/))
             let words = offer.output.1.split(separator: " ").map(String.init)

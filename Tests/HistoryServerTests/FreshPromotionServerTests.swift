@@ -2,11 +2,11 @@ import Platform
 import Support
 import Testing
 
-/// A promoted server's first checkpoint may take minutes. What is said of its archive is about its own timeline from the first
-/// moment.
+/// A promoted server's first checkpoint may take minutes. From the first moment, reports about its archive are about
+/// its own timeline.
 @Suite struct FreshPromotionServerTests {
     @Test(arguments: TestServer.allCases)
-    func `what check says right after a promotion is of the new timeline`(_ version: TestServer) throws {
+    func `right after a promotion check is about the new timeline`(_ version: TestServer) throws {
         let group = try ServerGroup(
             version,
             settings: [
@@ -18,7 +18,7 @@ import Testing
             let push = "\(try Executables.tidemark()) archive-push --config \(group.directory)/b.conf"
             let b = try group.addStandby(
                 "b", of: a, settings: ["archive_command": "'case %f in *.history) exit 0;; esac; \(push) %p'"])
-            // A page of a checkpoint that isn't in a hurry takes a tenth of a second.
+            // A page of a spread checkpoint takes a tenth of a second.
             try a.psql("insert into t select generate_series(1, 200000)", "select pg_switch_wal()")
             try group.drain(a)
             try group.catchUp(b, with: a)
@@ -35,7 +35,7 @@ import Testing
             #expect(check.ending == .exited(3) && check.output.contains("00000002.history"), "\(check)")
             let window = try b.tidemark(["check", "--only", "recovery_window"])
             #expect(window.ending == .exited(3), "\(window)")
-            // What check offers.
+            // The command that check offers.
             let offer = try #require(check.output.firstMatch(of: /archive-push .*history/))
             try b.tidemark(offer.output.split(separator: " ").map(String.init), expectSuccess: true)
             try b.tidemark(["check", "--only", "wal_continuity"], expectSuccess: true)

@@ -4,7 +4,7 @@ import Recovery
 import Support
 import WAL
 
-/// What `plan --json` says, as far as the tests look.
+/// The part of `plan --json` that the tests use.
 private struct PlanAnswer: Decodable {
     struct Stop: Decodable { let lsn: String }
     struct Backup: Decodable { let startLsn: String }
@@ -16,8 +16,8 @@ extension ServerGroup {
     /// Every server is made with segments of 1 MB.
     static let segmentSize: UInt32 = 1 << 20
 
-    /// The segments of the primary's history, from the oldest backup to the newest archived one, that no file of the repository
-    /// has: found by names alone, as PostgreSQL looks for a file (`XLogFileReadAnyTLI`, xlogrecovery.c).
+    /// The segments of the primary's history, from the oldest backup to the newest archived one, that the repository
+    /// lacks: found by names alone, as PostgreSQL looks for a file (`XLogFileReadAnyTLI`, xlogrecovery.c).
     func missingSegments(of primary: Server) throws -> [SegmentName] {
         let size = Self.segmentSize
         let history = try primary.history()
@@ -40,7 +40,7 @@ extension ServerGroup {
 }
 
 extension RandomHistory {
-    /// At rest, everything tidemark says is compared with what is so.
+    /// Compares all that tidemark reports with the facts, while no server works.
     func check() throws {
         group.step("check")
         let missing = try group.missingSegments(of: primary)
@@ -58,7 +58,7 @@ extension RandomHistory {
                     detail: said.output + said.errors)
             }
         }
-        // From the backup that was taken then, earlier gaps are no obstacle any more.
+        // From the backup that was taken then, earlier gaps don't matter any more.
         let fresh = missing.filter { !passed.contains($0) }
         passed.formUnion(missing)
         if !fresh.isEmpty {

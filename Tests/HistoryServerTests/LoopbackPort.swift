@@ -2,8 +2,8 @@ import Glibc
 import Platform
 import Synchronization
 
-/// A TCP port of 127.0.0.1 that nobody listens on, and that nobody is given for a connection of his own before it is used: the
-/// kernel gives those from 32768 on. No two calls return the same.
+/// A TCP port of 127.0.0.1 that no server listens on, and that the kernel gives to no connection: those are given from
+/// 32768 on. No two calls return the same.
 func freePort() throws -> Int {
     try nextPort.withLock { next in
         if next == 0 { next = Int(getpid()) }

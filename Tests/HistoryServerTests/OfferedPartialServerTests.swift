@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// A timeline that begins in a segment of which the archive has nothing but the `.partial` of the timeline before it.
+/// A timeline that begins in a segment of which the archive has only the `.partial` of the parent timeline.
 @Suite struct OfferedPartialServerTests {
     @Test(arguments: TestServer.ends)
     func `what a refusal with --use-partial offers works as it is printed`(_ version: TestServer) throws {

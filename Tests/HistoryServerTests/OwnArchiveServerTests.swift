@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A standby with `archive_mode = always` and a repository of its own, beside the one that the others share.
+/// A standby with `archive_mode = always` and a repository of its own, besides the shared one.
 @Suite struct OwnArchiveServerTests {
     private func standbyWithItsOwn(
         of primary: Server, in group: ServerGroup, mode: String = "always"
@@ -18,7 +18,8 @@ import Testing
         return standby
     }
 
-    /// Without a checkpoint the standby can't make a restartpoint, and its backup begins in the WAL that it was made with.
+    /// Without a checkpoint the standby can't make a restartpoint, and its backup begins in WAL that was copied with
+    /// it.
     private func backUp(_ standby: Server, whileWriting primary: Server, in group: ServerGroup) throws {
         group.step("back up the standby while the primary goes on")
         let backup = try BackgroundProcess(

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// docs/archiving.md, "Pairs of servers", is followed to the letter.
+/// The commands of docs/archiving.md, "Pairs of servers", are run literally.
 @Suite(.serialized) struct PairsOfServersTests {
     /// The page's `sh` blocks: over to b, back to a, and a brought back after a failover.
     private static func blocks() throws -> [String] {
@@ -21,7 +21,7 @@ import Testing
         try group.accounted {
             let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
-            // The page's servers have their settings in the data directory, and each names the other.
+            // The page's servers have their settings in the data directory, and each one's settings name the other.
             for (server, other) in [(a, b), (b, a)] {
                 try server.follow(other)
                 try server.shell("echo \"include '\(server.serverConfiguration)'\" >> \(server.data)/postgresql.conf")
@@ -63,7 +63,7 @@ import Testing
             try b.promote()
             try b.follow(a)
             try b.shell("rm -f \(b.data)/standby.signal")
-            // As it was left after the last failover: nothing of that may come back.
+            // A directory from an earlier failover: nothing of it may come back.
             try a.shell(
                 "cd '\(group.directory)'; mkdir kept; echo work_mem=1 >kept/postgresql.conf; touch kept/old.conf")
             try execute(2, asking: b)

@@ -4,7 +4,7 @@ import Platform
 import Support
 import WAL
 
-/// What `tidemark check --json` says, as far as the tests look.
+/// The part of `tidemark check --json` that the tests use.
 struct CheckAnswer: Decodable {
     struct Check: Decodable {
         let id: String
@@ -24,10 +24,10 @@ struct CheckAnswer: Decodable {
     }
 }
 
-/// What docs/archiving.md ("With Patroni") tells an operator to do after a fault that Patroni does not get over alone. Whether
-/// anything is done is decided by what the servers, Patroni and `tidemark check` say, however long it takes.
+/// The steps in docs/archiving.md ("With Patroni") after a fault that Patroni does not repair. The states of the
+/// servers, Patroni and `tidemark check` decide whether a step is taken, however long it takes.
 extension PatroniTrio {
-    /// What was done.
+    /// The steps that were taken.
     struct Mending {
         /// Timelines that `tidemark check` named.
         var putAside: [TimelineID] = []
@@ -38,19 +38,19 @@ extension PatroniTrio {
         var count: Int { putAside.count + madeAnew.count + synchronised }
     }
 
-    /// Waits until the trio is well.
+    /// Waits until the trio is healthy.
     /// - Returns: the timelines that had to be put aside for it.
     func awaitHealthMending() throws -> Set<TimelineID> {
         var strays: Set<TimelineID> = []
-        // What a node said before is past.
+        // Earlier messages of a node don't count.
         var read: [String: Int] = [:]
         var beingMade: Set<String> = []
         for node in nodes { read[node.name] = try node.log().count }
         try wait(for: "one leader and two standbys, mending them") {
-            // A leader that does not answer is none.
+            // A leader that does not answer doesn't count.
             guard let leader = try leader(), let history = try? leader.history() else { return false }
             let others = nodes.filter { $0 !== leader }
-            // Another that takes writes still has to learn that it doesn't lead.
+            // Another primary must first learn that it doesn't lead.
             guard others.allSatisfy({ (try? $0.psql("select pg_is_in_recovery()")) != "f" }) else { return false }
             let check = try CheckAnswer(asking: leader, ["--only", "timelines"]).checks[0]
             switch check.status {
@@ -67,7 +67,7 @@ extension PatroniTrio {
                     beingMade.remove(standby.name)
                 }
                 guard let reason = try reason(thatCannotFollow: standby, leader, history, log) else { continue }
-                // Without force: what Patroni is doing there must be done.
+                // Without force: Patroni's own work must be finished.
                 let answer = try run(
                     "/usr/bin/curl",
                     [
@@ -80,7 +80,7 @@ extension PatroniTrio {
                 mending.madeAnew.append("\(standby.name): \(reason)")
                 return false
             }
-            // The one that had the lock between left its name in etcd, which the leader then never changes.
+            // The node that held the lock in between left its name in etcd, which the leader then never changes.
             let words = patroni(in: try leader.log().dropFirst(read[leader.name] ?? 0))
             if words.count(where: { $0.hasSuffix("Synchronous replication key updated by someone else") }) >= 3,
                 try !cluster().contains(where: { $0.role == "sync_standby" })
@@ -117,7 +117,7 @@ extension PatroniTrio {
         }
     }
 
-    /// Executes the commands that the check names.
+    /// Runs the commands that the check names.
     private func putAside(as check: CheckAnswer.Check, on leader: Node) throws -> [TimelineID] {
         step("check on \(leader.name): \(check.message)")
         let words = (check.nextStep ?? "").split(separator: " ").map { $0.filter { $0 != ";" } }
@@ -135,23 +135,23 @@ extension PatroniTrio {
         }
     }
 
-    /// Nil while it may follow.
+    /// Nil while it may still follow.
     private func reason(
         thatCannotFollow standby: Node, _ leader: Node, _ history: TimelineHistory, _ log: ArraySlice<String>
     ) throws -> String? {
-        // PostgreSQL looks in pg_wal as well, and takes the newest.
+        // PostgreSQL searches pg_wal as well, and takes the newest.
         let strays = ((try? Files.list(standby.data + "/pg_wal")) ?? []).filter {
             if case .history(let timeline)? = ArchiveFileName($0) { timeline > history.timeline } else { false }
         }
         if let stray = strays.max() { return "\(stray) is in its pg_wal, and \(leader.name) is on \(history.timeline)" }
-        // A server that doesn't start says why, each time.
+        // A server that can't start logs the reason each time.
         let refusals = log.filter {
             $0.contains("FATAL:  requested timeline ")
                 && ($0.contains("is not a child of this server's history")
                     || $0.contains("does not contain minimum recovery point"))
         }
         if refusals.count >= 3, (try? standby.psql("select 1")) == nil { return refusals.last }
-        // As long as Patroni has something to do about it, it isn't lost.
+        // While Patroni is still working on it, it isn't lost.
         let patroni = patroni(in: log).suffix(3)
         let content = "INFO: no action. I am (\(standby.name)), a secondary, and following a leader (\(leader.name))"
         guard patroni.count == 3, patroni.allSatisfy({ $0.hasSuffix(content) }),
@@ -168,7 +168,7 @@ extension PatroniTrio {
         return "it is at \(position) of timeline \(timeline)\(left ?? ", which isn't the leader's")"
     }
 
-    /// Whether the others stream, and have replayed what their leader had written a moment ago.
+    /// Whether the others stream, and have replayed what their leader had written a moment before.
     private func allFollow(_ leader: Node, on timeline: TimelineID) -> Bool {
         guard let text = try? leader.psql("select pg_current_wal_flush_lsn()"), let end = LSN(text) else {
             return false
@@ -190,12 +190,12 @@ extension PatroniTrio {
 }
 
 extension PatroniTrio.Node {
-    /// What Patroni and the server said.
+    /// The log of Patroni and the server.
     func log() throws -> [String] {
         try Files.readText("\(directory)/patroni-\(name).out").split(separator: "\n").map(String.init)
     }
 
-    /// The timeline it is on, and where.
+    /// Its timeline and position.
     func position() throws -> (TimelineID, LSN) {
         let said =
             try runAsServerUser(

@@ -4,14 +4,15 @@ import Platform
 import Support
 import Testing
 
-/// What people really run: Patroni and etcd keep three servers, and every fault they survive leaves an archive that is whole.
-/// What an operator has to do after some faults is done here as docs/archiving.md says, and counted.
-/// `TIDEMARK_TEST_SEED` gives the seed of a failure again; `TIDEMARK_TEST_FAULTS` names the faults, separated by commas.
+/// Patroni and etcd run three servers, and after every fault that they survive the archive is complete. The steps that
+/// an operator must take after some faults are taken here according to docs/archiving.md, and counted.
+/// `TIDEMARK_TEST_SEED` reproduces a failure with its seed; `TIDEMARK_TEST_FAULTS` names the faults, separated by
+/// commas.
 @Suite(.serialized) struct PatroniServerTests {
     private enum Fault: CaseIterable {
         case switchover, killServer, killNode, killPatroni, pauseNode, restartStandby
 
-        /// After it Patroni may leave a standby where it can't follow, and the operator has to mend it.
+        /// Whether Patroni may leave a standby where it can't follow, so that the operator must repair it.
         var needsOperator: Bool {
             switch self {
             case .killServer, .killNode, .pauseNode: true
@@ -23,19 +24,19 @@ import Testing
     @Test func `under Patroni nothing is stuck, nothing is lost and nobody is alarmed without reason`() throws {
         let isSoak = getenv("TIDEMARK_SOAK") != nil
         let rounds = isSoak ? 20 : 5
-        // Only the soak has time for mending.
+        // Only the soak has time for repairs.
         let usual = Fault.allCases.filter { isSoak || !$0.needsOperator }
         let names = getenv("TIDEMARK_TEST_FAULTS").map { String(cString: $0).split(separator: ",").map(String.init) }
         let faults = names.map { names in Fault.allCases.filter { names.contains("\($0)") } } ?? usual
         let given = getenv("TIDEMARK_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
-        // The soak seeks what nobody has seen; a change is tried on what is known.
+        // The soak searches for unknown faults; other runs repeat a known sequence.
         let seed = given ?? (getenv("TIDEMARK_SOAK") == nil ? 4 : UInt64(Clock.now))
         print("Patroni, \(rounds) rounds: seed \(seed)")
         var random = SeededGenerator(seed: seed)
         let trio = try PatroniTrio()
         trio.step("seed \(seed)")
         var roundsDone = 0
-        // Rows that were acknowledged on a timeline that was put aside: Patroni took the lead from the server that had them.
+        // Rows that were acknowledged on a timeline that was put aside: Patroni took the lead from their server.
         var left: Set<String> = []
         defer {
             let mending = trio.mending
@@ -55,7 +56,7 @@ import Testing
                 "host=127.0.0.1,127.0.0.1,127.0.0.1 port=\(ports) user=postgres dbname=postgres connect_timeout=2 "
                     + "target_session_attrs=read-write", psql: TestServer.v15.bin + "/psql", in: trio.directory)
             for round in 1...rounds {
-                // A switchover every other time: pairs that switch over and back are what most people have.
+                // A switchover every other time, as most installations mainly switch over and back.
                 let fault = round % 2 == 1 ? Fault.switchover : faults.randomElement(using: &random)!
                 try cause(fault, trio, &random)
                 if fault.needsOperator {
@@ -96,7 +97,7 @@ import Testing
             try newLeader()
             try trio.start(leader)
         case .killPatroni:
-            // Its server writes on until Patroni is there again, or another leads.
+            // Its server continues to write until Patroni is back, or another node leads.
             leader.patroni?.end(SIGKILL)
             try trio.start(leader)
         case .pauseNode:
@@ -110,18 +111,18 @@ import Testing
             let standby = standbys.randomElement(using: &random)!
             guard let postmaster = standby.postmaster else { throw Problem("\(standby.name) does not run") }
             kill(postmaster, SIGKILL)
-            // Patroni tells of it only after a while, and until then calls it well.
+            // Patroni reports it only after a while, and until then shows it as healthy.
             try trio.wait(for: "\(standby.name) to answer again") {
                 standby.postmaster != postmaster && (try? standby.psql("select 1")) == "1"
             }
         }
     }
 
-    /// The cluster is well, and goes on writing: so is its archive.
+    /// The cluster is healthy, and continues to write: so is its archive.
     private func check(_ trio: PatroniTrio, _ writer: AcknowledgedWriter, without left: Set<String>) throws {
         let leader = try trio.awaitLeader()
         trio.step("check on \(leader.name)")
-        // Older than what is kept: the last segments of timelines that were left are handed over now.
+        // Older than what is kept: the last segments of abandoned timelines are archived now.
         for _ in 0..<20 { _ = try leader.psql("select pg_switch_wal()", "create table gone (); drop table gone") }
         for node in trio.nodes { _ = try node.psql("checkpoint") }
         let last = try leader.psql("select pg_walfile_name(pg_switch_wal())")
@@ -141,7 +142,7 @@ import Testing
         for command in [["segments"], ["verify", "--wal"], ["plan", "--target", "latest"]] {
             try leader.tidemark(command, expectSuccess: true)
         }
-        // What the archiver has not come to yet, on a busy machine, passes.
+        // A backlog of the archiver, on a busy machine, goes away.
         var alarms: [String] = []
         do {
             try trio.wait(for: "check to raise no alarm") {

@@ -4,8 +4,8 @@ import Platform
 import Support
 import WAL
 
-/// Three servers that Patroni and etcd keep, on 127.0.0.1, with the settings that docs/archiving.md gives. Each node has its own
-/// tidemark.conf, as on machines of their own; all of them share one repository.
+/// Three servers under Patroni and etcd, on 127.0.0.1, with the settings in docs/archiving.md. Each node has its own
+/// tidemark.conf, as on separate machines; all of them share one repository.
 final class PatroniTrio {
     final class Node {
         let name: String
@@ -67,7 +67,7 @@ final class PatroniTrio {
     init() throws {
         let scratch = try Scratch()
         self.scratch = scratch
-        // As /tmp: what is in it is nobody's to exchange.
+        // Like /tmp: no user can replace another's files in it.
         chmod(scratch.path, 0o1777)
         let (client, peer) = (try freePort(), try freePort())
         etcdPort = client
@@ -103,7 +103,7 @@ final class PatroniTrio {
         etcd.end()
     }
 
-    /// The settings that docs/archiving.md gives for Patroni.
+    /// The settings in docs/archiving.md for Patroni.
     static func documentedSettings() throws -> [String] {
         let root = Files.parent(Files.parent(Files.parent(#filePath)))
         let page = try Files.readText(root + "/docs/archiving.md")
@@ -114,8 +114,8 @@ final class PatroniTrio {
     }
 
     private func configure(_ node: Node, _ documented: [String]) throws {
-        // What the page leaves to the machine. The soak waits for failovers, so its periods are shorter than anyone would use;
-        // elsewhere no failover is wanted that a machine that stands still for a while would cause.
+        // Settings that the page leaves to the user. The soak waits for failovers, so its periods are shorter than in
+        // any installation; elsewhere no failover is wanted because a machine stalls.
         let (ttl, retry) = getenv("TIDEMARK_SOAK") == nil ? (90, 40) : (6, 2)
         let text = """
             scope: main
@@ -192,7 +192,7 @@ final class PatroniTrio {
     }
     private struct Members: Decodable { let members: [Member] }
 
-    /// The members as any node knows them; none while no Patroni answers.
+    /// The members according to any node; empty while no Patroni answers.
     func cluster() throws -> [Member] {
         for node in nodes {
             let said = try run(
@@ -228,7 +228,7 @@ final class PatroniTrio {
         try wait(for: "one leader and two standbys") { try isHealthy() }
     }
 
-    /// As Patroni says.
+    /// According to Patroni.
     func isHealthy() throws -> Bool {
         let members = try cluster()
         guard members.count == 3, let leader = members.first(where: { $0.role == "leader" }) else { return false }
@@ -236,8 +236,8 @@ final class PatroniTrio {
             && members.allSatisfy { ["running", "streaming"].contains($0.state) && $0.timeline == leader.timeline }
     }
 
-    /// Switches over to the synchronous standby. Patroni gives up asking how it went after twenty seconds, and refuses while a
-    /// node is about to start: it is asked until another leads.
+    /// Switches over to the synchronous standby. Patroni stops waiting for the result after twenty seconds, and refuses
+    /// while a node is about to start; so the request is repeated until another node leads.
     func switchOver(from leader: Node) throws {
         try wait(for: "a switchover from \(leader.name)") {
             guard let now = try self.leader() else { return false }

@@ -6,7 +6,7 @@ import WAL
 /// One server after the other dies, and the next one is promoted before the segment is full.
 @Suite struct PromotionsInOneSegmentServerTests {
     @Test(arguments: [(TestServer.v15, "on"), (.v16, "always"), (.v18, "always")])
-    private func `after three promotions within one segment every server can hand over what it has`(
+    private func `after three promotions within one segment every server can archive what it has`(
         _ version: TestServer, _ mode: String
     ) throws {
         let group = try ServerGroup(version, settings: ["archive_mode": mode])

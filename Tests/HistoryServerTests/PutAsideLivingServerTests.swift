@@ -3,13 +3,13 @@ import Support
 import Testing
 import WAL
 
-/// A server lives on from a timeline that was put aside: its archive needs that again, and every message says how to bring it
-/// back.
+/// A server lives on from a timeline that was put aside: its archive needs that timeline again, and every message names
+/// the command that brings it back.
 @Suite struct PutAsideLivingServerTests {
     enum Way: String, CaseIterable, Sendable {
-        /// Its data directory was recovered in place, to the timeline that is aside.
+        /// Its data directory was recovered in place, to the timeline that was put aside.
         case recovered
-        /// It was on the timeline when somebody put that aside, and is promoted again.
+        /// It was on the timeline when that was put aside, and is promoted again.
         case promotedAgain
     }
 
@@ -20,7 +20,7 @@ import WAL
     }
 
     @Test(arguments: samples)
-    private func `a server that lives on from a timeline that was put aside is told to bring it back`(
+    private func `a server that lives on from a timeline that was put aside gets the command that brings it back`(
         _ version: TestServer, _ way: Way
     ) throws {
         let group = try ServerGroup(version)
@@ -74,7 +74,7 @@ import WAL
             #expect(json.output.contains("\"\(command)\"") && json.output.contains("\"at_server\" : false"), "\(json)")
             let plan = try server.tidemark(["plan", "--target", "latest"])
             #expect(plan.ending == .exited(4) && plan.errors.contains(command), "\(plan)")
-            // Archiving doesn't bring it back, and doesn't pretend to.
+            // Archiving doesn't bring it back, and doesn't report that it does.
             let own = try Files.list(server.data + "/pg_wal").filter { $0.hasPrefix("00000002") && $0.count == 24 }
             for name in own {
                 let pushed = try server.tidemark(["archive-push", "\(server.data)/pg_wal/\(name)"])
@@ -100,7 +100,7 @@ import WAL
     }
 
     @Test(arguments: TestServer.ends)
-    func `what a server makes on a timeline that was put aside goes there, and no backup waits for it`(
+    func `WAL of a timeline that was put aside goes there, too, and no backup waits for it`(
         _ version: TestServer
     ) throws {
         let group = try ServerGroup(version)
@@ -140,7 +140,7 @@ import WAL
         }
     }
 
-    /// Another server's timeline of the same number is aside; this one's own has not been archived yet.
+    /// Another server's timeline of the same number was put aside; this one's own has not been archived yet.
     @Test func `a stray timeline that was put aside is not taken for the server's own of its number`() throws {
         let group = try ServerGroup(.v15)
         try group.accounted {

@@ -3,14 +3,14 @@ import Platform
 import Support
 import Testing
 
-/// `segments put-aside` and `put-back` where several servers share an archive: who may take what out of the way.
+/// `segments put-aside` and `put-back` where several servers share an archive: which server may move what.
 @Suite struct PutAsidePairsServerTests {
     private func fill(_ primary: Server, segments: Int) throws {
         for _ in 0..<segments { try primary.psql("insert into t values (2)", "select pg_switch_wal()") }
     }
 
-    /// The history of timeline 2 in the archive is a dead server's. The living one left timeline 1 earlier, and is a timeline
-    /// further meanwhile.
+    /// The history of timeline 2 in the archive is a dead server's. The living one branched off timeline 1 earlier, and
+    /// has begun another timeline since.
     @Test(
         arguments: getenv("TIDEMARK_SOAK") == nil
             ? [(TestServer.v15, true), (.v16, false), (.v18, true)]
@@ -23,7 +23,7 @@ import Testing
             let a = try group.addPrimary()
             try a.psql("create table t (i int)")
             let b = try group.addStandby("b", of: a)
-            // What the archive offers would lead it astray.
+            // It must not follow what the archive has.
             let c = try group.addStandby("c", of: a, settings: ["restore_command": "''"])
             try group.catchUp(c, with: a)
             group.step("promote b further on than c, and let it archive")
@@ -52,17 +52,17 @@ import Testing
                 try c.psql("select last_failed_wal = '00000002.history' from pg_stat_archiver") == "t"
             }
             if isFurther {
-                // As another server's archiver may have done: it descends from c's timeline 2, not from the archived one.
+                // As another server's archiver may do: it descends from c's timeline 2, not from the archived one.
                 try c.tidemark(["archive-push", "\(c.data)/pg_wal/00000003.history"], expectSuccess: true)
             }
             group.step("put the stray timeline aside")
             try c.tidemark(["segments", "put-aside", "2", "--yes"], expectSuccess: true)
             try group.drain(c)
             #expect(try group.archived().contains("00000002.history"))
-            // Now it is c's own.
+            // Now the archived one is c's own.
             let own = try c.tidemark(["segments", "put-aside", "2", "--yes"])
             #expect(own.ending == .exited(1) && own.errors.contains("it is needed"), "\(own)")
-            // The stray one finds its place taken.
+            // The place of the stray one is taken.
             let back = try c.tidemark(["segments", "put-back", "2", "--yes"])
             #expect(back.ending == .exited(1) && back.errors.contains("other WAL has been archived"), "\(back)")
             try c.tidemark(["backup"], expectSuccess: true)
@@ -102,7 +102,7 @@ import Testing
             }
             group.step("ask on the dead primary's host, then on a standby's")
             try expectRefused(a, "cannot tell whether \"00000002.history\" is needed", name)
-            // A crash leaves this file, and after a reboot its number is somebody else's.
+            // A crash leaves this file, and after a reboot its process ID is another process's.
             let pid = try #require(b.postmaster)
             try a.shell("printf '\(pid)\\n\(a.data)\\n' > '\(a.data)/postmaster.pid'")
             try expectRefused(a, "add --certain", name)
@@ -117,7 +117,7 @@ import Testing
             group.step("take it away all the same, and bring it back")
             try a.tidemark(name + ["--certain"], expectSuccess: true)
             #expect(try !group.archived().contains("00000002.history"))
-            // The server knows nothing of it: what it archives meanwhile comes back with the rest.
+            // The server doesn't know of it: what it archives meanwhile comes back with the rest.
             try fill(b, segments: 2)
             try group.drain(b)
             #expect(try !group.archived().contains { $0.hasPrefix("00000002") })
@@ -136,9 +136,9 @@ import Testing
         }
     }
 
-    /// A copy of the server archived first, and is the one that lives on. Somebody took its WAL for the stray one.
+    /// A copy of the server archived first, and is the one that lives on. Its WAL was put aside by mistake.
     @Test(arguments: TestServer.ends)
-    func `the right server is told that its archived WAL was put aside for another's, and gets it back`(
+    func `check reports that the right server's WAL was put aside for another's, and the server gets it back`(
         _ server: TestServer
     ) throws {
         let group = try ServerGroup(server)

@@ -3,23 +3,24 @@ import Platform
 import Support
 import WAL
 
-/// A pair or trio of servers that goes through random switchovers, failovers and recoveries, and knows which rows must be there.
+/// A pair or trio of servers that goes through random switchovers, failovers and recoveries, and records which rows
+/// must exist.
 ///
-/// The same seed makes the same steps; when a push is killed depends on the machine.
+/// The same seed gives the same steps; the time at which a push is killed depends on the machine.
 final class RandomHistory {
     let group: ServerGroup
     private(set) var primary: Server
-    /// Of the rows whose commit was acknowledged, those that belong to the surviving history.
+    /// The acknowledged rows that belong to the surviving history.
     private(set) var rows: Set<Int> = []
-    /// A server died before all of its WAL was archived: segments may be missing.
+    /// Whether a server died before all of its WAL was archived, so that segments may be missing.
     private(set) var mayLackSegments = false
 
-    /// Missing segments behind which a backup was taken.
+    /// Missing segments before a backup.
     var passed: Set<SegmentName> = []
 
     private var random: SeededGenerator
     private var lastRow = 0
-    /// Dead, or ahead of the history that survived; each is brought back in one of four ways.
+    /// Servers that are dead, or ahead of the surviving history; each is brought back in one of four ways.
     private var lost: [Server] = []
     private var switches: String { group.directory }
 
@@ -30,7 +31,7 @@ final class RandomHistory {
 
     init(_ version: TestServer, servers: Int, seed: UInt64) throws {
         random = SeededGenerator(seed: seed)
-        // Sent to the archive through a script that can hold every push back, or kill it at any moment.
+        // Archived through a script that can hold every push back, or kill it at any moment.
         group = try ServerGroup(version, settings: ["archive_command": "'DIRECTORY/push NAME %p'"])
         let program = try Executables.tidemark()
         let directory = group.directory
@@ -58,7 +59,7 @@ final class RandomHistory {
 
     // MARK: - A round
 
-    /// Random steps, and then everything brought to rest: nothing held back, every server there and following.
+    /// Random steps, after which everything comes to rest: nothing held back, every server running and following.
     func round() throws {
         for _ in 0..<Int.random(in: 2...5, using: &random) { try step() }
         try rest()
@@ -83,13 +84,14 @@ final class RandomHistory {
         }
     }
 
-    /// Brings back whoever is lost, and waits until nobody has anything left to archive.
+    /// Brings back lost servers, and waits until every server has archived everything.
     private func rest() throws {
         group.step("come to rest")
         for flag in ["hold", "kill"] { try Files.removeIfPresent("\(group.directory)/\(flag)") }
         try primary.reload()
         if !lost.isEmpty {
-            // Whoever reads the fork's segment in the archive would otherwise get all that the old timeline has of it.
+            // A server that read the fork's segment from the archive would otherwise get all of the old timeline's
+            // records in it.
             try primary.psql("select pg_switch_wal()")
             try group.drain(primary)
         }
@@ -112,7 +114,7 @@ final class RandomHistory {
         }
     }
 
-    /// From this backup on nothing is missing.
+    /// Takes a backup, after which nothing is missing.
     func backUp() throws {
         group.step("back up \(primary.name)")
         try primary.tidemark(["backup"], expectSuccess: true)
@@ -130,7 +132,7 @@ final class RandomHistory {
         rows.formUnion(numbers)
     }
 
-    /// A session that writes until its server dies, once it has begun.
+    /// A session that writes until its server dies; returns once it has begun.
     private func startWriting() throws -> (session: BackgroundProcess, rows: ClosedRange<Int>) {
         let numbers = (lastRow + 1)...(lastRow + 20_000)
         lastRow = numbers.upperBound
@@ -154,7 +156,7 @@ final class RandomHistory {
             "insert into filler select n, md5(n::text) || repeat('-', 200) from generate_series(1, \(count)) n")
     }
 
-    /// Several segments wait until the next step that needs the archive: those behind the first are looked ahead at.
+    /// Several segments wait until the next step that needs the archive, so that there is something to look ahead at.
     private func hold() throws {
         group.step("hold pushes back")
         try replaceDurably("\(group.directory)/hold", bytes: [], mode: 0o644)
@@ -198,7 +200,8 @@ final class RandomHistory {
         try group.catchUp(candidate, with: primary)
         let old = primary
         try old.stop()
-        // A stop waits until the standbys have got everything, the shutdown checkpoint too; who connects just then may not.
+        // A shutdown waits until the standbys have received everything, including the shutdown checkpoint; one that is
+        // just connecting may not have.
         let end = try old.shell(
             "\(old.version.bin)/pg_controldata '\(old.data)' | sed -n 's/^Latest checkpoint location: *//p'"
         ).output.split(separator: "\n").joined()
@@ -214,7 +217,7 @@ final class RandomHistory {
 
     private func failOver() throws {
         let candidates = try runningStandbys.map { ($0, try $0.received()) }.sorted { $0.1 > $1.1 }
-        // Most of all the one that has received the most, but an operator may take another.
+        // Usually the one that has received the most, but an operator may choose another.
         let unusual = Int.random(in: 0..<4, using: &random) == 0
         guard let (candidate, _) = unusual ? candidates.last : candidates.first else { return }
         let waits = Int.random(in: 0..<3, using: &random) > 0
@@ -244,7 +247,7 @@ final class RandomHistory {
                     try !standby.isStreaming()
                 }
             }
-            // A standby that has more than the new primary is on a history that is no more.
+            // A standby with more WAL than the new primary is on an abandoned history.
             let isAhead = try standby.isRunning && standby.received() > fork
             if !standby.isRunning || isAhead {
                 group.step("\(standby.name) may be ahead of \(candidate.name)")
@@ -271,7 +274,7 @@ final class RandomHistory {
         server.settings["archive_mode"] = Bool.random(using: &random) ? "always" : "on"
         let way = Int.random(in: 0..<4, using: &random)
         switch way {
-        // With segments missing there is no way to the present through the archive.
+        // With missing segments the archive doesn't lead to the present.
         case _ where way == 0 || way == 1 && mayLackSegments:
             group.step("make \(server.name) anew")
             try server.stop("immediate")
@@ -279,7 +282,7 @@ final class RandomHistory {
         case 1:
             group.step("recover \(server.name) as a standby in place")
             try server.stop("immediate")
-            // As long as nothing of the new timeline is archived, the archive doesn't lead there.
+            // While nothing of the new timeline is archived, the archive doesn't lead there.
             try primary.psql("select pg_switch_wal()")
             try group.drain(primary)
             try server.follow(primary)
@@ -296,7 +299,7 @@ final class RandomHistory {
             group.step("rewind \(server.name)\(way == 2 ? ", with the archive's help" : "")")
             try primary.psql("checkpoint")
             try server.stop()
-            // pg_rewind lets a server that was killed recover alone first, which a standby would not.
+            // pg_rewind first lets a killed server recover by itself, which a standby would not do.
             try server.shell("rm -f '\(server.data)/standby.signal'")
             let rewind = [
                 "--target-pgdata=\(server.data)", "--source-server=\(primary.conninfo)", "--no-sync",
@@ -304,7 +307,7 @@ final class RandomHistory {
             ]
             let alone = way == 2 ? nil : try server.tool("pg_rewind", rewind, expectSuccess: false)
             if alone?.ending != .exited(0) {
-                // The checkpoint at the end of its recovery may have removed what leads back to the fork.
+                // The checkpoint at the end of its recovery may have removed the WAL back to the fork.
                 if let alone, !alone.errors.contains("could not find previous WAL record") {
                     throw Problem(alone.errors)
                 }
@@ -315,7 +318,7 @@ final class RandomHistory {
         }
     }
 
-    /// All servers are down, and the primary comes back from the archive and what its directory has.
+    /// All servers are down, and the primary is recovered from the archive and its directory.
     private func recoverInPlace() throws {
         guard !mayLackSegments else { return }
         let toPoint = Bool.random(using: &random)

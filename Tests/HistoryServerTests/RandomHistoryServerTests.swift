@@ -3,8 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// Random pairs and trios: after each round of switchovers, failovers and recoveries, the archive holds the surviving history,
-/// and tidemark says of it what is true. `TIDEMARK_TEST_SEED` gives the seed of a failure again.
+/// Random pairs and trios: after each round of switchovers, failovers and recoveries, the archive has the surviving
+/// history, and tidemark's reports about it are correct. `TIDEMARK_TEST_SEED` reproduces a failure with its seed.
 @Suite struct RandomHistoryServerTests {
     /// A history of its own for each.
     struct Course: Sendable, CustomTestStringConvertible {
@@ -27,7 +27,7 @@ import Testing
     @Test(arguments: courses)
     func `a random pair or trio archives everything, and plans come true`(_ course: Course) throws {
         let given = getenv("TIDEMARK_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
-        // The soak seeks what nobody has seen; a change is tried on what is known.
+        // The soak searches for unknown faults; other runs repeat a known sequence.
         let seed = given ?? (getenv("TIDEMARK_SOAK") == nil ? 4 : UInt64(Clock.now))
         print("\(course.testDescription): seed \(seed)")
         let random = try RandomHistory(course.version, servers: course.servers, seed: seed)

@@ -3,10 +3,10 @@ import Support
 
 /// A recovery of the group's cluster beside its servers, ended and removed with the object.
 final class RecoveredCopy {
-    /// What a recovery did, as `recover --json` tells.
+    /// The result of a recovery, from `recover --json`.
     struct Outcome {
         let asPredicted: Bool?
-        /// Where PostgreSQL ended, as its own history of the new timeline says.
+        /// Where PostgreSQL ended, according to its own history of the new timeline.
         let end: String
     }
 

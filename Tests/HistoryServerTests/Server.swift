@@ -3,15 +3,15 @@ import Platform
 import Support
 import WAL
 
-/// One of several servers that archive into one repository. Its configuration lies outside the data directory, as Debian has
-/// it, so that neither pg_basebackup nor pg_rewind nor a recovery in place gives it another server's.
+/// One of several servers that archive into one repository. Its configuration lies outside the data directory, as on
+/// Debian, so that neither pg_basebackup nor pg_rewind nor a recovery in place replaces it.
 final class Server {
     let name: String
     let version: TestServer
     /// The group's directory: sockets, logs, configurations.
     let directory: String
     let port: Int
-    /// Lines of postgresql.conf that this server has beside the group's.
+    /// Lines of postgresql.conf that this server has in addition to the group's.
     var settings: [String: String] = [:]
     /// The server it follows; nil for a primary.
     private(set) var upstream: Server?
@@ -43,7 +43,7 @@ final class Server {
         try replaceDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
     }
 
-    /// Writes postgresql.conf: whom it follows, and its own settings.
+    /// Writes postgresql.conf: its upstream, and its own settings.
     func writeSettings() throws {
         var all = groupSettings.merging(settings) { $1 }
         all["port"] = "\(port)"
@@ -54,7 +54,7 @@ final class Server {
         try replaceDurably(serverConfiguration, bytes: Array(lines.utf8), mode: 0o644)
     }
 
-    /// Says whom it follows from its next start or reload on.
+    /// Sets its upstream, from the next start or reload on.
     func follow(_ upstream: Server?) throws {
         self.upstream = upstream
         try writeSettings()
@@ -92,13 +92,13 @@ final class Server {
         try awaitEnd()
     }
 
-    /// As when the machine loses its power, but that what was written stays: no process gets to say a word.
+    /// Like a power failure that loses no written data: no process can react.
     func kill() throws {
         guard let postmaster else { return }
         Glibc.kill(postmaster, SIGKILL)
         try awaitEnd()
         try? Files.removeIfPresent(data + "/postmaster.pid")
-        // Its number stays in use until somebody reaps the process, and the server believes the lock so long.
+        // Its ID stays in use until the process is reaped, and the server respects the lock until then.
         try? Files.removeIfPresent("\(directory)/.s.PGSQL.\(port).lock")
     }
 
@@ -118,7 +118,7 @@ final class Server {
 
     var isRunning: Bool { postmaster.map { Glibc.kill($0, 0) == 0 } ?? false }
 
-    /// Of the processes that work in the data directory, archive_command's included.
+    /// The processes that work in the data directory, including archive_command's.
     private func processes() -> [pid_t] {
         let all = (try? Files.list("/proc"))?.compactMap { pid_t($0) } ?? []
         return all.filter { (try? Files.readLink("/proc/\($0)/cwd")) == data }
@@ -132,7 +132,7 @@ final class Server {
         throw Problem("processes of server \(name) don't end: \(processes())")
     }
 
-    /// Ends whatever still runs, for the end of a test.
+    /// Ends all its processes, at the end of a test.
     func end() {
         if let postmaster { Glibc.kill(postmaster, SIGQUIT) }
         try? awaitEnd()
@@ -161,7 +161,7 @@ final class Server {
             ])
     }
 
-    /// How far a standby has received or replayed the log, whichever is more.
+    /// How far a standby has received or replayed WAL, whichever is more.
     func received() throws -> LSN {
         let text = try psql(
             "select greatest(coalesce(pg_last_wal_receive_lsn(), '0/0'), coalesce(pg_last_wal_replay_lsn(), '0/0'))")
@@ -169,18 +169,18 @@ final class Server {
         return lsn
     }
 
-    /// Whether a standby still gets the log from its upstream: from a dead one, what is on its way to it.
+    /// Whether a standby still receives WAL from its upstream; from a dead one, WAL in transit.
     func isStreaming() throws -> Bool {
         try psql("select count(*) from pg_stat_wal_receiver where status = 'streaming'") != "0"
     }
 
-    /// Where the timeline that the server writes began.
+    /// Where the server's timeline began.
     func fork() throws -> LSN {
         guard let last = try history().ancestors.last else { throw Problem("server \(name) is on timeline 1") }
         return last.switchPoint
     }
 
-    /// The history of the timeline the server writes.
+    /// The history of the server's timeline.
     func history() throws -> TimelineHistory {
         let name = try psql("select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
         let timeline = TimelineID(UInt32(name, radix: 16) ?? 1)

@@ -22,13 +22,13 @@ final class ServerGroup {
         try version.require()
         self.version = version
         scratch = try Scratch()
-        // As /tmp: what is in it is nobody's to exchange.
+        // Like /tmp: no user can replace another's files in it.
         chmod(scratch.path, 0o1777)
         self.settings = [
             "fsync": "off", "shared_buffers": "16MB", "log_line_prefix": "'%m [%p] '", "wal_log_hints": "on",
             "wal_keep_size": "4MB", "max_wal_senders": "6", "hot_standby": "on", "archive_mode": "on",
             "wal_retrieve_retry_interval": "200ms",
-            // What the servers would do by the clock alone, or when the machine stands still for a while.
+            // What the servers do on a timer, or when the machine stalls.
             "autovacuum": "off", "checkpoint_timeout": "1h", "wal_sender_timeout": "10min",
             "wal_receiver_timeout": "10min",
         ].merging(settings) { $1 }
@@ -51,13 +51,13 @@ final class ServerGroup {
         return server
     }
 
-    /// Makes a cluster and the repository's place for it.
+    /// Creates a cluster and its incarnation in the repository.
     func addPrimary(_ name: String = "a") throws -> Server {
         let server = try add(name)
         try ClusterTemplate.make(version, ["--wal-segsize=1"], at: server.data)
         try server.writeSettings()
         try server.start()
-        // 3: it would set archive_command otherwise, for those who push through a script.
+        // 3: it would otherwise set archive_command, which the script replaces.
         let made = try server.tidemark(["init"])
         guard [.exited(0), .exited(3)].contains(made.ending) else { throw Problem("init: \(made.errors)") }
         return server
@@ -87,7 +87,7 @@ final class ServerGroup {
         return server
     }
 
-    /// Makes a second server of a copied directory, which believes that it is the same primary.
+    /// Makes a second server of a copied directory, which takes itself for the same primary.
     func addCopy(_ name: String, of original: Server) throws -> Server {
         let server = try add(name)
         try original.stop()
@@ -111,7 +111,7 @@ final class ServerGroup {
         try server.start()
     }
 
-    /// Notes what is done next, for the account of a failure.
+    /// Records the next step, for the report of a failure.
     func step(_ words: String) {
         steps.append("\(Moment(microseconds: Clock.now)) \(words)")
         if getenv("TIDEMARK_TEST_STEPS") != nil { print(steps.last!) }
@@ -125,7 +125,8 @@ final class ServerGroup {
         }
     }
 
-    /// Waits until nothing is left to be archived. PostgreSQL tries again a minute after three failures; a reload shortens that.
+    /// Waits until nothing is left to be archived. PostgreSQL retries a minute after three failures; a reload shortens
+    /// that.
     func drain(_ server: Server) throws {
         var looks = 0
         try wait(for: "the archiver of \(server.name) to have nothing left") {
@@ -150,14 +151,14 @@ final class ServerGroup {
             .split(separator: "\n").map { String($0.dropLast(4)) }.sorted()
     }
 
-    /// Runs the test's body; whatever it throws gets the whole account of what happened.
+    /// Runs the test's body; adds the report of all steps to its error.
     func accounted(_ body: () throws -> Void) throws {
         do { try body() } catch {
             throw Problem("\(error)", detail: account())
         }
     }
 
-    /// Everything a failure has to be understood from.
+    /// Everything that is needed to understand a failure.
     func account() -> String {
         var text = "\(version), \(directory)\n== steps\n" + steps.joined(separator: "\n")
         for server in servers {

@@ -3,9 +3,9 @@ import Platform
 import Support
 import Testing
 
-/// What pairs and trios of servers hand over around a switchover or a failover never stops their archivers.
+/// Files that pairs and trios of servers archive around a switchover or a failover never stop their archivers.
 @Suite struct SwitchoverServerTests {
-    /// The archive is whole and says so, and a backup ends.
+    /// Checks that the archive is complete and reported so, and that a backup succeeds.
     private static func expectSound(_ primary: Server) throws {
         try primary.tidemark(["backup"], expectSuccess: true)
         for command in [["segments"], ["verify", "--wal"], ["plan", "--target", "latest"]] {
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test(arguments: TestServer.allCases)
-    func `a standby that archives always goes on when its upstream is promoted`(_ version: TestServer) throws {
+    func `a standby that archives always continues when its upstream is promoted`(_ version: TestServer) throws {
         let group = try ServerGroup(version)
         try group.accounted {
             let a = try group.addPrimary()
@@ -117,9 +117,9 @@ import Testing
         }
     }
 
-    /// The one that hands the file over: a standby that archives always, or one that becomes a primary later.
+    /// The server that archives the file: a standby that archives always, or one that becomes a primary later.
     @Test(arguments: [(TestServer.v15, "always"), (.v16, "on"), (.v18, "always")])
-    func `a segment of which nothing was received is handed over, and archiving goes on`(
+    func `archiving continues after a segment of which nothing was received`(
         _ version: TestServer, mode: String
     ) throws {
         let group = try ServerGroup(version, settings: ["wal_keep_size": "8MB"])
@@ -150,7 +150,7 @@ import Testing
                 }
             }
             try dieAfterSwitch()
-            // The last that a wrote may have come to c alone, which could not follow b then.
+            // The last WAL of a may have reached only c, which could not follow b then.
             while try c.received() > b.received() {
                 try a.start()
                 try dieAfterSwitch()
@@ -196,7 +196,7 @@ import Testing
             let b = try group.addStandby("b", of: a)
             try a.psql("create table t (i int)")
             try a.tidemark(["backup"], expectSuccess: true)
-            // It has no archive: what a's checkpoints remove it must have.
+            // It has no archive: it must have received what a's checkpoints remove.
             try group.catchUp(b, with: a)
             group.step("let b recycle segments")
             for _ in 0..<4 {
@@ -209,7 +209,7 @@ import Testing
             }
             try a.psql("insert into t values (1)", "insert into t values (2)", "insert into t values (3)")
             try group.catchUp(b, with: a)
-            // A primary that counts them would log hint bits, which b may get or not.
+            // A primary that counts them would log hint bits, which b may receive or not.
             let rows = try b.psql("select count(*) from t")
             try group.drain(a)
             group.step("kill a, promote b, and kill b once it has archived the partial segment")
@@ -276,7 +276,7 @@ import Testing
         }
     }
 
-    /// The history file is everything that leads to a timeline.
+    /// Only the history file leads to a timeline.
     @Test(arguments: TestServer.ends)
     func `a server that archives nothing is recovered in place along its own history`(_ server: TestServer) throws {
         let group = try ServerGroup(server)
@@ -312,7 +312,7 @@ import Testing
         }
     }
 
-    /// Failover changed where the cluster answers; the backup's own configuration says something else.
+    /// A failover changed the cluster's address; the backup's own configuration has the old one.
     @Test(
         arguments: getenv("TIDEMARK_SOAK") == nil
             ? [(TestServer.v15, "promote"), (.v16, "promote"), (.v18, "pause")]
@@ -324,7 +324,7 @@ import Testing
         try group.accounted {
             let a = try group.addPrimary()
             try a.psql("create table t (i int)", "insert into t values (1)")
-            // As for a server whose configuration lies in its data directory.
+            // As for a server with its configuration in the data directory.
             try a.shell("cat '\(a.serverConfiguration)' >>'\(a.data)/postgresql.conf'")
             try a.tidemark(["backup"], expectSuccess: true)
             try a.psql("select pg_create_restore_point('here')", "insert into t values (2)", "select pg_switch_wal()")

@@ -3,7 +3,7 @@ import Testing
 @testable import Setup
 
 @Suite struct ArchivingCallTests {
-    /// Whether the server is told the truth of what is archived.
+    /// Whether the server gets the true result of archiving.
     @Test(
         arguments: [
             ("tidemark archive-push %p", true), ("/usr/bin/tidemark archive-push --cluster main \"%p\"", true),

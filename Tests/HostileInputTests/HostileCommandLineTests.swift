@@ -3,9 +3,9 @@ import Platform
 import Support
 import Testing
 
-/// Every command, with options that exist and values that no one should give.
+/// Every command, with existing options and extreme values.
 @Suite struct HostileCommandLineTests {
-    /// A command's options, as its help names them.
+    /// A command's options, from its help.
     private static func options(of command: String) throws -> [String] {
         let help = try tidemark([command, "--help"], expectSuccess: true).output
         return help.matches(of: /--[a-z][a-z-]+/).map { String($0.output) }
@@ -17,9 +17,9 @@ import Testing
         "postgres.*.*", "1/0", "full", "a=b", "main", "1d", "256MB", "/dev/null", "/proc/self/mem", "00000002.history",
     ]
 
-    @Test func `no command dies of what it is told`() throws {
+    @Test func `no command dies of its arguments`() throws {
         let scratch = try Scratch()
-        // A cluster that nobody runs, in a repository that has one place: nothing is there to be changed.
+        // A cluster without a server, in a repository with one incarnation: there is nothing to change.
         let incarnation = "main/15-7300000000000000001"
         _ = try scratch.repository(of: incarnation)
         _ = try run("/bin/chmod", ["-R", "a+rwX", scratch.path])
@@ -53,7 +53,7 @@ import Testing
                 default: line += [option, value]
                 }
             }
-            // In a directory where a name of a file harms nobody.
+            // In a directory where a file of any name does no harm.
             let finished = try runAsServerUser(
                 "/usr/bin/env",
                 ["-C", scratch.path, "/usr/bin/timeout", "-s", "KILL", "300", Executables.tidemark()] + line,

@@ -4,17 +4,17 @@ import Repository
 import Support
 import Testing
 
-/// Something that tidemark reads and others can write.
+/// A format that tidemark reads and others can write.
 struct HostileFormat: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    /// Valid ones.
+    /// Valid documents.
     let seeds: @Sendable () throws -> [[UInt8]]
     var isText = true
-    /// Has a checksum of its own that nobody puts right: hardly a change gets through.
+    /// Whether it has a checksum that `mend` doesn't correct: hardly any change passes.
     var isSealed = false
-    /// Puts the checksums right, so that what is behind them is reached.
+    /// Corrects the checksums, so that the checks after them are reached.
     var mend: @Sendable (inout [UInt8]) -> Void = { _ in }
-    /// Reads it, and asks what is read for all that it knows. May throw; must not trap.
+    /// Reads it, and uses all that was read. May throw; must not trap.
     var read: @Sendable ([UInt8]) throws -> Void = { _ in }
 
     init(
@@ -39,7 +39,7 @@ struct HostileFormat: Sendable, CustomTestStringConvertible {
 
     static var cases: Int { getenv("TIDEMARK_SOAK") == nil ? 1000 : 100_000 }
 
-    /// Reads `cases` variants. The one that is being read is in a file, for whoever looks for what ended the process.
+    /// Reads `cases` variants. The current one is kept in a file, in case it ends the process.
     func attack(_ cases: Int = HostileFormat.cases) throws -> (read: Int, refused: Int) {
         let seeds = try seeds()
         var counts = (read: 0, refused: 0)

@@ -1,12 +1,12 @@
 import Support
 import Testing
 
-/// Whatever stands in a file or on the command line gives an answer or an error; nothing ends the process.
+/// Any content of a file or the command line gives a result or an error; none ends the process.
 @Suite(.serialized) struct HostileInputTests {
     @Test(arguments: HostileFormat.binary + HostileFormat.json + HostileFormat.text)
     func `any change to what is read gives an answer or an error`(_ format: HostileFormat) throws {
         let (read, refused) = try format.attack()
-        // One that takes nothing hides what is behind its door.
+        // A format of which nothing is accepted tests only its first check.
         #expect(read > 0 || format.isSealed && refused > 0, "\(format): \(read) read, \(refused) refused")
     }
 

@@ -41,7 +41,7 @@ struct HostileManifest {
         let file = site.scratch.file("manifest")
         _ = try run("/usr/bin/zstd", ["-qdf", manifestFile, "-o", file])
         let database = try Database(file)
-        // What is left makes a restore of milliseconds.
+        // The remaining files make a restore take milliseconds.
         try database.execute(
             """
             DELETE FROM file WHERE kind = 'f' AND path NOT IN
@@ -72,7 +72,7 @@ struct HostileManifest {
         (0...mutation.below(3)).map { _ in
             let (table, columns) = mutation.pick(tables)
             let column = mutation.pick(columns)
-            // Now and then all rows, and mostly one.
+            // Sometimes all rows, mostly one.
             let which =
                 mutation.below(6) == 0
                 ? ""
@@ -102,7 +102,7 @@ struct HostileManifest {
         var packed = [UInt8](repeating: 0, count: Compressor.bound(intact.count * 4))
         for number in 0...cases {
             var mutation = Mutation(seed: UInt64(number))
-            // The first is as it was.
+            // The first is unchanged.
             let statements = number == 0 ? "" : change(&mutation)
             try overwrite(witness, Array(statements.utf8))
             try overwrite(file, intact)
@@ -122,7 +122,7 @@ struct HostileManifest {
     private func apply(_ statements: String, to file: String) throws {
         let database = try Database(file)
         try database.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
-        // A constraint may be in the way.
+        // A constraint may reject it.
         for statement in statements.split(separator: ";\n") { try? database.execute(String(statement)) }
     }
 
@@ -131,7 +131,7 @@ struct HostileManifest {
         try bytes.withUnsafeBytes { try file.write($0, path: path) }
     }
 
-    /// Everything that reads a manifest.
+    /// All code that reads a manifest.
     private func read(in place: Scratch, _ number: Int) throws -> Bool {
         _ = try? verifyBackup(backup, of: archive, request: VerifyRequest(jobs: 1, includesWAL: false))
         _ = try? RelationMap(of: backup.label, of: archive)

@@ -1,6 +1,6 @@
 import Support
 
-/// Changes a valid document, in the ways in which accidents and enemies do.
+/// Changes a valid document in the ways in which accidents and attackers do.
 struct Mutation {
     var random: SeededGenerator
 
@@ -31,7 +31,7 @@ struct Mutation {
             case 0, 1, 2: replaceNumber(in: &bytes)
             case 3: bytes.insert(contentsOf: Array(pick(Mutation.pieces).utf8), at: below(bytes.count + 1))
             case 4:
-                // A line is gone, or there twice, or another's.
+                // A line is removed, duplicated, or replaced by another.
                 var lines = bytes.split(separator: 10, omittingEmptySubsequences: false)
                 let at = below(lines.count)
                 switch below(3) {
@@ -46,14 +46,14 @@ struct Mutation {
         return bytes
     }
 
-    /// Where numbers stand in a text.
+    /// The places of numbers in a text.
     private static func places(of bytes: [UInt8]) -> [Range<Int>] {
         let isDigit = { (byte: UInt8) in (48...57).contains(byte) }
         let starts = bytes.indices.filter { isDigit(bytes[$0]) && ($0 == 0 || !isDigit(bytes[$0 - 1])) }
         return starts.map { $0..<(bytes[$0...].firstIndex { !isDigit($0) } ?? bytes.count) }
     }
 
-    /// Puts another number in the place of one.
+    /// Replaces one number by another.
     private mutating func replaceNumber(in bytes: inout [UInt8]) {
         let places = Mutation.places(of: bytes)
         guard !places.isEmpty else { return }

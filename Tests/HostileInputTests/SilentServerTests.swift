@@ -4,7 +4,7 @@ import Postgres
 import Support
 import Testing
 
-/// A server whose processes are stopped, or whose host has gone: connections are made, and nothing comes back.
+/// A server whose processes are stopped, or whose host is gone: connections succeed, but there is no answer.
 @Suite struct SilentServerTests {
     /// Listens on a socket as PostgreSQL does.
     private final class Listener: Sendable {
@@ -24,7 +24,7 @@ import Testing
         }
         deinit { close(raw) }
 
-        /// Lets one client in, as a server of version 15.5 without a password does, and says nothing more.
+        /// Accepts one client, as a server of version 15.5 without a password does, and then stays silent.
         func greet() {
             let client = accept(raw, nil, nil)
             var request = [UInt8](repeating: 0, count: 4096)
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(arguments: [(false, 2), (true, 2), (false, nil)] as [(Bool, Int32?)])
-    func `a server that says nothing is waited for so long and no longer`(greets: Bool, patience: Int32?) throws {
+    func `a silent server is waited for only until the timeout`(greets: Bool, patience: Int32?) throws {
         let scratch = try Scratch()
         let listener = try Listener(in: scratch.path)
         let thread = greets ? try Worker { listener.greet() } : nil

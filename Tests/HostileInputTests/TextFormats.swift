@@ -19,7 +19,7 @@ import WAL
 
 private let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 7_300_000_000_000_000_001)
 
-/// A repository in memory with one object in it, whatever is asked for.
+/// A repository in memory with one object, which is returned for every key.
 private final class OneObject: ObjectStore {
     let location = "/srv/repository"
     private let bytes: [UInt8]
@@ -240,7 +240,7 @@ extension HostileFormat {
             "a document's two ends", seeds: { SealedDocument.Kind.allCases.map { sealed($0, #"{"a":1}"#) } },
             mend: reseal
         ).reading { bytes in
-            // One of them belongs there, whatever else happens to it.
+            // One of the kinds belongs there, whatever else happens.
             var fault: DocumentFault?
             for kind in SealedDocument.Kind.allCases {
                 do throws(DocumentFault) {

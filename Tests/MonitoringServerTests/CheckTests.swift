@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// `tidemark check --json`, as far as the tests look.
+/// The part of `tidemark check --json` that the tests use.
 private struct CheckAnswer: Decodable {
     struct Check: Decodable {
         let id: String
@@ -29,7 +29,7 @@ private struct CheckAnswer: Decodable {
         }
     }
 
-    /// A site that lacks nothing: fsync on, archiving in time, but not in the middle of a test.
+    /// A site without findings: fsync on, and an archive_timeout longer than a test.
     private static func site(_ settings: [String: String] = [:], _ lines: [String] = []) throws -> TestSite {
         let site = try TestSite(settings: ["fsync": "on", "archive_timeout": "1h"].merging(settings) { $1 })
         let text = try Files.readText(site.configuration) + lines.joined(separator: "\n") + "\n"
@@ -125,14 +125,14 @@ private struct CheckAnswer: Decodable {
         let dead = try Self.check(site)
         #expect(dead["server"]?.status == "critical")
         #expect(dead["server_settings"]?.status == "unknown")
-        // What lies in pg_wal can be seen without the server.
+        // pg_wal can be examined without the server.
         #expect(dead["archive_backlog"]?.value ?? 0 >= 1)
         #expect(dead["rpo"]?.value ?? 0 > 0)
         let nagios = try site.tidemark(["check", "--format", "nagios"])
         #expect(nagios.ending == .exited(2) && nagios.output.hasPrefix("TIDEMARK CRITICAL - "))
     }
 
-    @Test func `what the retention rules let go is no gap`() throws {
+    @Test func `WAL that the retention rules don't keep is no gap`() throws {
         let site = try Self.site([:], ["[retention]", "keep_wal = 1s", "keep_full = 2"])
         for number in 1...2 {
             try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
@@ -155,7 +155,7 @@ private struct CheckAnswer: Decodable {
         #expect(finished.output.hasPrefix("TIDEMARK UNKNOWN - could not read configuration file"))
     }
 
-    @Test func `open doors are found: repository, state and configuration`() throws {
+    @Test func `open permissions are found: repository, state and configuration`() throws {
         let site = try Self.site()
         #expect(try Self.check(site, ["--only", "permissions"])["permissions"]?.status == "ok")
         chmod(site.repository, 0o755)
@@ -216,7 +216,7 @@ private struct CheckAnswer: Decodable {
                 close: "chown root $PARENT", says: "belongs to another user"),
         ]
 
-    @Test func `open doors are found further down and further up`() throws {
+    @Test func `open permissions are found further down and further up`() throws {
         try #require(geteuid() == 0, "changing owners needs root")
         let site = try Self.site()
         try site.tidemark(["backup"], expectSuccess: true)
@@ -244,7 +244,7 @@ private struct CheckAnswer: Decodable {
         #expect(try verdict().status == "ok")
     }
 
-    @Test func `a change is told once for the worse and once for the better`() throws {
+    @Test func `a change is notified once for the worse and once for the better`() throws {
         let site = try TellingTests.site("cat >> TOLD", ["archive_failing_after = 1s"])
         try site.cluster.psql("alter system set fsync = on")
         try site.cluster.psql("alter system set archive_timeout = '1h'")
@@ -254,7 +254,7 @@ private struct CheckAnswer: Decodable {
             return try TellingTests.told(site).split(separator: "\n").map(String.init)
         }
         _ = try site.tidemark(["check", "--notify"])
-        // No backup, and nothing archived yet: four checks mind.
+        // No backup, and nothing archived yet: four checks fail.
         let first = try told()
         #expect(first.count == 4 && first.contains { $0.contains("There is no complete backup") }, "\(first)")
         _ = try site.tidemark(["check", "--notify"])
@@ -265,7 +265,7 @@ private struct CheckAnswer: Decodable {
         let recovered = try told()[before...]
         #expect(recovered.count == 4 && recovered.allSatisfy { $0.contains("\"status\":\"success\"") }, "\(recovered)")
 
-        // Archiving fails for longer than the second that is allowed, and works again.
+        // Archiving fails for longer than the allowed second, and works again.
         try site.cluster.psql("alter system set archive_command = '/bin/false'")
         try site.cluster.psql("select pg_reload_conf()")
         try site.cluster.psql("create table t as select 1")

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Completions, tried in the shells themselves.
+/// Completions, tested in the shells themselves.
 struct CompletionTests {
     private let scratch: Scratch
 
@@ -15,7 +15,7 @@ struct CompletionTests {
         return path
     }
 
-    /// What is typed, what must be offered, and what must not.
+    /// What is typed, and what must and must not be offered.
     private static let rows: [(line: [String], offered: String, not: String)] = [
         (["tidemark", "bac"], "backup", "check"), (["tidemark", "check", "--form"], "--format", "--textfile"),
         (["tidemark", "check", "--log-lev"], "--log-level", "--format"),

@@ -2,9 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// What verifications found in an incarnation that is no longer in use, or that was expired since.
+/// Findings of verifications in an incarnation that is not in use any more, or that was expired since.
 @Suite(.serialized) struct FormerDamageServerTests {
-    /// A cluster that was made anew by initdb; both have WAL and a backup.
+    /// A cluster that was recreated by initdb; both incarnations have WAL and a backup.
     private final class Renewed {
         let site: TestSite
         let new: TestCluster
@@ -41,7 +41,7 @@ import Testing
 
     private struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// The object, below the incarnation's folder, as find(1) matches a path; of several the second but last.
+        /// The object, below the incarnation's folder, as a path pattern of find(1); of several the last but one.
         let object: String
         let script: String
         let check: String
@@ -81,7 +81,7 @@ import Testing
                     said.contains("critical") && said.contains(row.says) && said.contains(renewed.former)
                         && said.contains("restore it from a copy of the repository"), "\(row): \(said)")
             }
-            // The other incarnation has segments of the same names, and nothing is wrong with those.
+            // The other incarnation has intact segments of the same names.
             for command in [["window"], ["plan", "--target", "latest"]] {
                 let said = try site.tidemark(command, expectSuccess: true)
                 #expect(!(said.output + said.errors).contains("is damaged"), "\(row): \(command): \(said)")

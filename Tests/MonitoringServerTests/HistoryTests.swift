@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// One row of `tidemark history --json`, as far as the tests look.
+/// The part of a row of `tidemark history --json` that the tests use.
 struct HistoryRow: Decodable {
     let job: String
     let result: String
@@ -21,13 +21,13 @@ struct HistoryRow: Decodable {
         return try decoder.decode([HistoryRow].self, from: Data(output.utf8))
     }
 
-    @Test func `a cluster nobody did anything with has no history`() throws {
+    @Test func `a cluster without jobs has no history`() throws {
         let site = try TestSite()
         #expect(try site.tidemark(["history"], expectSuccess: true).output.contains("No jobs are recorded"))
         #expect(try Self.rows(site).isEmpty)
     }
 
-    @Test func `backup, verification and drill are remembered, and the drill tells how long a recovery takes`() throws {
+    @Test func `backup, verification and drill are recorded, and the drill shows how long a recovery takes`() throws {
         let site = try TestSite(configuration: [])
         try site.cluster.psql("create table t as select generate_series(1, 1000) n")
         try site.tidemark(["backup"], expectSuccess: true)

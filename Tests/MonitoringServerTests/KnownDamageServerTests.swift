@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// What a verification has found damaged is told by whoever depends on it, as long as it is.
+/// Damage that a verification found is reported by every command that depends on it, as long as it persists.
 @Suite(.serialized) struct KnownDamageServerTests {
     private func site() throws -> TestSite {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -42,11 +42,11 @@ import Testing
         let name = String(Files.name(path).dropLast(4))
         let original = path + ".kept"
         try runAsServerUser("/bin/cp", [path, original])
-        // In the middle of a frame, which nobody reads who only asks what the segment holds.
+        // In the middle of a frame, which commands don't read for the segment's summary.
         try damage(path, at: try #require(try FileStatus(ofLinkItself: path)).size / 2)
         let unread = try said(site, ["status"])
         #expect(!unread.contains("is damaged"), "\(unread)")
-        // Backups alone know nothing of it.
+        // Verifying backups alone doesn't find it.
         try site.tidemark(["verify", "--backups"], expectSuccess: true)
         let found = try site.tidemark(["verify"])
         #expect(found.ending == .exited(3) && found.errors.contains(name), "\(found.errors)")
@@ -59,7 +59,7 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify"]).contains("It was verified"))
         #expect(try said(site, ["window"]).contains("ERROR:  segment \"\(name)\" is damaged"))
 
-        // Repaired: nobody speaks of it any more, and check wants it read again.
+        // Repaired: it is not reported any more, and check asks for another verification.
         try runAsServerUser("/bin/cp", [original, path])
         for command in Self.lookers.prefix(3) {
             let words = try said(site, command)
@@ -72,13 +72,13 @@ import Testing
         #expect(try said(site, ["check", "--only", "verify_wal"]).contains("It was verified"))
     }
 
-    /// What `expire` is told, and whether the old backup stays.
+    /// The options of `expire`, and whether the old backup stays.
     private static let expiries: [(arguments: [String], settings: [String], staysCritical: Bool)] = [
         (["--keep-full", "1"], [], false), ([], ["keep_full = 1"], false), (["--keep-full", "2"], [], true),
     ]
 
     @Test(arguments: expiries.indices)
-    func `a gap that a verification found is missed by nobody once it is expired`(_ row: Int) throws {
+    func `a gap that a verification found doesn't count once it is expired`(_ row: Int) throws {
         let sample = Self.expiries[row]
         let site = try site()
         let path = try #require(
@@ -128,19 +128,19 @@ import Testing
             run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
                 .split(separator: "\n").map(String.init).sorted().last)
         try damage(path, at: try #require(try FileStatus(ofLinkItself: path)).size / 2)
-        // It is the repository's object that can't be read, not pg_wal.
+        // The repository's object can't be read, pg_wal can.
         for only in ["rpo", "archiving", "archive_backlog"] {
             let check = try said(site, ["check", "--only", only])
             #expect(!check.contains("unknown") && !check.contains("could not be read"), "\(check)")
         }
-        // The way out: archived again.
+        // The remedy: archive it again.
         let name = String(Files.name(path).dropLast(4))
         let push = ["archive-push", "\(site.cluster.data)/pg_wal/\(name)"]
         let healed = try site.tidemark(push, expectSuccess: true)
         #expect(healed.errors.contains("stored again"), "\(healed.errors)")
         #expect(try said(site, ["du"]).contains("what was put aside"))
         try site.tidemark(["verify"], expectSuccess: true)
-        // Where another segment's object is in its place, and damaged, a person's word is needed.
+        // Where another segment's damaged object is in its place, --certain is needed.
         let others = try #require(
             run("/usr/bin/find", [Files.parent(path), "-name", "0000000100000000????????.zst"]).output
                 .split(separator: "\n").map(String.init).sorted().dropLast().last)
@@ -246,7 +246,7 @@ import Testing
     }
 
     @Test(arguments: ["rm", "truncate -s 100"])
-    func `a pack that is missing or too short is told by all, though nothing was verified`(_ damage: String) throws {
+    func `a missing or short pack is reported by all, though nothing was verified`(_ damage: String) throws {
         let site = try site()
         let path = try #require(
             run("/usr/bin/find", [site.repository, "-path", "*/pack/*/000001"]).output.split(separator: "\n").first)

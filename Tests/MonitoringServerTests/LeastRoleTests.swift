@@ -3,11 +3,11 @@ import Platform
 import Support
 import Testing
 
-/// A role with the rights that docs/ name, and no others, does with every command what docs/ say.
+/// With the privileges that the docs name, and no others, every command works as the docs say.
 @Suite(.serialized) struct LeastRoleTests {
     private static let docs = Files.parent(Files.parent(Files.parent(#filePath))) + "/docs/"
 
-    /// What stands between two pieces of a page, for the first time.
+    /// The text between two strings of a page, at their first occurrence.
     private static func piece(of page: String, _ begin: String, _ end: String) throws -> String {
         let text = try Files.readText(docs + page)
         let start = try #require(text.firstRange(of: begin), "\(page): \(begin)")
@@ -15,7 +15,7 @@ import Testing
         return String(rest[..<(try #require(rest.firstRange(of: end))).lowerBound])
     }
 
-    /// A cluster with tables that the role may not read, and a configuration that knows no other role.
+    /// A cluster with tables that the role may not read, and a configuration with no other role.
     private static func site(_ server: TestServer) throws -> TestSite {
         let site = try TestSite(
             server, settings: ["fsync": "on", "archive_timeout": "1h"],
@@ -94,7 +94,7 @@ import Testing
             "answers queries and waits")
         try runAsServerUser(server.bin + "/pg_ctl", ["-D", copy, "-m", "immediate", "stop"])
 
-        // Into the living database it takes what docs/table-recovery.md names.
+        // For the live database it needs the privileges in docs/table-recovery.md.
         try tidemark("recover-table --target latest -t shop.public.secret --to-file \(site.scratch.file("dump"))")
         for arguments in [["--replace", "--yes"], ["--diff"], ["--diff", "--apply", "missing", "--yes"]] {
             let refused = try site.tidemark(
@@ -134,14 +134,14 @@ import Testing
         try tidemark("clean")
         try tidemark("backup")
         try tidemark("remove \(label) --yes --force")
-        // Commands that ask no server, and those that the server calls.
+        // Commands that use no server, and those that the server runs.
         let others: Set = [
             "archive-push", "archive-get", "recovery-end", "settings", "import", "notify", "help", "version",
         ]
         let documented = try Files.readText(Self.docs + "commands.md").split(separator: "\n")
             .filter { $0.hasPrefix("### `tidemark ") }.map { String($0.split(separator: " ")[2].prefix { $0 != "`" }) }
         #expect(Set(documented).subtracting(others).subtracting(seen) == [], "\(documented)")
-        // It has read nothing by its own right.
+        // It has read nothing with its own privileges.
         let read = try runAsServerUser(
             server.bin + "/psql",
             ["-X", "-h", site.cluster.directory, "-U", "tidemark", "-d", "shop", "-c", "select * from public.secret"],

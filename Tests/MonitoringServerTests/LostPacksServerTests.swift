@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Backups whose objects are gone: what depends on them doesn't count them as backups.
+/// Backups with missing objects don't count as backups.
 @Suite(.serialized) struct LostPacksServerTests {
     /// Which of two backups are damaged, how, and whether a verification had to find it.
     private struct Row: Sendable, CustomTestStringConvertible {
@@ -29,7 +29,7 @@ import Testing
             try site.tidemark(["backup"], expectSuccess: true)
             try site.cluster.psql("insert into t select generate_series(1, 3000)")
             try site.archiveEverything()
-            // Labels are of whole seconds.
+            // Labels have whole seconds.
             try site.cluster.psql("select pg_sleep(1.1)")
         }
         return (site, try site.backupLabels().sorted())
@@ -55,11 +55,11 @@ import Testing
                 #expect(said.contains("critical") && said.contains("is damaged"), "\(name): \(said)")
             }
             #expect(status.contains("I would lose      everything"), "\(status)")
-            // Nothing better is there; the plan says what it is worth.
+            // There is nothing better; the plan says that it is damaged.
             #expect(plan.output.contains("This recovery restores what is damaged"), "\(plan)")
             return
         }
-        // What only a verification tells is told by "verify".
+        // Damage that only a verification finds is attributed to "verify".
         if !row.isVerified {
             let age = try check("backup_age")
             #expect(age.contains(labels[1]) && age.contains("The newest other one, \"\(labels[0])\""), "\(age)")
@@ -76,7 +76,7 @@ import Testing
                 && !plan.output.contains("restores what is damaged"), "\(plan)")
         let copy = site.scratch.file("copy")
         try site.tidemark(["recover", "--target", "latest", "--data-directory", copy, "--yes"], expectSuccess: true)
-        // Whoever names it gets it, and is told.
+        // It can be named, with a warning.
         let named = try site.tidemark(["plan", "--target", "latest", "--backup", labels[1]])
         #expect(named.output.contains("This recovery restores what is damaged"), "\(named)")
     }

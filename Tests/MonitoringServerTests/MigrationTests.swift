@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// docs/migrating.md, step by step, from archives that the old tools have made.
+/// docs/migrating.md, step by step, from archives of the old tools.
 @Suite(.serialized) struct MigrationTests {
     private func migrate(_ site: TestSite, importing archive: String? = nil) throws {
         let found = try site.tidemark(["init"])
@@ -47,7 +47,7 @@ import Testing
         }
         #expect(try Set(Files.list(old.path)).isSuperset(of: before))
         #expect(try site.cluster.psql("select pg_postmaster_start_time()") == started)
-        // Without the old archive, the old copy reaches a moment that only tidemark's has.
+        // Without the old archive, the old copy can be recovered to a moment that only tidemark's archive has.
         for name in before { try Files.remove("\(old.path)/\(name)") }
         let get = "\(try Executables.tidemark()) archive-get --config \(site.configuration) %f %p"
         let settings = """
@@ -102,7 +102,7 @@ import Testing
         try site.cluster.psql("create table t as select 42 n")
         try runAsServerUser("/usr/bin/pgbackrest", tool + ["backup", "--type=full"])
         try migrate(site)
-        // What the old tool has is as good as before.
+        // The old tool's backups still work.
         let restored = old.file("restored")
         try runAsServerUser("/bin/mkdir", ["-m", "700", restored])
         try runAsServerUser("/usr/bin/pgbackrest", tool + ["restore", "--type=immediate", "--pg1-path=\(restored)"])
@@ -167,7 +167,7 @@ import Testing
         try barman("receive-wal", "--drop-slot", "main")
         try barman("cron")
         #expect(try site.cluster.psql("select count(*) from pg_replication_slots") == "0")
-        // What the page warns of.
+        // The page warns of this.
         let inactive = "\(changed)active = false\n"
         try replaceDurably(old.file("servers/main.conf"), bytes: Array(inactive.utf8), mode: 0o644)
         try barman("recover", "main", "latest", old.file("nothing"))

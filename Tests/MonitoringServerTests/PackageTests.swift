@@ -3,8 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// The Debian package on a machine like this one: built here, then installed, upgraded, removed and purged on an overlay
-/// of this machine's root, so that nothing here changes, and nothing that is here matters.
+/// The Debian package on a machine like this one: built here, then installed, upgraded, removed and purged on an
+/// overlay of this machine's root, so that nothing here changes, and its own state doesn't matter.
 @Suite(.serialized) struct PackageTests {
     private static let root = Files.parent(Files.parent(Files.parent(#filePath)))
 
@@ -37,7 +37,7 @@ import Testing
                 let finished = try asRoot(command, arguments)
                 try #require(finished.ending == .exited(0), "\(command) \(arguments): \(finished.errors)")
             }
-            // Nobody has used tidemark there yet.
+            // tidemark hasn't been used there yet.
             _ = try run("/usr/bin/dpkg", ["-P", "tidemark"])
             try run(
                 "/bin/rm", ["-rf", "/etc/tidemark", "/var/lib/tidemark", "/var/lib/tidemark-state"], expectSuccess: true
@@ -76,7 +76,7 @@ import Testing
             #expect(fields.contains(word), "\(fields)")
         }
         let files = try run("/usr/bin/dpkg-deb", ["-c", package]).output.split(separator: "\n").map(String.init)
-        // Everything belongs to root and nobody else may write.
+        // Everything belongs to root, and no other user may write it.
         for line in files {
             #expect(line.contains(" root/root ") && !line.prefix(10).dropFirst(5).contains("w"), "\(line)")
         }
@@ -112,11 +112,11 @@ import Testing
         let version = try machine.run("/usr/bin/tidemark", ["version"], user: "postgres")
         #expect(version.output.hasPrefix("tidemark "), "\(version.errors)")
         #expect(try dpkg("--verify", "tidemark").output == "")
-        // Not configured yet: said with the place to do it.
+        // Not configured yet: the message names the file.
         let unconfigured = try machine.run("/usr/bin/tidemark", ["settings"], user: "postgres")
         #expect(unconfigured.ending == .exited(2) && unconfigured.errors.contains("/etc/tidemark/tidemark.conf"))
 
-        // What an administrator wrote survives the next version, and removal.
+        // An administrator's file survives the next version, and removal.
         let text = "repository = '/var/lib/tidemark'\n[cluster main]\ndata_directory = '/var/lib/postgresql/15/main'\n"
         let configuration = "/etc/tidemark/tidemark.conf"
         try machine.run("/bin/sh", ["-c", "printf %s \"$1\" >\"$2\"", "sh", text, configuration], expectSuccess: true)
@@ -129,7 +129,7 @@ import Testing
         #expect(try status() == "rc ")
         #expect(try !exists("/usr/bin/tidemark") && exists(configuration))
 
-        // Purging takes configuration and state, never backups.
+        // Purging removes configuration and state, never backups.
         let purged = try dpkg("-P", "tidemark")
         #expect(purged.ending == .exited(0), "\(purged.errors)")
         #expect(try !exists("/etc/tidemark") && !exists("/var/lib/tidemark-state"))

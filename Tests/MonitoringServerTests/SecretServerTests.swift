@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A password in a connection string, well-formed or not, and in the environment: nobody gets to read it.
+/// A password in a connection string, well-formed or not, and in the environment, is never shown.
 @Suite(.serialized) struct SecretServerTests {
     private static let secret = "hunter2secret"
     private static let site = TestSite.shared {

@@ -24,7 +24,7 @@ import Testing
         let printed = try site.tidemark(["report", "--html", "-"], expectSuccess: true).output
         #expect(printed.hasPrefix("<!DOCTYPE html>") && printed.hasSuffix("</html>\n"))
 
-        // Drawn by a browser: the covered days are green, the text is there, and it is no error page.
+        // Rendered by a browser: the covered days are green, the text is there, and it is no error page.
         let picture = site.scratch.file("report.png")
         try runAsServerUser("/bin/mkdir", [site.scratch.file("browser")])
         let drawn = try runAsServerUser(
@@ -49,7 +49,7 @@ import Testing
         #expect(red == 0)
     }
 
-    @Test func `the weekly report is told with its page`() throws {
+    @Test func `the weekly report is sent with its page`() throws {
         let site = try TellingTests.site()
         try site.tidemark(["report", "--notify"], expectSuccess: true)
         try site.cluster.wait(for: "the report") { try !TellingTests.told(site).isEmpty }

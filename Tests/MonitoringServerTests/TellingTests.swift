@@ -4,7 +4,7 @@ import Platform
 import Support
 import Testing
 
-/// What a site's jobs tell, through a command that writes it to a file.
+/// The notifications of a site's jobs, from a command that writes them to a file.
 @Suite(.serialized) struct TellingTests {
     static func site(_ command: String = "cat >> TOLD", _ lines: [String] = []) throws -> TestSite {
         let site = try TestSite()
@@ -25,12 +25,12 @@ import Testing
         try Files.exists(site.scratch.file("told")) ? Files.readText(site.scratch.file("told")) : ""
     }
 
-    /// A backup of a server that isn't there.
+    /// A backup of a server that isn't running.
     static func failingJob(_ site: TestSite) throws -> Finished {
         try site.tidemark(["backup", "--conninfo", "host=/nonexistent"])
     }
 
-    @Test func `a job that fails is told, recorded, and fails as it would have`() throws {
+    @Test func `a job that fails is notified, recorded, and fails as it would have`() throws {
         let site = try Self.site()
         let finished = try Self.failingJob(site)
         #expect(finished.ending == .exited(1) || finished.ending == .exited(4), "\(finished.errors)")
@@ -43,7 +43,7 @@ import Testing
         #expect(table.contains("backup") && table.contains("failure"))
     }
 
-    @Test func `a receiver that takes its time keeps no job waiting`() throws {
+    @Test func `a slow receiver keeps no job waiting`() throws {
         let site = try Self.site("until [ -e TOLD.open ]; do sleep 0.1; done; cat >> TOLD", ["timeout = 600s"])
         _ = try Self.failingJob(site)
         #expect(try Self.told(site).isEmpty)
@@ -58,7 +58,7 @@ import Testing
             "/bin/sh",
             [
                 "-c",
-                // The delivery of the first one's message may still be at work there.
+                // The delivery of the first notification may still be running there.
                 "chmod -R a-w \"$1\"; : >\"$2.file\"; until rm -rf \"$2\" && mv -T \"$2.file\" \"$2\"; do sleep 0.1; done",
                 "sh", site.repository, site.scratch.file("state"),
             ])
@@ -68,7 +68,7 @@ import Testing
         #expect(hindered.errors.contains("could not record the job"))
     }
 
-    @Test func `what could not be delivered is delivered later`() throws {
+    @Test func `an undelivered notification is delivered later`() throws {
         let site = try Self.site("test -e TOLD.open && cat >> TOLD", ["attempts = 1"])
         _ = try Self.failingJob(site)
         try site.cluster.wait(for: "the failed delivery") {
@@ -82,8 +82,8 @@ import Testing
         #expect(try Self.told(site).contains("backup_failure"))
     }
 
-    /// A job that has nothing new to tell, one that is not told of at all, and the hourly check.
-    @Test func `what could not be delivered is delivered by every later job and check`() throws {
+    /// A job without anything new to report, one that isn't notified, and the hourly check.
+    @Test func `undelivered notifications are delivered by every later job and check`() throws {
         for later in ["the same failure", "backup", "check"] {
             let site = try Self.site("test -e TOLD.open && cat >> TOLD", ["attempts = 1", "events = failures"])
             if later == "check" { try site.tidemark(["backup"], expectSuccess: true) }
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func `notify --test tells everybody, and says who could not be told`() throws {
+    @Test func `notify --test reaches every receiver, and names those that it could not reach`() throws {
         let site = try Self.site("cat >> TOLD", ["webhook_url = 'http://127.0.0.1:1/T0KEN'"])
         let finished = try site.tidemark(["notify", "--test"])
         #expect(finished.ending == .exited(1))
@@ -116,14 +116,14 @@ import Testing
         #expect(settings.contains("http://127.0.0.1:1/…") && !settings.contains("T0KEN"))
     }
 
-    @Test func `nobody to tell is said with what to do`() throws {
+    @Test func `missing receivers are reported with a hint`() throws {
         let site = try TestSite(initialize: false)
         let finished = try site.tidemark(["notify", "--test"])
         #expect(finished.ending == .exited(1))
         #expect(finished.errors.contains("HINT:  Add a section [notify]"))
     }
 
-    @Test func `a unit that failed is told with what systemd knows`() throws {
+    @Test func `a unit that failed is reported with systemd's facts`() throws {
         let site = try Self.site()
         let finished = try site.tidemark(
             ["notify", "--unit", "tidemark-backup@main.service"],

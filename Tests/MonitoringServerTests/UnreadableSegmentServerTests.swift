@@ -2,15 +2,15 @@ import Platform
 import Support
 import Testing
 
-/// One archived segment that can't be read: it is named, and nothing ends that doesn't need it.
+/// One archived segment that can't be read: it is named, and commands that don't need it succeed.
 @Suite(.serialized) struct UnreadableSegmentServerTests {
-    /// How a segment can be unreadable.
+    /// A way for a segment to be unreadable.
     private struct Way: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// What makes it so; knows the object as `$0`.
+        /// The script that makes it so; `$0` is the object.
         var script = "true"
         var fault: String?
-        /// It counts as one that isn't there.
+        /// Whether it counts as missing.
         var isGone = false
 
         static let all = [
@@ -58,7 +58,7 @@ import Testing
             .split(separator: "\n").map(String.init).sorted()
     }
 
-    @Test(arguments: Way.all) private func `whatever doesn't need it goes on, and whatever does names it`(
+    @Test(arguments: Way.all) private func `commands that don't need it continue, and those that do name it`(
         _ way: Way
     ) throws {
         let site = try Self.site.get()
@@ -76,7 +76,7 @@ import Testing
             let isNeeded = position != .beforeTheBackup
             let elsewhere = ["--data-directory", site.scratch.file("new")]
             let (immediate, latest) = (["--target", "immediate"] + elsewhere, ["--target", "latest"] + elsewhere)
-            // The newest one may simply not have been archived yet.
+            // The newest one may just not have been archived yet.
             let isMissed = isNeeded && !(way.isGone && position == .newest)
             let looks = [
                 Look(words: ["plan"] + immediate, names: false),
@@ -107,7 +107,7 @@ import Testing
                 }
             }
             try runAsServerUser("/bin/bash", ["-ec", Way.undo, path])
-            // The catalog had learned that it can't be read.
+            // The catalog has recorded that it can't be read.
             for words in [["plan", "--target", "latest"], ["window"], ["check", "--only", "wal_continuity"]] {
                 let finished = try site.tidemark(words)
                 #expect(finished.ending == .exited(0), "\(position): \(words): \(finished.output)\(finished.errors)")

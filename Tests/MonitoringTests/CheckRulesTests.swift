@@ -9,7 +9,7 @@ import Setup
 import Testing
 import WAL
 
-/// What is spoilt, which check must notice, and how it says so.
+/// A fault, the check that must notice it, and the expected message.
 struct Trouble: Sendable, CustomTestStringConvertible {
     let name: String
     let check: String
@@ -405,7 +405,7 @@ struct CheckRulesTests {
         #expect(results.filter { $0.status != .ok }.map(\.id).sorted() == ["backup_age", "recovery_window", "rpo"])
     }
 
-    @Test func `storage that tells no limit is never full`() throws {
+    @Test func `storage without a known limit is never full`() throws {
         var observation = try ObservedCluster.healthy()
         (observation.space, observation.isSpaceLimited) = (nil, false)
         let results = judge(observation, by: try ObservedCluster.configuration())

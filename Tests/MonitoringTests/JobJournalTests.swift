@@ -43,7 +43,7 @@ struct JobJournalTests {
         #expect(jobs[0].duration == 90_000)
     }
 
-    @Test func `only jobs since a moment are asked for`() throws {
+    @Test func `only jobs since a given time are read`() throws {
         let times = ["2025-12-31T23:00:00Z", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00.25Z", "2026-11-02T00:00:00Z"]
         for time in times { try journal.record(try Self.job(.verify, at: time)) }
         let since = try #require(Moment(iso8601: "2026-11-01T00:00:00.25Z"))
@@ -65,7 +65,7 @@ struct JobJournalTests {
             #"{"format":1,"job":"backup","cluster":"main","started":"yesterday","finished":"2026-11-20T10:15:00Z","duration_seconds":1,"result":"success","exit_status":0,"facts":{},"user":"u","host":"h","tidemark_version":"1"}"#
         ),
     ])
-    func `an object that is no job's record is passed over and named`(_ name: String, _ content: String) throws {
+    func `an object that is no job's record is skipped and named`(_ name: String, _ content: String) throws {
         let key = Self.incarnation.jobFolder.appending("2026-11").appending("20261120T101500Z-backup-0.json")
         try store.create(key, bytes: Array(content.utf8))
         try journal.record(try Self.job(.backup, at: "2026-11-20T10:15:00Z"))

@@ -9,7 +9,7 @@ final class LoopbackServer: Sendable {
     let scratch: Scratch
     private let process: pid_t
 
-    /// - Parameter arguments: what the script takes after log and port file.
+    /// - Parameter arguments: of the script, after log and port file.
     init(_ script: String, _ arguments: [String] = []) throws {
         // A proxy would answer in the servers' place.
         setenv("no_proxy", "*", 1)
@@ -51,7 +51,7 @@ final class LoopbackServer: Sendable {
     }
 }
 
-/// What the web server saw.
+/// A request that the web server received.
 struct SeenRequest: Decodable {
     let method: String
     let path: String
@@ -60,7 +60,7 @@ struct SeenRequest: Decodable {
     let time: Double
 }
 
-/// What the mail server took.
+/// A mail that the mail server accepted.
 struct SeenMail: Decodable {
     let from: String
     let to: [String]
@@ -69,7 +69,7 @@ struct SeenMail: Decodable {
     let data: String
 }
 
-/// A certificate that nobody trusts unless told to: for 127.0.0.1, or for another name.
+/// A certificate that is only trusted if configured: for 127.0.0.1, or for another name.
 struct TestCertificate {
     let certificate: String
     let key: String

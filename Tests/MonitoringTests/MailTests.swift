@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test(arguments: [("smtp", "starttls,auth"), ("smtps", "tls,auth")])
-    func `mail goes encrypted, with the password, to everybody`(scheme: String, modes: String) throws {
+    func `mail goes encrypted, with the password, to every address`(scheme: String, modes: String) throws {
         let server = try server(modes)
         let receiver = try receiver(
             server, scheme: scheme, ["smtp_user = postmaster", "smtp_password_file = '\(scratch.file("password"))'"])
@@ -43,7 +43,7 @@ import Testing
         #expect(mail.encrypted && mail.user == "postmaster")
         #expect(mail.from.hasPrefix("<tidemark@example.org>"))
         #expect(mail.to == ["<dba@example.org>", "<boss@example.org>"])
-        // Read by somebody else's parser: both parts, and no header that the message smuggled in.
+        // Parsed by another parser: both parts, and no header from the message's text.
         try createDurably(scratch.file("\(scheme).eml"), bytes: Array(mail.data.utf8))
         let parsed = try run(
             "/usr/bin/python3",
@@ -70,7 +70,7 @@ import Testing
         #expect(mail.data.split(separator: "\r\n").allSatisfy { $0.utf8.count <= 78 })
     }
 
-    /// How the server behaves, and what is said of it.
+    /// The server's behaviour, and the expected message.
     struct Behaviour: Sendable, CustomTestStringConvertible {
         let modes: String
         let says: String
@@ -81,7 +81,7 @@ import Testing
         var testDescription: String { modes + (lines.first ?? "") }
 
         static let all = [
-            // A server that takes STARTTLS away gets no mail.
+            // A server without STARTTLS gets no mail.
             Behaviour(modes: "nostarttls", says: "STARTTLS", isPermanent: true),
             Behaviour(modes: "badtls", says: "SSL"),
             Behaviour(modes: "refuse", says: "550", isPermanent: true),
@@ -116,7 +116,7 @@ import Testing
         #expect(failure?.description.contains("passw0rd") == false)
     }
 
-    @Test func `an unknown certificate is refused before anything is said`() throws {
+    @Test func `an unknown certificate is refused before anything is sent`() throws {
         let server = try server("starttls")
         let strangers = try Scratch()
         let other = try TestCertificate(in: strangers)
@@ -128,7 +128,7 @@ import Testing
         #expect(try server.log(SeenMail.self).isEmpty)
     }
 
-    @Test func `a mail server of this machine may do without encryption when told so`() throws {
+    @Test func `a mail server of this machine may do without encryption if configured so`() throws {
         let server = try server("nostarttls")
         #expect(try receiver(server, ["smtp_tls = off"]).test(notification()) == nil)
         #expect(try server.log(SeenMail.self).first?.encrypted == false)

@@ -8,7 +8,7 @@ import Testing
 import WAL
 
 struct MetricsTests {
-    /// With a sample for every metric there is.
+    /// Metrics with a sample of every kind.
     private func everyMetric() throws -> [Metric] {
         var observation = try ObservedCluster.healthy()
         observation.cluster = "ma\"\u{301}in\\\n"
@@ -16,7 +16,7 @@ struct MetricsTests {
             observation, judge(observation, by: try ObservedCluster.configuration()), tidemarkVersion: "0.1.0")
     }
 
-    /// Prometheus's own parser for Python reads the text; its complaints are the test's.
+    /// Prometheus's own parser for Python reads the text; returns its errors.
     private func parsed(_ text: String, by module: String) throws -> [String] {
         let scratch = try Scratch()
         try createDurably(scratch.file("metrics"), bytes: Array(text.utf8), mode: 0o644)
@@ -54,7 +54,7 @@ struct MetricsTests {
         #expect(families.contains { $0.hasPrefix("tidemark_archive_failures counter - 1") })
     }
 
-    @Test func `moments are exported as moments, and every missing segment is counted`() throws {
+    @Test func `times are exported as times, and every missing segment is counted`() throws {
         var observation = try ObservedCluster.healthy()
         func value(_ name: String) throws -> Double? {
             let all = metrics(
@@ -135,7 +135,7 @@ struct NagiosReportTests {
         let silenced = try report(["rpo_silenced = 'moving | house'"]) { $0.waiting?.oldestCommit = 7000 }
         #expect(silenced.status == 0)
         #expect(silenced.text.contains("[SILENCED] rpo:") && silenced.text.contains("moving   house"))
-        // Everything behind the one bar is performance data.
+        // Everything after the only bar is performance data.
         #expect(silenced.text.filter { $0 == "|" }.count == 1)
     }
 }

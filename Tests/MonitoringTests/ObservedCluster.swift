@@ -6,7 +6,7 @@ import Repository
 import Setup
 import WAL
 
-/// An observation in which all is well, for tests to spoil.
+/// An observation without findings, for tests to change.
 enum ObservedCluster {
     static let now = Moment(iso8601: "2026-11-20T12:00:00Z")!
     static let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 7)
@@ -19,7 +19,7 @@ enum ObservedCluster {
         -> BackupDescription
     {
         let time = daysAgo(days).iso8601
-        // The log has grown by eight bytes a minute.
+        // The WAL has grown by eight bytes a minute.
         let stop = LSN(UInt64(0x280_0000 - Int(days * 1440) * 8))
         let json = """
             {"label":"\(label)","type":"full","start_time":"\(time)","stop_time":"\(time)","start_lsn":"0/2000028",

@@ -11,7 +11,7 @@ import WAL
 @Suite struct OutboxTests {
     private let scratch: Scratch
     private let outbox: Outbox
-    /// What the command was given, one document a line.
+    /// The documents that the command received, one a line.
     private var told: String { scratch.file("told") }
 
     init() throws {
@@ -23,7 +23,7 @@ import WAL
         try receivers(["command = 'cat >> \(told)'", "events = 'all'", "retry_delay = 1s"] + lines)
     }
 
-    /// Delivers without waiting; says what pauses there would have been.
+    /// Delivers without waiting; returns the pauses.
     @discardableResult
     private func deliver(_ receivers: [Receiver]) throws -> (isEmpty: Bool, pauses: [Int], events: [Outbox.Event]) {
         let pauses = Mutex<[Int]>([])
@@ -60,22 +60,22 @@ import WAL
         #expect(try toldMessages().count == 3)
     }
 
-    @Test func `only who wants an event is told of it`() throws {
+    @Test func `only receivers that want an event are notified of it`() throws {
         let teller = try receivers(["command = 'cat >> \(told)'", "events = 'drill_failure'"])
         #expect(try outbox.enqueue(notification(.backupFailure), for: teller).isEmpty)
         #expect(try outbox.enqueue(notification(.drillFailure), for: teller).count == 1)
-        // A test goes to everybody.
+        // A test goes to all receivers.
         #expect(try outbox.enqueue(notification(nil), for: teller).count == 1)
     }
 
-    @Test func `the same trouble is told once, until it ends or a day has passed`() throws {
+    @Test func `the same trouble is notified once, until it ends or a day has passed`() throws {
         let teller = try teller(["repeat_after = 1h"])
-        /// Message, status, seconds from now, whether it is told.
+        /// Message, status, seconds from now, and whether it is sent.
         let story: [(String, Notification.Status, Int64, Bool)] = [
             ("disk full", .error, 0, true), ("disk full", .error, 60, false), ("disk full", .error, 120, false),
-            // Another trouble is news.
+            // Another trouble is new.
             ("no such role", .error, 180, true),
-            // So is the end of it, and whatever begins after that.
+            // So is its end, and whatever begins after that.
             ("backup finished", .success, 240, true), ("backup finished", .success, 300, true),
             ("no such role", .error, 360, true), ("no such role", .error, 3000, false),
             ("no such role", .error, 360 + 3600, true),
@@ -92,20 +92,20 @@ import WAL
         #expect(messages[5].contains("\"suppressed\":1"))
     }
 
-    @Test func `success ends a trouble even for those who don't want to hear of success`() throws {
+    @Test func `success ends a trouble even for receivers that don't want success`() throws {
         let teller = try receivers(["command = 'cat >> \(told)'", "events = 'backup_failure'"])
         #expect(try !outbox.enqueue(notification(), for: teller).isEmpty)
         #expect(try outbox.enqueue(notification(.backupSuccess, .success, at: 10), for: teller).isEmpty)
         #expect(try !outbox.enqueue(notification(at: 20), for: teller).isEmpty)
     }
 
-    @Test func `a unit's failure is left untold when the job told it itself`() throws {
+    @Test func `a unit's failure isn't notified when the job has reported it`() throws {
         let teller = try teller()
         let since = Moment(microseconds: Clock.now - 600_000_000)
         let unit = notification(.unitFailure, .error, message: "unit tidemark-backup@main.service failed", at: 1)
         #expect(try !outbox.enqueue(notification(), for: teller).isEmpty)
         #expect(try outbox.enqueue(unit, for: teller, quietIfToldSince: since).isEmpty)
-        // What a wrong clock has dated in the future says nothing of now.
+        // A notification that a wrong clock dated in the future doesn't count.
         let ahead = Outbox(scratch.file("ahead"))
         #expect(try !ahead.enqueue(notification(at: 365 * 86_400), for: teller).isEmpty)
         #expect(try !ahead.enqueue(unit, for: teller, quietIfToldSince: since).isEmpty)
@@ -128,7 +128,7 @@ import WAL
         try outbox.enqueue(notification(message: "c"), for: hook("failing"))
         let failing = try deliver(hook("failing"))
         #expect(failing.pauses == [500, 1000, 2000] && !failing.isEmpty)
-        // Refused for good: asked once; it stays for when somebody has mended the address.
+        // Rejected permanently: tried once; it stays in case the address is corrected.
         let gone = try deliver(hook("gone"))
         #expect(gone.pauses.isEmpty && !gone.isEmpty)
         #expect(try deliver(hook("ok")).isEmpty)
@@ -138,7 +138,7 @@ import WAL
         #expect(requests.count { $0.path == "/gone" } == 1)
     }
 
-    @Test func `one receiver's failure keeps nobody else from being told, and nobody is told twice`() throws {
+    @Test func `one receiver's failure doesn't affect the others, and none is notified twice`() throws {
         let text = """
             repository = '/r'
             [cluster main]
@@ -165,13 +165,13 @@ import WAL
         let outcome = try deliver(nobody)
         #expect(outcome.isEmpty)
         #expect(outcome.events.contains { if case .givenUp = $0 { true } else { false } })
-        // That is known for a week, and nothing else counts.
+        // It is reported for a week, and nothing else counts.
         #expect(try outbox.givenUp(now: Moment(microseconds: Clock.now)) == [nobody[0].name])
         #expect(try outbox.givenUp(now: Moment(microseconds: Clock.now + 8 * 86_400_000_000)).isEmpty)
         #expect(try Outbox(scratch.file("another")).givenUp(now: Moment(microseconds: Clock.now)).isEmpty)
     }
 
-    /// The command, and what is said of it; nil when it is well.
+    /// The command, and the expected error; nil when it succeeds.
     @Test(
         arguments: [
             ("cat > /dev/null", nil), ("true", nil), ("echo broken >&2; exit 3", "status 3: broken"),

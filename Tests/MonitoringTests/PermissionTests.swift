@@ -4,7 +4,7 @@ import Support
 import Testing
 
 @Suite struct PermissionTests {
-    /// The commands that are offered can be pasted into a shell.
+    /// The offered commands can be pasted into a shell.
     @Test func `a remedy closes a place whose name has blanks and quotes in it`() throws {
         let scratch = try Scratch()
         let places = ["repository", "state"].map { scratch.file("an \"odd\" owner's \($0)") }

@@ -10,7 +10,7 @@ import Testing
 import WAL
 
 struct ReportTests {
-    /// A month with a failed drill, a gap and names that want escaping.
+    /// A month with a failed drill, a gap, and names that need escaping.
     private func observation() throws -> Observation {
         var observation = try ObservedCluster.healthy()
         observation.cluster = "ma<in> & \"co\""
@@ -28,7 +28,7 @@ struct ReportTests {
         return reportPage(observation, results, days: 28, tidemarkVersion: "0.1.0")
     }
 
-    @Test func `each day shows what was done and whether the log is there`() throws {
+    @Test func `each day shows its jobs and whether its WAL is there`() throws {
         let days = try observation().days(28)
         #expect(days.count == 28 && days.last?.date == "2026-11-20")
         func day(_ date: String) throws -> DayRecord { try #require(days.first { $0.date == date }) }
@@ -43,7 +43,7 @@ struct ReportTests {
         #expect(young.days(7).map(\.log) == [.nothing, .nothing, .nothing, .whole, .whole, .whole, .whole])
     }
 
-    @Test func `the screen tells the two numbers, draws the weeks, and fits a terminal`() throws {
+    @Test func `the screen has the two numbers, draws the weeks, and fits a terminal`() throws {
         let observation = try observation()
         let text = statusText(observation, judge(observation, by: try ObservedCluster.configuration()), days: 28)
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)

@@ -8,7 +8,7 @@ import Support
 import Testing
 import WAL
 
-/// Receivers from the lines of a section `[notify]`; nothing but what a test wants to see fail is cut off.
+/// Receivers from the lines of a section `[notify]`; the timeouts are long, except where a test expects one.
 func receivers(_ lines: [String]) throws -> [Receiver] {
     let all = lines + (lines.contains { $0.hasPrefix("timeout") } ? [] : ["timeout = 300s"])
     let text = "repository = '/r'\n[cluster main]\ndata_directory = '/d'\n[notify]\n" + all.joined(separator: "\n")
@@ -26,7 +26,7 @@ func notification(
 }
 
 @Suite struct WebhookTests {
-    /// Path, whether it is delivered, and what is said when it isn't.
+    /// Path, whether it is delivered, and the error when it isn't.
     struct Behaviour: Sendable, CustomTestStringConvertible {
         let path: String
         var says: String?
@@ -46,7 +46,7 @@ func notification(
         ]
     }
 
-    @Test func `a web server that is slow, failing or lying is told apart from one that took the message`() throws {
+    @Test func `a web server that is slow, failing or lying is distinguished from one that took the message`() throws {
         let server = try LoopbackServer("http_server.py")
         for behaviour in Behaviour.all {
             let url = "http://127.0.0.1:\(server.port)/\(behaviour.path)/T0KEN?key=hidden"
@@ -62,15 +62,15 @@ func notification(
                 #expect(failure?.reason.contains(says) == true, "\(behaviour.path): \(failure?.reason ?? "")")
                 #expect(failure?.isPermanent == behaviour.isPermanent, "\(behaviour.path)")
             }
-            // What stands behind the host often is a password.
+            // The part after the host often is a password.
             #expect(failure?.description.contains("T0KEN") != true && failure?.description.contains("hidden") != true)
         }
-        // A redirection isn't followed: nobody but the named address gets the message.
+        // A redirection isn't followed: only the configured address gets the message.
         #expect(try server.log(SeenRequest.self).filter { $0.path.hasPrefix("/ok") }.count == 1)
         #expect(try receivers(["webhook_url = 'http://127.0.0.1:1/x'"])[0].test(notification())?.isPermanent == false)
     }
 
-    /// The document's fields, as the issue and docs/notifications.md name them.
+    /// The document's fields, according to docs/notifications.md.
     private struct Document: Decodable {
         let id, source, event, status, cluster, host, message, timestamp, text: String
         let details: [String: String]
@@ -95,7 +95,7 @@ func notification(
         #expect(document.message == sent.message && document.timestamp == sent.time.iso8601 && document.id == sent.id)
         #expect(document.text.contains("[error] main on db1: backup failed"))
         #expect(document.details == ["exit_status": "1", "hint": "Is it running? Ω <b>\"&"])
-        // Somebody else's HMAC.
+        // Another implementation of HMAC.
         let body = scratch.file("body")
         try createDurably(body, bytes: Array(seen.body.utf8))
         let expected = try run(
@@ -160,7 +160,7 @@ func notification(
         #expect(try server.log(SeenRequest.self).first?.headers["X-Tidemark-Signature"] != nil)
     }
 
-    /// In a process of its own: the environment is everybody's.
+    /// In a process of its own, since the environment is shared.
     @Test func `secrets come from the environment as well`() throws {
         let web = try LoopbackServer("http_server.py")
         let scratch = try Scratch()

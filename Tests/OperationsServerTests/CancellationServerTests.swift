@@ -11,7 +11,7 @@ import TableRecovery
 import Testing
 import WAL
 
-/// A job, and what a cancellation must leave as it was.
+/// A job, and what must be unchanged after a cancellation.
 private struct CancelledJob: Sendable, CustomTestStringConvertible {
     let name: String
     let start: @Sendable (CancellationServerTests, JobContext) throws -> Void
@@ -57,7 +57,7 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
     ]
 }
 
-/// Whoever starts a job can end it, from any thread and without a signal.
+/// The caller of a job can cancel it, from any thread and without a signal.
 @Suite(.serialized) struct CancellationServerTests {
     private static let shared = TestSite.shared {
         let site = try TestSite()
@@ -100,7 +100,7 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
 
     @Test(arguments: CancelledJob.all)
     fileprivate func `a job that is cancelled as it begins changes nothing`(_ job: CancelledJob) throws {
-        // Left by a dead process, for the one that cleans.
+        // Left by a dead process, for the job that cleans.
         let left = cluster.scratchDirectory + "/tidemark-table-4000001-1a"
         if job.name == "clean" { try Files.makeDirectories(left) }
         defer { try? Files.removeTree(left) }
@@ -109,15 +109,14 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
         context.cancellation.cancel()
         #expect(throws: JobCancelled.self) { try job.start(self, context) }
         #expect(try job.left(self) == before)
-        // What it would have done otherwise, where that is seen there.
+        // What it would have done otherwise, where that can be seen.
         guard job.name == "clean" else { return }
         try job.start(self, JobContext())
         #expect(try job.left(self) != before)
     }
 
     @Test(arguments: CancelledJob.all.filter { !["expire", "clean"].contains($0.name) })
-    fileprivate func `a job that is cancelled on its way ends, and removes what was its own`(_ job: CancelledJob) throws
-    {
+    fileprivate func `a job that is cancelled on its way ends, and removes its own files`(_ job: CancelledJob) throws {
         let before = try job.left(self)
         var context = JobContext()
         context.progress = { [cancellation = context.cancellation] _ in cancellation.cancel() }
@@ -130,8 +129,7 @@ private struct CancelledJob: Sendable, CustomTestStringConvertible {
         #expect(try labels().count == 1)
     }
 
-    @Test func `a recovery that is cancelled before it has archived what the dead server left leaves it there`() throws
-    {
+    @Test func `a recovery that is cancelled before it has archived the dead server's WAL leaves it there`() throws {
         let site = try TestSite()
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()

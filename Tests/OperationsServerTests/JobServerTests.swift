@@ -43,7 +43,7 @@ import WAL
         #expect(shown.output.contains("\"\(planned.plan.backup.label)\""), "\(shown.output)")
         for setting in planned.settings { #expect(shown.output.contains("\"\(setting.name)\""), "\(setting.line)") }
         #expect(planned.settings.contains { $0.value.contains("--config \(site.configuration)") })
-        // Nobody is there to be asked or told, and nothing was made.
+        // There is nobody to ask or notify, and nothing was created.
         #expect(try !Files.exists(site.scratch.file("elsewhere")))
     }
 
@@ -69,10 +69,10 @@ import WAL
         #expect(
             interrupted.state.arguments == ["--target", "latest", "--target-timeline", "1"],
             "\(interrupted.state.arguments)")
-        // Whoever looks at it, and asks, doesn't hold it.
+        // An examination that asks the user doesn't hold the lock.
         _ = try RecoveryClaim(directory, in: cluster.state, patience: 0)
         let again = try RecoverJob(resuming: interrupted, order, of: cluster, installation)
-        // Somebody has agreed to it already.
+        // It was confirmed already.
         #expect(!again.wantsConsent)
         let report = try again.run(again.plan())
         #expect(report.result == nil && (report.prepared?.restore.files ?? 0) > 100)

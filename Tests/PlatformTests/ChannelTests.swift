@@ -7,7 +7,7 @@ import Testing
         init(_ number: Int) { self.number = number }
     }
 
-    @Test func `items come in their order, and none is kept that was received, though the channel never gets empty`()
+    @Test func `items come in order, and received ones are released though the channel never gets empty`()
         throws
     {
         let channel = Channel<Item>(capacity: 3)
@@ -25,7 +25,7 @@ import Testing
         #expect(try channel.receive() == nil)
     }
 
-    @Test func `who waits at either end learns of a failure`() throws {
+    @Test func `a thread that waits at either end gets the failure`() throws {
         for isFull in [false, true] {
             let channel = Channel<Item>(capacity: 1)
             if isFull { try channel.send(Item(1)) }

@@ -3,11 +3,11 @@ import Platform
 import Support
 import Testing
 
-/// Something that a program does, in Python.
+/// An action of a program, in Python.
 private struct Deed: Sendable, CustomTestStringConvertible {
     let name: String
     let script: String
-    /// Whether it may do it under confinement, in OWN.
+    /// Whether it is allowed under confinement, in OWN.
     var isAllowed = false
     var needsLandlock = false
     var testDescription: String { name }
@@ -62,7 +62,7 @@ private let deeds = [
 ]
 
 @Suite struct ConfinementTests {
-    @Test(arguments: deeds) fileprivate func `a confined program does what is its own`(_ deed: Deed) throws {
+    @Test(arguments: deeds) fileprivate func `a confined program works in its own directories`(_ deed: Deed) throws {
         try #require(Confinement.refusesConnections, "this kernel has no seccomp")
         let (own, other) = (try Scratch(), try Scratch())
         try createDurably(other.file("file"), bytes: [1], mode: 0o666)

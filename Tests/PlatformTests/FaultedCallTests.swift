@@ -3,10 +3,10 @@ import Platform
 import Support
 import Testing
 
-/// What tidemark does to files, by itself: every system call of it fails, is interrupted, moves half of what it could, or is
-/// the last one of the process.
+/// tidemark's own work on files: every system call fails, is interrupted, transfers half of what it could, or is the
+/// last one of the process.
 @Suite struct FaultedCallTests {
-    /// Something that Platform does below a directory which `prepare` has filled.
+    /// Work of Platform below a directory which `prepare` has filled.
     enum Deed: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case create, createBelowHeldDirectory, replace, makeDirectories, removeTree, rename, link, look, stream, lock,
             run
@@ -60,7 +60,7 @@ import Testing
             }
         }
 
-        /// What is wrong with what is there after the deed succeeded, failed, or was cut off; nil when all is well.
+        /// What is wrong with the files after the work succeeded, failed, or was cut off; nil when nothing is.
         func fault(in place: String, _ outcome: Outcome) throws -> String? {
             func content(_ name: String) throws -> [UInt8]? {
                 try Files.exists(place + "/" + name) ? Files.read(place + "/" + name) : nil
@@ -95,7 +95,7 @@ import Testing
 
     enum Outcome: Sendable { case done, failed, cutOff }
 
-    /// Performs a deed in a process of its own, and looks at what it left.
+    /// Performs the work in a process of its own, and examines what it left.
     /// - Returns: how it ended, and its calls, such as "write".
     @discardableResult
     private func perform(_ deed: Deed, faults: String) async throws -> (outcome: Outcome, calls: [String]) {
@@ -109,7 +109,7 @@ import Testing
             do { try Deed(rawValue: name)!.perform(place) } catch {
                 _ = "failed: \(error)\n".withCString { write(2, $0, strlen($0)) }
             }
-            // What waits for another process makes a call less when that is quick.
+            // Waiting for another process takes one call less when that is quick.
             if faults.hasSuffix("kill") {
                 _ = write(2, "finished\n", 9)
                 kill(getpid(), SIGKILL)
@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test(arguments: Deed.allCases)
-    func `every call of it may fail or be the last`(_ deed: Deed) async throws {
+    func `each of its calls may fail or be the last`(_ deed: Deed) async throws {
         let (outcome, calls) = try await perform(deed, faults: "trace")
         #expect(outcome == .done && !calls.isEmpty)
         for number in 1...max(calls.count, 1) {
@@ -152,7 +152,7 @@ import Testing
     @Test func `every kind of call is made by one of these`() async throws {
         var made: Set<String> = []
         for deed in Deed.allCases { made.formUnion(try await perform(deed, faults: "trace").calls) }
-        // What is left is made by modules above, or never fails on its way.
+        // The other calls are made by modules above, or never fail on their way.
         let elsewhere: Set<SystemCall> = [
             .allocate, .changeMode, .changeOwner, .makeLink, .spawn, .pipe, .thread, .signal, .kernel,
         ]

@@ -4,13 +4,13 @@ import Testing
 
 @testable import Platform
 
-/// What is removed ends where something else is mounted, of the same file system as well.
+/// Removal stops at mount points, also of the same file system.
 @Suite(.serialized) struct MountedTreeTests {
     struct Case: CustomStringConvertible, Sendable {
         let description: String
         /// Arguments of mount(8); `$foreign` is a directory with a file in it.
         let mount: [String]
-        /// Where, below the directory that is removed.
+        /// The place below the directory that is removed.
         let place: String
     }
 
@@ -24,7 +24,7 @@ import Testing
     ]
 
     @Test(arguments: cases)
-    func `what is mounted in a tree stays when the tree is removed`(_ sample: Case) throws {
+    func `a mount within a tree survives the removal of the tree`(_ sample: Case) throws {
         try #require(geteuid() == 0, "mounting needs root")
         let scratch = try Scratch()
         let (tree, foreign) = (scratch.file("tree"), scratch.file("foreign"))
@@ -39,7 +39,7 @@ import Testing
         try createDurably(place + "/inside", bytes: [2])
         let refused = #expect(throws: SystemError.self) { try Files.removeTree(tree) }
         #expect(refused?.code == EXDEV, "\(refused.map { "\($0)" } ?? "")")
-        // Where the kernel has no openat2(2), /proc tells it.
+        // Where the kernel has no openat2(2), /proc is used.
         let above = try HeldDirectory(confining: Files.parent(place))
         for hasOneCall in [true, false] {
             let closed = #expect(throws: SystemError.self) {

@@ -4,7 +4,7 @@ import Support
 import Testing
 
 struct DurableFileTests {
-    @Test func `a durable file is there whole, and a second one of its name is refused`() throws {
+    @Test func `a durable file is complete, and a second one of its name is refused`() throws {
         let scratch = try Scratch()
         let path = scratch.file("a/b/object")
         try createDurably(path, bytes: [1, 2, 3])
@@ -16,7 +16,7 @@ struct DurableFileTests {
 }
 
 struct WriteStreamTests {
-    @Test func `a long file is written whole, and leaves the page cache but for its end`() throws {
+    @Test func `a long file is written whole, and only its end stays in the page cache`() throws {
         let scratch = try Scratch(in: TestPlace.onDisk)
         let path = scratch.file("pack")
         let size = 33 << 20
@@ -30,7 +30,7 @@ struct WriteStreamTests {
             }
         }
         let file = try Descriptor(open: path, O_RDONLY)
-        // A file system in memory has nowhere else to keep it.
+        // A file system in memory keeps its files in the page cache.
         let isInMemory = try run("/usr/bin/stat", ["-f", "-c", "%T", path]).output == "tmpfs\n"
         let cached = file.cachedBytes(at: 0, count: 15 << 20) ?? .max
         #expect(isInMemory || cached < 1 << 20, "\(cached)")
@@ -69,7 +69,7 @@ struct SubprocessTests {
 struct FileStatusTests {
     @Test(arguments: [Int.min, -9_223_372_036_855, 0, 9_223_372_036_855, Int.max])
     func `a file may have any time`(_ seconds: Int) throws {
-        // This file system keeps whatever it is told; others put it into their own bounds.
+        // This file system stores any time; others clamp it.
         let path = "/dev/shm/tidemark-test-\(getpid())-\(seconds)"
         try createDurably(path, bytes: [])
         defer { try? Files.remove(path) }

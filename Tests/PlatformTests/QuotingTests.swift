@@ -3,7 +3,7 @@ import Testing
 
 @testable import Platform
 
-/// What is quoted can't end its quotation, whatever follows a quotation mark. Two scalars may be one `Character`.
+/// Quoted text can't end its quotation, whatever follows a quotation mark. Two scalars may be one `Character`.
 struct QuotingTests {
     /// Nothing, a letter, a mark that combines with what it follows, and one that joins it to the next.
     static let followers = ["", "x", "\u{301}", "\u{200D}", "\u{FE0F}\u{20E3}"]
@@ -34,7 +34,7 @@ struct QuotingTests {
 
 struct OutsideNumbersTests {
     @Test func `a file of /proc is read to its end`() throws {
-        // Of a process that maps as many files as this one, it is longer than what one read takes.
+        // For a process that maps as many files as this one, it is longer than one read.
         let whole = try run("/bin/cat", ["/proc/\(getpid())/smaps"]).output.utf8.count
         let read = try Files.read("/proc/self/smaps").count
         #expect(whole > 100_000 && read > whole / 2, "\(read) of \(whole)")
@@ -48,7 +48,7 @@ struct OutsideNumbersTests {
     @Test(arguments: [
         Space(blocks: 100, available: 40, size: 4096, free: 163_840, total: 409_600),
         Space(blocks: 0, available: 0, size: 4096, free: .max, total: 0),
-        // More is used than there is for everybody.
+        // More is used than there is.
         Space(blocks: 100, available: UInt64(bitPattern: -3), size: 4096, free: 0, total: 409_600),
         Space(blocks: .max, available: .max, size: 4096, free: .max, total: .max),
         Space(blocks: 1 << 60, available: 1 << 59, size: 1 << 20, free: .max, total: .max),

@@ -20,5 +20,5 @@ struct SecretTextTests {
         ("https://hooks.example.org/x", "https://hooks.example.org/x"),
         ("see http://host:80/a and joe@example.org", "see http://host:80/a and joe@example.org"),
     ])
-    func `what is no secret stays`(_ text: String, _ shown: String) { #expect(withoutSecrets(text) == shown) }
+    func `text that is no secret stays`(_ text: String, _ shown: String) { #expect(withoutSecrets(text) == shown) }
 }

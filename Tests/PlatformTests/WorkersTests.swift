@@ -2,11 +2,11 @@ import Platform
 import Synchronization
 import Testing
 
-/// Threads that are kept busy from one place, and all of them waited for.
+/// Threads that get their work from one place, and are all waited for.
 struct WorkersTests {
     private struct Failure: Error, Equatable { let who: String }
 
-    /// Work that waits for an end, and whoever is told of it.
+    /// Work that waits for an end, and records who got it.
     private final class Bench: Sendable {
         let state = Monitor((end: (any Error)?.none, isDone: false))
         let ended = Mutex(0)
@@ -32,7 +32,7 @@ struct WorkersTests {
         }
     }
 
-    @Test func `what the body makes comes when all threads have ended`() throws {
+    @Test func `the body's result is returned when all threads have ended`() throws {
         let bench = Bench()
         let value = try withWorkers(3, bench.work, cancel: bench.cancel) {
             bench.state.update { $0.isDone = true }

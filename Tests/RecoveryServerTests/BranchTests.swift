@@ -39,7 +39,7 @@ extension ConstructedArchive {
     }
 }
 
-/// The server in this directory died on a timeline, having written so far.
+/// The server in this directory died on a timeline, after writing up to a position.
 private func died(on timeline: UInt32, at position: LSN) -> KnownPlace {
     KnownPlace(
         timeline: TimelineID(timeline), position: position, takesWrites: false, witness: "Data directory \"/data\" was")
@@ -50,7 +50,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
     var known: KnownPlace?
     var prepare: @Sendable (inout ConstructedArchive) -> Void = { _ in }
     var target = RecoveryTarget(.latest)
-    /// Nil: it is asked.
+    /// Nil when the planner asks for it.
     let timeline: UInt32?
     var last: UInt32?
     var warns: [String] = []
@@ -216,7 +216,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
                 "Timeline 5 descends from timeline 4, but neither a segment nor the history file of 4 itself is there.",
             offers: ["--target latest --target-timeline 5"]),
     ])
-    private func `a refusal tells what is unknown, too early, on another timeline or after a gap`(
+    private func `a refusal says what is unknown, too early, on another timeline or after a gap`(
         _ row: Elsewhere
     ) throws {
         var archive = BranchTests.archive()
@@ -238,7 +238,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
         try followOffers(of: refusal, archive, known: row.known)
     }
 
-    /// Whatever is offered can be planned.
+    /// Checks that everything the refusal offers can be planned.
     private func followOffers(of refusal: PlanRefusal, _ archive: ConstructedArchive, known: KnownPlace?) throws {
         #expect(!refusal.nearest.isEmpty)
         for offer in refusal.nearest {
@@ -284,7 +284,7 @@ private struct Where: Sendable, CustomTestStringConvertible {
         #expect(made.backup.label == "a")
         #expect(made.lastIncluded?.xid == 103)
         #expect(made.warnings.contains { $0.contains("\"b\" is passed over") }, "\(made.warnings)")
-        // Later than anything: the last of all is what counts.
+        // The last of all counts, because its time is the latest.
         let refusal = try #require(throws: PlanRefusal.self) {
             try plan(PlanRequest(RecoveryTarget(.time(second(9999)))), from: archive)
         }

@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    @Test func `a port that nobody names stays, an empty string leaves all to the environment`() throws {
+    @Test func `a port that isn't given stays, an empty string leaves all to the environment`() throws {
         let there = try ConnectionString("port=5433").at(socketDirectory: "/tmp", port: nil)
         #expect(there.description.split(separator: " ").sorted() == ["host=/tmp", "port=5433"])
         #expect(try ConnectionString("").description == "")
@@ -44,7 +44,7 @@ import Testing
         #expect(!shown.contains("secret") && !shown.contains("other") && shown.contains("user=u"))
     }
 
-    @Test func `what libpq cannot read is refused in its words`() {
+    @Test func `a string that libpq cannot read is refused in its words`() {
         #expect {
             _ = try ConnectionString("host=h dbname 'x'")
         } throws: { ($0 as? Problem)?.detail?.contains("missing \"=\"") == true }

@@ -8,7 +8,7 @@ struct ConstructedArchive: PlanSource {
     var segmentSize: UInt32 = 65_536
     var allBackups: [RestorableBackup] = []
     var allHistories: [TimelineID: TimelineHistory] = [:]
-    /// Per timeline, the records it holds from its first segment on, ancestors' bytes included.
+    /// Per timeline, its records from its first segment on, ancestors' bytes included.
     var records: [TimelineID: [ReplayRecord]] = [:]
     var missing: Set<SegmentName> = []
     /// Known to be damaged, and damaged without anybody knowing it.
@@ -30,7 +30,8 @@ struct ConstructedArchive: PlanSource {
         return SegmentSet(names.subtracting(missing), segmentSize: segmentSize)
     }
 
-    /// Records that are complete in the segment; the one across its left boundary only when the neighbour is known.
+    /// Records that are complete in the segment; the one across its left boundary only when the segment before it is
+    /// there.
     private func complete(_ path: WALSegments, _ index: Int) -> [ReplayRecord] {
         let name = path[index]
         let (start, end) = (name.start(segmentSize: segmentSize), name.end(segmentSize: segmentSize))
@@ -93,7 +94,7 @@ struct WALWriter {
     mutating func restorePoint(_ name: String, _ time: Moment) -> ReplayRecord {
         add(.restorePoint(RestorePoint(lsn: position, end: position + step, time: time, name: name)))
     }
-    /// A backup whose copy took no time and left two records.
+    /// A backup whose copy took no time and wrote two records.
     mutating func backup(_ label: String, _ time: Moment) -> RestorableBackup {
         let start = other().start
         let stop = other().end

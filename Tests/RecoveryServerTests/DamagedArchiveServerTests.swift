@@ -3,11 +3,11 @@ import Platform
 import Support
 import Testing
 
-/// An archive that has lost or damaged something: what recover says, and that it says it in time.
+/// Archives with lost or damaged files: what recover says, and that it says it in time.
 @Suite(.serialized) struct DamagedArchiveServerTests {
     private struct Damage {
         let name: String
-        /// What to break: the first file below the repository whose path contains this.
+        /// The file to break: the first one below the repository whose path contains this.
         let file: String
         let apply: (_ path: String) throws -> Void
         let status: Int32
@@ -32,7 +32,7 @@ import Testing
         let folder = "\(site.repository)/main/\(try Files.list(site.repository + "/main")[0])"
         let log = try Files.list("\(folder)/wal/00000001/0000000100000000").filter { $0.hasSuffix(".zst") }.sorted()
             .filter { !$0.contains(".backup") }
-        // The backup itself ends before the last four; the second but last lies behind it.
+        // The backup ends before the last four segments; this one comes after it.
         let middle = log[log.count - 3]
         let rows = [
             Damage(
@@ -85,7 +85,7 @@ import Testing
         let path = "\(folder)/wal/00000001/0000000100000000/\(log[log.count - 3])"
         let kept = site.scratch.file("kept")
         _ = try run("/bin/cp", ["-a", path, kept])
-        // Its head stays whole, so that the plan finds nothing wrong; its content doesn't.
+        // Its head stays whole, so that the plan finds nothing wrong; its content is damaged.
         var bytes = try Files.read(path)
         bytes[bytes.count - 200] ^= 0xFF
         try Files.remove(path)
@@ -95,11 +95,11 @@ import Testing
         #expect(finished.ending == .exited(1), "\(finished.output)")
         #expect(finished.errors.contains("the server stopped before it reached the target"), "\(finished.errors)")
         #expect(finished.errors.contains("recover --resume --data-directory \(directory.path)\""), "\(finished.errors)")
-        // Of a drill nothing stays that could go on, nor its log.
+        // A drill leaves neither a directory that could be resumed nor its log.
         let drill = try site.tidemark(["drill"])
         #expect(drill.errors.contains("the server stopped before it reached the target"), "\(drill)")
         #expect(!drill.errors.contains("--resume") && !drill.errors.contains("The log is"), "\(drill)")
-        // Once the repository is whole again, the recovery goes on.
+        // Once the repository is whole again, the recovery continues.
         _ = try run("/bin/sh", ["-c", "rm -f '\(path)'; cp -a '\(kept)' '\(path)'"])
         let resumed = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
         #expect(resumed.ending == .exited(0), "\(resumed.errors)")

@@ -3,9 +3,9 @@ import Platform
 import Support
 import Testing
 
-/// Large files are restored past the page cache, where that is possible, and else through it.
+/// Large files are restored past the page cache where that is possible, and otherwise through it.
 @Suite struct DirectWriteServerTests {
-    /// A backup with a large file whose length suits no block, and one with a hole.
+    /// A backup with a large file whose length is no multiple of a block, and one with a hole.
     private func site() throws -> (site: TestSite, names: [String]) {
         let site = try TestSite(initdb: ["--wal-segsize=1"], configuration: ["jobs = 1"])
         try site.cluster.psql("create table t as select n, repeat(md5(n::text), 20) x from generate_series(1, 8000) n")
@@ -15,7 +15,7 @@ import Testing
             """
         try runAsServerUser("/bin/sh", ["-c", script, "sh", site.cluster.data])
         try site.tidemark(["backup"], expectSuccess: true)
-        // The server goes on, so its own files needn't be the same; the restored ones are checked by a server.
+        // The server keeps running, so its own files may change; a server checks the restored ones.
         return (site, ["odd", "holes"])
     }
 
@@ -32,7 +32,7 @@ import Testing
         let arguments = ["recover", "--target", "immediate", "--yes", "--data-directory"]
         let trace = try site.tidemark(arguments + [traced.path], environment: ["TIDEMARK_FAULT": "trace"])
         try #require(trace.ending == .exited(0), "\(trace.errors)")
-        // Past the page cache but for a last piece; a file system in memory has nowhere else to keep it.
+        // All but a last piece goes past the page cache; tmpfs can only keep it there.
         let large = try Descriptor(open: traced.path + "/odd", O_RDONLY)
         let isInMemory = try run("/usr/bin/stat", ["-f", "-c", "%T", traced.path]).output == "tmpfs\n"
         let cached = large.cachedBytes(at: 0, count: 2 << 20) ?? .max

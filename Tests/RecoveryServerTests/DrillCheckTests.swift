@@ -27,7 +27,7 @@ import Testing
         #expect(try DrillCheck.minimums(Self.readable[index].0) == Self.readable[index].1)
     }
 
-    @Test(arguments: unreadable) func `what is no list of minimums is refused`(_ text: String) {
+    @Test(arguments: unreadable) func `an invalid list of minimums is refused`(_ text: String) {
         let problem = #expect(throws: Problem.self) { try DrillCheck.minimums(text) }
         #expect(problem?.message == "drill_min_rows must be a list of schema.table=number, not \"\(text)\"")
     }

@@ -4,13 +4,13 @@ import Recovery
 import Support
 import Testing
 
-/// Whoever `conninfo` names, a drill looks at everything.
+/// A drill sees everything, whichever role `conninfo` names.
 @Suite struct DrillRoleServerTests {
     struct Case: CustomStringConvertible, Sendable {
         let description: String
-        /// Before the backup, after it, and after the last of what the drill recovers.
+        /// SQL before the backup, after it, and after the drill's target.
         var before = "", after = "", later = ""
-        /// What stands in `conninfo` beside the role.
+        /// Further parts of `conninfo` beside the role.
         var further = ""
         var environment: [String: String] = [:]
         var finds = "The drill passed."
@@ -51,7 +51,7 @@ import Testing
             description: "may take a few milliseconds",
             before: "\(role); create table own.big as select generate_series(1, 300000) n; "
                 + "create index on own.big (n); alter database postgres set statement_timeout = '5ms'"),
-        // With nobody to be, the role itself looks, and the drill tells what it may not see.
+        // Without another role the role itself looks, and the drill names what it may not see.
         Case(
             description: "is alone", before: role, after: "alter role postgres nologin",
             later: "alter role postgres login",
@@ -66,7 +66,7 @@ import Testing
                 "drill_min_rows = 'own.t=10'",
                 "drill_sql = 'select count(*) = 10 from \(sample.description.contains("search_path") ? "" : "own.")t'",
             ])
-        // A session that lasts: nobody may log in for a while.
+        // A session that stays connected, since nobody may log in for a while.
         let administrator = try Connection(site.cluster.conninfo)
         try administrator.execute("create schema own; create table own.t as select generate_series(1, 10) n")
         try administrator.execute(sample.before)
@@ -82,7 +82,7 @@ import Testing
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
     }
 
-    @Test func `what is done in our own server is done in no other that answers`() throws {
+    @Test func `statements for a temporary server run in no other that answers`() throws {
         let cluster = try TestCluster()
         let failure = #expect(throws: ConnectionFailure.self) {
             try OwnServerRole.open([nil], of: "/nowhere") { _ throws(ConnectionFailure) in

@@ -25,10 +25,10 @@ import Testing
         #expect(records.count == 1)
         #expect(records[0].contains("-drill-"))
         #expect(try site.tidemark(["history", "--json"]).output.contains("\"seconds\""))
-        // The server that is alive noticed nothing.
+        // The living server has noticed nothing.
         #expect(try site.cluster.psql("show archive_mode") == "on")
 
-        // A drill that ends before the rows were there finds them missing, and tells.
+        // A drill whose target lies before the rows finds them missing and runs the failure command.
         let told = site.scratch.file("told")
         let alarm = "[notify]\nevents = 'drill_failure'\ncommand = 'cat >> \(told)'\n"
         try replaceDurably(
@@ -61,7 +61,7 @@ import Testing
                 "Query \"select count"
             ),
         ])
-    func `what hangs in a drill is ended, and told with what it waited for`(_ query: String, _ says: String) throws {
+    func `a drill's check that hangs is ended, with its wait in the report`(_ query: String, _ says: String) throws {
         let site = try Self.site.get()
         let arguments = ["drill", "--drill-sql", query, "--drill-timeout", "60s"]
         let drill = try site.tidemark(arguments)
@@ -74,10 +74,10 @@ import Testing
     }
 
     /// A server whose processes are all stopped answers nobody.
-    @Test func `a drill's server that hangs itself is ended`() throws {
+    @Test func `a drill's server that hangs is ended`() throws {
         let site = try Self.site.get()
         let stop = site.scratch.file("stop")
-        // The query says that it is there by a temporary file of its server.
+        // A temporary file of its server shows that the query is running.
         let gate = "select (select count(*) from generate_series(1, 300000)) > 0 and pg_sleep(100000) is null"
         let worker = try Worker {
             _ = try? wait(for: "the drill's query") {
@@ -110,7 +110,7 @@ import Testing
         return site
     }
 
-    @Test func `a drill without room is refused before it begins`() throws {
+    @Test func `a drill without space is refused before it begins`() throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
@@ -126,7 +126,7 @@ import Testing
         #expect(try Files.list(scratch.path) == [])
     }
 
-    @Test func `a prepared transaction that is pending is told, and holds up no drill`() throws {
+    @Test func `a pending prepared transaction is reported, and holds up no drill`() throws {
         let site = try TestSite(
             settings: ["max_prepared_transactions": "9"], initdb: ["--wal-segsize=1"],
             configuration: ["drill_sql = 'select count(*) = 2 from t'"])
@@ -148,7 +148,7 @@ import Testing
         try site.cluster.psql("rollback prepared 'it''s mine'")
     }
 
-    /// What no list of settings can foresee, the kernel keeps away: here, what the database's own functions do.
+    /// No list of settings covers what the database's own functions do; the kernel must keep them from writing outside.
     @Test func `a scratch cluster can't write outside of its directory`() throws {
         try #require(Confinement.isPossible, "this kernel has no Landlock")
         let scratch = try Scratch()
@@ -156,7 +156,7 @@ import Testing
         try runAsServerUser("/bin/sh", ["-c", "echo old >\"$1\"", "sh", named])
         let listener = try Listener()
         defer { withExtendedLifetime(listener) {} }
-        // What other recoveries fetch ahead is not the drill's.
+        // Files prefetched by other recoveries don't belong to the drill.
         let spool = "\(scratch.path)/state/main/spool"
         try runAsServerUser("/bin/mkdir", ["-p", spool])
         let attempts = [
@@ -191,7 +191,7 @@ import Testing
     }
 }
 
-/// Somebody on this host who takes connections.
+/// A process on this host that takes connections.
 private final class Listener {
     let port: UInt16
     private let raw: Int32

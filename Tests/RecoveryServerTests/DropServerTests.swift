@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Targets that the archive knows itself.
+/// Targets that are found in the archive.
 @Suite(.serialized) struct DropServerTests {
     @Test(arguments: TestServer.allCases)
     func `a dropped table and a dropped database come back, with everything until just before`(
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: TestServer.ends)
-    func `a drop on a timeline that was left is told apart from none, and the moment before it is offered`(
+    func `a drop on an abandoned timeline is reported, and the target before it is offered`(
         _ server: TestServer
     ) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
@@ -74,7 +74,7 @@ import Testing
                 "\(refused)")
             let options = offer.output.1.split(separator: " ").map(String.init)
             try site.tidemark(["plan"] + options, expectSuccess: true)
-            // Who asks for that timeline gets it at once.
+            // A plan that names the timeline follows it.
             let asked = try site.tidemark(["plan"] + target + ["--target-timeline", "1"], expectSuccess: true)
             #expect(asked.output.contains("before "), "\(asked)")
         }
@@ -86,7 +86,7 @@ import Testing
         #expect(none.ending == .exited(4) && none.errors.contains("no drop of the tables is in the archive"), "\(none)")
     }
 
-    @Test func `what is younger than every backup is found, or said to be younger, and the moment is offered`() throws {
+    @Test func `what is younger than every backup is found, or reported as such, and the target offered`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
         try site.cluster.psql("create database young")

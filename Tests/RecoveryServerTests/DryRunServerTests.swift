@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// What only looks leaves the repository, the data directory and every other directory as they were.
+/// Commands that only look leave the repository, the data directory and every other directory unchanged.
 @Suite struct DryRunServerTests {
     private struct Look {
         let words: [String]
@@ -73,7 +73,7 @@ import Testing
             site.repository, copy, space, site.scratch.file("other"), site.scratch.file("state/main/recover"),
         ]
         try look(elsewhere, isLiving: true)
-        // The dead server's last segment is archived by nobody who only looks.
+        // Commands that only look don't archive the dead server's last segment.
         try site.cluster.psql("insert into t values (4)")
         try site.cluster.stop(mode: "immediate")
         try look(elsewhere + [site.cluster.data], isLiving: false)

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A recovery that leaves more than one thing to be gone on with.
+/// A recovery with several files and directories that a resumed one needs.
 private struct Stepped: Sendable, CustomTestStringConvertible {
     let name: String
     let arguments: [String]
@@ -23,7 +23,7 @@ private let stepped = [
 /// `recover` beside the cluster, killed or without space at the calls that change what is on disk.
 @Suite struct FailedStepsServerTests {
     @Test(arguments: stepped)
-    fileprivate func `whatever step fails, what was there is kept, and the recovery can be gone on with`(
+    fileprivate func `whatever step fails, the old directory is kept, and the recovery can be continued`(
         _ one: Stepped
     ) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -13,7 +13,7 @@ import Testing
         let gaps: [Gap]
     }
 
-    /// Every command that speaks of gaps, and its exit status when there is one after the newest backup.
+    /// Every command that reports gaps, and its exit status when there is one after the newest backup.
     private static let commands: [(line: [String], status: Int32)] = [
         (["verify", "--wal"], 3), (["verify"], 3), (["segments"], 3), (["window"], 3), (["list"], 3), (["status"], 3),
         (["events"], 3), (["events", "--kind", "drop"], 3), (["around", "--target-time", "2100-01-01 00:00 UTC"], 3),
@@ -23,7 +23,7 @@ import Testing
     ]
 
     @Test(arguments: TestServer.allCases)
-    func `every command tells the gap before a fork, and what fills it`(_ server: TestServer) throws {
+    func `every command reports the gap before a fork, and what fills it`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int); create table gone (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -55,7 +55,7 @@ import Testing
             try standby.psql("select count(*) from pg_ls_archive_statusdir() where name like '%.ready'") == "0"
         }
 
-        // From now on the new primary is the cluster.
+        // From now on `cluster` is the new primary.
         let configuration = site.scratch.file("standby.conf")
         let text = """
             repository = '\(site.repository)'
@@ -100,7 +100,7 @@ import Testing
     }
 
     @Test(arguments: TestServer.allCases)
-    func `forks in neighbouring segments are archived, verified and recovered along`(_ server: TestServer) throws {
+    func `forks in consecutive segments are archived, verified and recovered along`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -131,7 +131,7 @@ import Testing
         #expect(try directory.psql("select string_agg(n::text, ' ' order by n) from t") == "1 3 5")
     }
 
-    @Test func `every command tells a history file that is missing or damaged, and what brings it back`() throws {
+    @Test func `every command reports a missing or damaged history file, and what brings it back`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t (n int)")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -176,7 +176,7 @@ import Testing
         }
     }
 
-    /// A copy that was promoted without archiving has told nobody which number it took.
+    /// A copy that was promoted without archiving has announced its timeline nowhere.
     @Test func `a plan names segments under the number that the recovered server will take`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)

@@ -7,7 +7,7 @@ import Support
 import WAL
 
 /// A randomized history on a real server that archives with the built tidemark: concurrent clients commit, roll back,
-/// prepare, and set restore points whose names repeat, by a clock that is coarse and runs backwards now and then.
+/// prepare, and set restore points of repeated names, by a clock that is coarse and sometimes runs backwards.
 final class History: Sendable {
     let site: TestSite
     let server: TestServer

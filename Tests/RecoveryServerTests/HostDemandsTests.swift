@@ -4,7 +4,7 @@ import Recovery
 import Support
 import Testing
 
-/// What a smaller host can't bear is said before the start.
+/// Settings that a smaller host can't satisfy are reported before the start.
 @Suite struct HostDemandsTests {
     private static let small = Host(
         memory: 1 << 30, hugePages: 0, libraryDirectory: "/lib",
@@ -78,7 +78,7 @@ import Testing
             chosen: [RecoverySetting("lc_messages", "C")], says: nil),
         Row(name: "a locale that is there", original: ["lc_collate": "C"], says: nil),
     ])
-    func `what is too much is named, with the setting that helps`(_ row: Row) {
+    func `demands that are too high are named, with the setting that helps`(_ row: Row) {
         let databases = row.databases.map { name, collation, ctype in
             var database = RelationMap.DatabaseRow(oid: 1, name: name)
             database.locale = .init(collation: collation, ctype: ctype, provider: row.provider)

@@ -3,14 +3,14 @@ import Platform
 import Support
 import Testing
 
-/// A manifest that somebody has changed who can write to the repository.
+/// A manifest changed by a person who can write to the repository.
 private struct Forgery: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let statements: String
     /// Of `verify`, which knows nothing of the backup's tablespaces.
     var isSeenByVerify = true
 
-    /// What is said of places is looked at before anything is written; of sizes, frames and runs, when they are read.
+    /// Paths are checked before anything is written; sizes, frames and runs when they are read.
     var isFoundLate: Bool {
         ["update frame", "update runs", "update file set size"].contains { statements.hasPrefix($0) }
     }
@@ -95,7 +95,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
             ] + options)
     }
 
-    /// Changes the manifest as long as `body` runs.
+    /// Runs `body` with a changed manifest.
     private func withManifest(of site: TestSite, _ statements: String, _ body: () throws -> Void) throws {
         let path = try run("/usr/bin/find", [site.repository, "-name", "manifest.sqlite.zst"]).output
             .split(separator: "\n").map(String.init)
@@ -118,7 +118,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
             let finished = try recover(site, scratch)
             #expect(finished.ending == .exited(1), "\(finished.ending) \(finished.errors)")
             #expect(finished.errors.contains("of the repository is damaged"), "\(finished.errors)")
-            // What a frame or a run lies about is found when it is read; then the restore stays half done, and says so.
+            // False frames and runs are found when they are read; then the restore stays incomplete, and says so.
             let made = try Files.list(scratch.path).filter { !["data", "space"].contains($0) }
             #expect(try made == ["out"] && Files.list(scratch.file("out")) == [])
             let isMade = try Files.exists(scratch.file("data"))
@@ -150,7 +150,7 @@ private struct Forgery: Sendable, CustomTestStringConvertible {
             #expect(open.output == "", "\(open.output)")
             #expect(try FileStatus(of: scratch.file("data")).mode == 0o750)
             #expect(try FileStatus(of: scratch.file("data/PG_VERSION")).mode == 0o750 & 2541)
-            // Nor does a second restore over it, or what somebody has made of it meanwhile.
+            // Nor does a second restore over it, nor over what was changed in it meanwhile.
             try runAsServerUser(
                 "/bin/chmod", ["-R", "o+rwx,g+w,u+s", scratch.file("data/base"), scratch.file("data/PG_VERSION")])
             let again = try recover(site, scratch, ["--delta"])

@@ -3,7 +3,7 @@ import Support
 import Testing
 import WAL
 
-/// A dead server's directory whose WAL ends with a segment that is full, while of the next one the archive has a .partial.
+/// A dead server's directory whose WAL ends with a full segment, while the archive has a .partial of the next one.
 @Suite(.serialized) struct InPlacePartialServerTests {
     @Test(arguments: TestServer.allCases)
     func `in place, too, a .partial that leads further is offered`(_ server: TestServer) throws {
@@ -23,7 +23,7 @@ import WAL
         let partial = site.scratch.file("\(last).partial")
         try createDurably(partial, bytes: Files.read("\(wal)/\(last)", limit: 1 << 20), mode: 0o644)
         try site.tidemark(["archive-push", partial], expectSuccess: true)
-        // The directory never had it.
+        // The directory never had the next segment.
         for name in try Files.list(wal) where SegmentName(name).map({ $0 > waiting }) ?? false {
             try Files.remove("\(wal)/\(name)")
         }

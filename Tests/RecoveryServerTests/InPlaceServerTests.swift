@@ -5,7 +5,7 @@ import Support
 import Testing
 import WAL
 
-/// The cluster's own directory: the server has died, and comes back in its place.
+/// Recoveries into the own directory of a cluster whose server has died.
 @Suite(.serialized) struct InPlaceServerTests {
     /// A site with a backup, whose server dies with rows that only its last, unarchived segment holds.
     private func deadSite() throws -> (site: TestSite, rows: String) {
@@ -14,14 +14,14 @@ import WAL
         try site.tidemark(["backup"], expectSuccess: true)
         try site.cluster.psql("insert into t select generate_series(1, 1000)")
         try site.archiveEverything()
-        // These never reach the archive: the server is killed while it writes their segment.
+        // These rows never reach the archive: the server is killed while it writes their segment.
         try site.cluster.psql("insert into t select generate_series(1001, 1010)")
         let rows = try site.cluster.psql("select count(*) from t")
         try site.cluster.stop(mode: "immediate")
         return (site, rows)
     }
 
-    /// What the dead server left is looked at before anything else; a disk that answers later must not cost commits.
+    /// The dead server's WAL is read before anything else; a disk that fails for a moment must not cost commits.
     @Test func `a failure to read the dead server's WAL is not taken for its end`() throws {
         let (site, rows) = try deadSite()
         let inode = try FileStatus(of: site.cluster.data).inode
@@ -74,20 +74,20 @@ import WAL
         #expect(answer.asPredicted == true)
         #expect(finished.errors.contains(".partial\" of the old directory"))
         #expect(try site.cluster.psql("select count(*) from t") == rows)
-        // It is the cluster's own directory: it goes on archiving, on its new timeline.
+        // In the cluster's own directory the server continues to archive, on its new timeline.
         #expect(try site.cluster.psql("show archive_mode") == "on")
         try site.archiveEverything()
         let kept = try Files.list(site.cluster.directory).filter { $0.hasPrefix("data.before-") }
         #expect(kept.count == 1)
         #expect(try content("\(site.cluster.directory)/\(kept[0])") == before)
-        // Who did it is in the repository.
+        // The repository records who did it.
         let incarnation = try Files.list(site.repository + "/main")[0]
         let audit = "\(site.repository)/main/\(incarnation)/recovery"
         let records = try Files.list(audit)
         #expect(records.count == 1)
         #expect(try Files.readText("\(audit)/\(records[0])/begin.json").contains("\"user\" : \"postgres\""))
         #expect(try Files.readText("\(audit)/\(records[0])/end.json").contains("\"result\" : \"promoted\""))
-        // Along the old timeline, the segment the server was writing exists as .partial only: it counts if one says so.
+        // On the old timeline, the server's last segment exists as .partial only: it counts when the option says so.
         let old = ["plan", "--target", "latest", "--target-timeline", "1"]
         let without = try site.tidemark(old)
         #expect(without.output.contains("exists as .partial only"), "\(without.output)")
@@ -102,7 +102,7 @@ import WAL
         #expect(try site.cluster.psql("select count(*) from t") == total)
     }
 
-    @Test func `what the dead server's pg_wal has alone is never given up unasked`() throws {
+    @Test func `WAL that only the dead server's pg_wal has is never given up unasked`() throws {
         let (site, rows) = try deadSite()
         let data = site.cluster.data
         func fingerprint() throws -> String {
@@ -126,7 +126,7 @@ import WAL
             offered = String(hint.output.1)
             try setMode("0750")
         }
-        // Segments that a disk does not give back, and a folder.
+        // Segments that the disk can't read, and a folder.
         let unknown = "cannot tell whether the archive has another server's WAL"
         for call in ["read:/pg_wal/00000001", "openDirectory:/pg_wal/archive_status"] {
             for command in [["plan"], ["recover", "--start", "--yes"], ["recover", "--start", "--yes", "--delta"]] {
@@ -138,7 +138,7 @@ import WAL
                 #expect(try fingerprint() == before, "\(command)")
             }
         }
-        // A directory in which nothing can be looked for.
+        // A directory whose pg_control is damaged.
         let control = try Files.read("\(data)/global/pg_control")
         try runAsServerUser(
             "/bin/sh", ["-c", "printf x | dd of='\(data)/global/pg_control' conv=notrunc bs=1 seek=20 2>&1"])
@@ -147,11 +147,11 @@ import WAL
         try replaceDurably("\(data)/global/pg_control", bytes: control, mode: 0o600)
         if geteuid() == 0 { _ = try run("/bin/chown", ["postgres:", "\(data)/global/pg_control"]) }
         #expect(try fingerprint() == before)
-        // What the message offers: without that WAL.
+        // The command that the message offers: without that WAL.
         try runAsServerUser("/bin/sh", ["-c", offered])
         try site.tidemark(["recover", "--target", "latest", "--start", "--yes"], expectSuccess: true)
         #expect(try site.cluster.psql("select count(*) from t") == "1000")
-        // And with it, after all.
+        // And with it.
         try site.cluster.stop(mode: "immediate")
         try runAsServerUser("/bin/sh", ["-c", "mv '\(data)' '\(data).without' && mv '\(data).dead' '\(data)'"])
         try site.tidemark(
@@ -160,20 +160,20 @@ import WAL
     }
 
     @Test(arguments: [["--delta"], []])
-    func `resumed after the old server has run again, it rescues what that has committed, and asks`(
+    func `resumed after the old server has run again, it rescues that one's commits, and asks`(
         _ options: [String]
     ) throws {
         let (site, _) = try deadSite()
         let recover = ["recover", "--target", "latest", "--start"] + options
-        // Between the state's file and the first change of the directory: the store is away when the manifest is read, and
-        // another file cannot be renamed.
+        // Two moments between the state file and the first change of the directory: the manifest can't be read, and
+        // another file can't be renamed.
         let fault = options.isEmpty ? "rename:/tidemark-cluster-=EIO" : "open:manifest=EIO"
         let failed = try site.tidemark(recover + ["--yes"], environment: ["TIDEMARK_FAULT": fault])
         try #require(failed.ending == .exited(1) && failed.errors.contains("fault: "), "\(failed)")
         let states = site.scratch.file("state/main/recover")
         try #require(try Files.list(states).contains { $0.hasSuffix(".json") }, "\(failed.errors)")
         try #require(try !Files.exists(site.cluster.data + "/tidemark.restoring"), "\(failed.errors)")
-        // The server is started after all. What it commits now is nowhere else.
+        // The server is started after all. Its new commits exist only there.
         try site.cluster.start()
         try site.cluster.psql("alter system set archive_command = '/bin/false'")
         try site.cluster.psql("select pg_reload_conf()")
@@ -201,7 +201,7 @@ import WAL
         try site.tidemark(["backup"], expectSuccess: true)
         try site.cluster.psql("insert into t values (1)")
         try site.cluster.psql("select pg_create_restore_point('good')")
-        // What is undone fills more segments than the new timeline will have.
+        // The discarded WAL fills more segments than the new timeline will have.
         for _ in 0..<6 { try site.cluster.psql("insert into t values (-1); select pg_switch_wal()") }
         try site.archiveEverything()
         try site.cluster.stop()

@@ -3,11 +3,11 @@ import Platform
 import Support
 import Testing
 
-/// What stops a recovery on its way, and that it goes on once the cause is gone.
+/// What interrupts a recovery, and that it continues once the cause is gone.
 @Suite(.serialized) struct InterruptedServerTests {
     private static let sum = "select md5(string_agg(n || x, ',' order by n)) from t"
 
-    /// A site with a small backup and a log that makes much more of it.
+    /// A site with a small backup, which its WAL makes much larger.
     private func site(rows: Int, configuration: [String] = []) throws -> TestSite {
         let site = try TestSite(
             settings: ["max_wal_size": "64MB"], initdb: ["--wal-segsize=1"], configuration: configuration)
@@ -40,7 +40,7 @@ import Testing
         #expect(finished.errors.contains(refusal), "\(finished.errors)")
         #expect(try Files.list(disk) == [])
 
-        // Now there is room, until somebody else takes it while a write waits.
+        // Now there is room, until another file takes it while a write waits.
         try mount(["-o", "remount,size=45m"])
         let output = site.scratch.file("recover.log")
         let gate = try Gate(at: "write:60")
@@ -58,7 +58,7 @@ import Testing
         #expect(errors.contains("recover --resume --data-directory \(directory.path)"), "\(errors)")
         #expect(try !Files.exists(directory.path + "/global/pg_control"))
 
-        // With that room back the files fit; what the log makes of them does not.
+        // With that room back the files fit; what replay adds does not.
         try Files.remove(disk + "/filler")
         finished = try site.tidemark(["recover", "--resume", "--data-directory", directory.path])
         #expect(finished.ending == .exited(1), "\(finished.output)")
@@ -109,7 +109,7 @@ import Testing
 }
 
 extension InterruptedServerTests {
-    @Test func `interrupted during the restore and during the replay, it says how to go on, and does`() throws {
+    @Test func `interrupted during the restore and during the replay, it says how to continue, and does`() throws {
         let site = try site(rows: 6_000)
         let directory = try RecoveredDirectory(site)
         let resume = "HINT:  Continue with \"tidemark recover --resume --data-directory \(directory.path) "
@@ -118,7 +118,7 @@ extension InterruptedServerTests {
         var process = try directory.launch(
             ["--target", "latest", "--start"], log: output, environment: restore.environment)
         try restore.waitUntilReached()
-        // Started as by nohup(1): a terminal that goes away is no interruption.
+        // Started as by nohup(1): the loss of its terminal doesn't interrupt it.
         kill(process, SIGHUP)
         kill(process, SIGINT)
         try site.cluster.wait(for: "tidemark's end") { RecoveredDirectory.hasEnded(process) }
@@ -140,7 +140,7 @@ extension InterruptedServerTests {
         said = try Files.readText(output)
         #expect(said.contains("DETAIL:  The server continues to recover by itself."), "\(said)")
         #expect(said.contains(resume), "\(said)")
-        // What goes on is in the history; the restore that was interrupted before is not.
+        // The history shows the running recovery, but not the interrupted restore.
         var history = try site.tidemark(["history", "--job", "recover"], expectSuccess: true).output
         #expect(history.contains("interrupted. The server continues to recover by itself."), "\(history)")
         #expect(history.split(separator: "\n").count == 3, "\(history)")
@@ -159,7 +159,7 @@ extension InterruptedServerTests {
         #expect(ends.filter { $0.contains("\"result\" : \"interrupted\"") }.count == 2, "\(ends)")
     }
 
-    @Test func `flags of the first call hold for the resumed one, unless that says otherwise`() throws {
+    @Test func `flags of the first call apply to the resumed one, unless it overrides them`() throws {
         let site = try site(rows: 100)
         let bin = site.cluster.server.bin
         let text = try Files.readText(site.configuration).replacing("'\(bin)'", with: "'/nowhere'")
@@ -202,7 +202,7 @@ extension InterruptedServerTests {
             return said
         }
         let restore = try Gate(at: "open:/pack/")
-        // Part of it: what is open already stays readable.
+        // Only the packs; files that are already open stay readable.
         let packs = try site.repository + "/main/" + Files.list(site.repository + "/main")[0] + "/pack"
         var said = try recover(
             ["--target", "latest", "--start"], "restore.log", losing: packs, at: restore, restore.environment)
@@ -243,8 +243,8 @@ extension RecoveredDirectory {
         return process!
     }
 
-    /// Whether a process has ended; one whose parent is gone may stay in the process table for a while. One that executes
-    /// another program looks so as well, as long as it has two threads.
+    /// Whether a process has ended. One whose parent is gone may stay in the process table for a while; a process with
+    /// two threads that executes another program looks the same for a moment.
     static func hasEnded(_ process: pid_t) -> Bool {
         guard kill(process, 0) == 0 else { return true }
         guard (try? run("/bin/ls", ["/proc/\(process)/task"]).output.split(separator: "\n").count) == 1 else {

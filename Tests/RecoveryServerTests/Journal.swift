@@ -5,8 +5,8 @@ import Platform
 import Support
 import WAL
 
-/// A workload that keeps its own account: every client numbers its transactions in the table `journal`, and writes down
-/// itself when each began and when it was acknowledged.
+/// A workload with its own account: every client numbers its transactions in the table `journal`, and writes to a file
+/// when each began and when it was acknowledged.
 final class Journal: Sendable {
     struct Entry: Sendable {
         let client: Int
@@ -33,7 +33,7 @@ final class Journal: Sendable {
             """
         let file = folder.file("journal.pgbench")
         try replaceDurably(file, bytes: Array(script.utf8), mode: 0o644)
-        // Numbers go on from an earlier call's.
+        // Continue the numbers of an earlier call.
         var numbers = try Dictionary(
             uniqueKeysWithValues: site.cluster.psql("select client, max(n) from journal group by client")
                 .split(separator: "\n").map { line in
@@ -64,7 +64,7 @@ final class Journal: Sendable {
     }
 
     /// What is wrong with a recovered journal, as sentences: every transaction acknowledged by `moment` must be there,
-    /// none that began after it may be, and each client's numbers must have no hole.
+    /// none that began after it may be, and each client's numbers must have no gap.
     static func complaints(_ rows: String, entries: [Entry], at moment: Moment) -> [String] {
         var found: [Int: Set<Int>] = [:]
         for row in rows.split(separator: "\n") {
@@ -74,7 +74,7 @@ final class Journal: Sendable {
         var complaints: [String] = []
         for entry in entries {
             let there = found[entry.client]?.contains(entry.number) ?? false
-            // pgbench sets its clock by the system's once, and a busy machine can hold it up for milliseconds meanwhile.
+            // pgbench reads the system's clock only once, and a busy machine can delay it by milliseconds there.
             let leeway: Int64 = 50_000
             if entry.acknowledged.microseconds <= moment.microseconds - leeway, !there {
                 complaints.append("client \(entry.client) lost \(entry.number), acknowledged at \(entry.acknowledged)")
@@ -127,7 +127,7 @@ extension String {
     }
 }
 
-/// What `recover --json` says, as far as the tests look.
+/// The fields of `recover --json` that tests read.
 struct RecoverAnswer: Decodable {
     struct Plan: Decodable {
         struct Transaction: Decodable {

@@ -3,10 +3,10 @@ import Platform
 import Support
 import Testing
 
-/// `recover` killed at each step that changes names on disk, and one that isn't alone.
+/// `recover` killed at each step that changes names on disk, and two of them at once.
 @Suite struct KilledStepsServerTests {
-    /// In place, with a tablespace: everything that can be renamed is.
-    @Test func `killed at any step, a recovery goes on, and sets aside what was there only once`() throws {
+    /// In place, with a tablespace, so that everything is renamed that can be.
+    @Test func `killed at any step, a recovery continues, and sets the old directory aside only once`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let place = site.scratch.file("fast")
         try runAsServerUser("/bin/mkdir", [place])
@@ -37,14 +37,14 @@ import Testing
                 }
                 try #require(killed.errors.contains("fault: killed"), "\(step): \(killed.errors)")
                 if try Files.listIfPresent(states).contains(where: { $0.hasSuffix(".json") && !$0.hasPrefix(".") }) {
-                    // Asked again where the old directory is still there: a server may have run on it meanwhile.
+                    // It asks again while the old directory is still there: a server may have run on it meanwhile.
                     let finished = try site.tidemark(["recover", "--resume", "--yes"])
                     try #require(finished.ending == .exited(0), "\(killed.errors)\n\(finished.errors)")
                     let old = try (setAside(in: parent).count, setAside(in: place).count)
                     #expect(old == (1, 1), "\(killed.errors)")
                     resumed += 1
                 } else {
-                    // Before it said what it is about to do nothing was done.
+                    // It changes nothing before it has said what it will do.
                     #expect(try setAside(in: parent).count == setAside(in: place).count, "\(killed.errors)")
                 }
                 let names = try Files.list(site.cluster.data)

@@ -3,10 +3,10 @@ import Platform
 import Support
 import Testing
 
-/// A server whose clock was an hour ahead for a while: what it commits afterwards has earlier times than what it committed
-/// then, and PostgreSQL stops at the first later time.
+/// A server whose clock was an hour ahead for a while: its later commits have earlier times than those it made then,
+/// and PostgreSQL stops at the first later time.
 @Suite struct LateServerTests {
-    @Test func `all transactions behind the stop are counted, and what is offered includes them`() throws {
+    @Test func `all transactions after the stop are counted, and the offered target includes them`() throws {
         let site = try TestSite(settings: ["autovacuum": "off"], initdb: ["--wal-segsize=1"])
         let clock = site.scratch.file("shifted-clock.so")
         let source = Files.parent(Files.parent(#filePath)) + "/BaseBackupServerTests/shifted-clock.c"

@@ -3,14 +3,14 @@ import Support
 import Testing
 import WAL
 
-/// A way for a recovery to end with a server that takes writes.
+/// A way in which a recovery ends with a server that takes writes.
 struct WayOut: Sendable {
     let name: String
     let target: Target
     let server: TestServer
     let arguments: [String]
     let start: Bool
-    /// What people do after `recover`, with the recovered directory.
+    /// What a user does with the recovered directory after `recover`.
     let then: @Sendable (RecoveredDirectory) throws -> Void
 
     enum Target: Sendable, CaseIterable { case time, lsn, xid, name, immediate, latest }
@@ -24,9 +24,9 @@ struct WayOut: Sendable {
     }
 }
 
-/// When a recovered server takes writes, nothing in its directory is there for the recovery any more.
+/// Once a recovered server takes writes, its directory keeps no setting of the recovery.
 @Suite(.serialized) struct LeftoverServerTests {
-    /// A cluster with a backup and something behind it that every kind of target names.
+    /// A cluster with a backup and, after it, a target of every kind.
     final class Past: Sendable {
         let site: TestSite
         let targets: [WayOut.Target: [String]]
@@ -94,7 +94,7 @@ struct WayOut: Sendable {
                 ]),
         ]
 
-    /// Names and values of what a recovery leaves in `directory`.
+    /// Names and values of the settings that a recovery leaves in `directory`.
     static func left(in directory: String) throws -> [String] {
         let settings = try Files.readText(directory + "/postgresql.auto.conf").split(separator: "\n").filter {
             $0.contains("recovery_") || $0.hasPrefix("restore_command") || $0.hasPrefix("hot_standby")
@@ -103,7 +103,7 @@ struct WayOut: Sendable {
         return settings.map(String.init) + (record ? ["the record"] : [])
     }
 
-    /// PostgreSQL assigns every line of its configuration, and takes two targets for an error whatever the second says.
+    /// PostgreSQL assigns every line of its configuration, and rejects two targets whatever the second one's value.
     @Test(arguments: [TestServer.v15, .v18])
     func `a target in the original's own configuration doesn't disturb another one`(_ server: TestServer) throws {
         let past = try Past(server, settings: ["recovery_target_xid": "'700'", "recovery_target_action": "shutdown"])
@@ -119,7 +119,7 @@ struct WayOut: Sendable {
     }
 
     @Test(arguments: TestServer.allCases)
-    func `nothing of a recovery is left once its server takes writes`(_ server: TestServer) throws {
+    func `no setting of a recovery is left once its server is a primary`(_ server: TestServer) throws {
         let past = try Past(server)
         for way in Self.ways where way.server == server { try follow(way, past) }
     }
@@ -131,7 +131,7 @@ struct WayOut: Sendable {
         try way.then(copy)
         try copy.waitUntilOpen()
         #expect(try Self.left(in: copy.path) == [], "\(way.name): \(copy.log)")
-        // What is to stay stays: a copy doesn't archive.
+        // Settings that must stay do: a copy doesn't archive.
         #expect(try Files.readText(copy.path + "/postgresql.auto.conf").contains("archive_mode = 'off'"))
         let status = try FileStatus(of: copy.path + "/postgresql.auto.conf")
         #expect(status.mode == 0o600)
@@ -149,7 +149,7 @@ struct WayOut: Sendable {
             "work_mem = '5MB'", "recovery_target_timeline = '1'", "recovery_target_name = 'left of another'",
         ]
         try cluster.append(to: "postgresql.auto.conf", before)
-        // Targets left in both files: neither may rule the next recovery.
+        // Targets are left in both files; neither may apply to the next recovery.
         try cluster.append(to: "postgresql.conf", ["recovery_target_xid = '1000000'"])
         try site.tidemark(["backup"], expectSuccess: true)
         try cluster.psql("insert into t values (5)")
@@ -166,7 +166,8 @@ struct WayOut: Sendable {
         try cluster.restart()
         #expect(try cluster.psql("show restore_command") == "my own %f %p")
 
-        // Again, along the timeline that was left: its number is told, for the default leads elsewhere, and goes as well.
+        // Again, along the timeline that was left: its number is set, since the default leads elsewhere, and is
+        // removed, too.
         try cluster.stop()
         let plan = try site.tidemark(["plan", "--target", "latest", "--target-timeline", "1"]).output
         #expect(plan.contains("recovery_target_timeline"), "\(plan)")
@@ -178,14 +179,14 @@ struct WayOut: Sendable {
         #expect(try Files.readText(cluster.data + "/postgresql.auto.conf") == after)
     }
 
-    @Test func `a server opens without tidemark, and the next push takes out what was left`() throws {
+    @Test func `a server opens without tidemark, and the next push removes what was left`() throws {
         let past = try Past(.v15)
         let (site, cluster) = (past.site, past.site.cluster)
         try cluster.stop()
         let finished = try site.tidemark(
             ["recover", "--start", "--target-action", "pause", "--yes"] + past.targets[.name]!)
         try #require(finished.ending == .exited(0), "\(finished.errors)")
-        // The program is away when the recovery ends.
+        // The program is missing when the recovery ends.
         try runAsServerUser(
             "/bin/sed",
             [
@@ -209,7 +210,7 @@ struct WayOut: Sendable {
     @Test func `an interrupted recovery finds its settings, and a standby keeps its own`() throws {
         let past = try Past(.v15)
         let site = past.site
-        // A server killed while it recovers, taken up again; with other settings, which count.
+        // A server killed while it recovers is started again, with other settings, which apply.
         let copy = try RecoveredDirectory(site)
         let paused = try copy.recover(past.targets[.name]! + ["--target-action", "pause"], start: false)
         try #require(paused.ending == .exited(0), "\(paused.errors)")
@@ -220,12 +221,12 @@ struct WayOut: Sendable {
         try runAsServerUser(Executables.tidemark(), ["recovery-end", "--data-directory", copy.path])
         #expect(try Self.left(in: copy.path) == settings, "it is too early")
         try copy.pgControl(["start"])
-        // Resumed before it has come there, it would pause for good.
+        // Resumed before it reaches the target, it would never stop there.
         try site.cluster.wait(for: "the pause") { try copy.psql("select pg_is_wal_replay_paused()") == "t" }
         _ = try copy.psql("select pg_wal_replay_resume()")
         try copy.waitUntilOpen()
         #expect(try Self.left(in: copy.path) == [], "\(copy.log)")
-        // The same directory brought back to the backup, and beside it a standby.
+        // The same directory restored to the backup, and a standby beside it.
         try copy.pgControl(["stop"])
         let delta = try copy.recover(past.targets[.lsn]! + ["--delta"])
         try #require(delta.ending == .exited(0), "\(delta.errors)\(copy.log)")
@@ -240,7 +241,7 @@ struct WayOut: Sendable {
 }
 
 extension RecoveredDirectory {
-    /// pg_ctl with this directory, which waits; throws with the server's log.
+    /// Runs pg_ctl with this directory and waits; throws with the server's log.
     func pgControl(_ arguments: [String]) throws {
         let finished = try runAsServerUser(
             site.cluster.server.bin + "/pg_ctl",

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A symbolic link in a directory that a delta recovery brings to the backup's state.
+/// A symbolic link in a directory that a delta recovery restores to the backup's state.
 private struct PlantedLink: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// The link's path in the data directory; empty where it is the tablespace's folder.
@@ -149,7 +149,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(try Files.list(disk + "/archive_status") == [] && Files.list(disk + "/others") == ["file"])
     }
 
-    /// What `cp -a` makes: a directory that shares the living cluster's WAL and tablespaces by its links.
+    /// A copy made by `cp -a` shares the living cluster's WAL and tablespaces through its links.
     @Test func `a delta recovery into a copy does not touch what the copy's links share with the living cluster`()
         throws
     {
@@ -179,7 +179,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [[:], ["TIDEMARK_FAULT": "kernel:openat2=ENOSYS"], ["TIDEMARK_FAULT": "kernel:openat2=EPERM"]])
-    func `what is mounted in a directory that the backup does not have stays in a delta recovery`(
+    func `a mount in a directory that the backup does not have stays in a delta recovery`(
         _ environment: [String: String]
     ) throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
@@ -190,7 +190,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         let fresh = try recover(source, directory, [])
         try #require(fresh.ending == .exited(0), "\(fresh.errors)")
         let place = directory + "/extra/mounted"
-        // In a tablespace a directory of the same file system.
+        // In a tablespace, the link leads to a directory of the same file system.
         let folder = try #require(Files.list(source.space).first)
         let (bound, foreign) = (source.space + "/" + folder + "/extra/bound", scratch.file("foreign"))
         try runAsServerUser("/bin/mkdir", ["-p", place, directory + "/stranger", bound, foreign])
@@ -234,7 +234,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(try Files.list(scratch.file("out/data")) == ["file"])
     }
 
-    @Test func `links that were in the data directory are told by the plan and at the end`() throws {
+    @Test func `links that were in the data directory are listed by the plan and at the end`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let (disk, data) = (site.scratch.file("wal"), site.cluster.data)
         try site.cluster.stop()

@@ -23,7 +23,7 @@ import Testing
     private func archived(_ site: TestSite, timeline: String) throws -> [String] {
         let incarnation = try Files.list(site.repository + "/main")[0]
         let folder = "\(site.repository)/main/\(incarnation)/wal/\(timeline)"
-        // Without what a push is still writing.
+        // Without the temporaries of a running push.
         return try Files.listIfPresent(folder).flatMap { try Files.list("\(folder)/\($0)") }
             .filter { !$0.hasPrefix(".") }.sorted()
     }
@@ -53,7 +53,7 @@ import Testing
         for row in 2...3 { try site.cluster.psql("insert into t values (\(row))") }
         try site.archiveEverything()
 
-        // While the server lives, it tells.
+        // While the server lives, its answer counts.
         let check = try site.tidemark(["check", "--only", "timelines"])
         #expect(check.ending == .exited(3), "\(check.output)\(check.errors)")
         #expect(check.output.contains("but the server is on timeline 1"), "\(check.output)")
@@ -71,7 +71,7 @@ import Testing
         let tables = try site.tidemark(table)
         #expect(tables.ending == .exited(0) && tables.output.contains(stray), "\(tables.output)\(tables.errors)")
 
-        // When it is dead, its directory does; the plan counts what its pg_wal holds.
+        // When it is dead, its directory counts; the plan includes the WAL in its pg_wal.
         let xid = try site.cluster.psql("with i as (insert into t values (4) returning xmin) select xmin from i")
         try site.cluster.stop(mode: "immediate")
         let dead = try planned(site, ["--target", "latest"])
@@ -102,7 +102,7 @@ import Testing
         let status = try site.tidemark(["status"]).output
         #expect(status.contains("can be reached.") && !status.contains("othing can be recovered"), "\(status)")
 
-        // The copy takes the only backup since they parted, and the cluster goes on.
+        // The copy takes the only backup since the fork, and the cluster keeps writing.
         let ofCopy = site.scratch.file("copy.conf")
         let copied = try Files.readText(site.configuration)
             .replacing(site.cluster.data, with: copy.path).replacing(
@@ -113,7 +113,7 @@ import Testing
         try site.tidemark(["backup", "--no-expire", "--config", ofCopy], expectSuccess: true)
         #expect(try planned(site, ["--target", "latest"]).target.timeline == "3")
 
-        // A new host has neither: it is asked which branch is meant, and what is offered works.
+        // A new host has neither: tidemark asks which branch is meant, and what it offers works.
         try site.cluster.psql("insert into t values (5)")
         try site.archiveEverything()
         let elsewhere = site.scratch.file("new.conf")
@@ -134,7 +134,7 @@ import Testing
             #expect(plan.ending == .exited(0), "\(plan.errors)")
         }
         if server == .v15 {
-            // Whoever sits at a terminal answers there.
+            // At a terminal the user answers there.
             let line = "\(try Executables.tidemark()) plan --target latest --config \(elsewhere)"
             for (answer, status) in [("3", 0), ("1", 4), ("", 4)] as [(String, Int32)] {
                 let answered = try PlacesServerTests.onTerminal(line, typing: answer)
@@ -155,7 +155,7 @@ import Testing
         try site.tidemark(["segments", "put-aside", "00000002.history", "--yes"], expectSuccess: true)
         let clear = try site.tidemark(["plan", "--target", "latest"], environment: newHost)
         #expect(clear.ending == .exited(0) && !clear.output.contains(stray), "\(clear.output)\(clear.errors)")
-        // It is only out of the way: a recovery that is told to go there still can.
+        // It is only put aside: a recovery that names its timeline can still use it.
         let back = try RecoveredDirectory(site)
         let there = try back.recover(["--target", "latest", "--target-timeline", "2"])
         try #require(there.ending == .exited(0), "\(there.errors)")

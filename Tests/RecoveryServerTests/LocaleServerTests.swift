@@ -2,13 +2,13 @@ import Platform
 import Support
 import Testing
 
-/// A locale that this host doesn't have is named before the start, whichever version and provider.
+/// A locale that this host lacks is named before the start, in every version and for every provider.
 @Suite(.serialized) struct LocaleServerTests {
     @Test(arguments: TestServer.allCases)
     func `databases whose locale is missing here are named by the plan`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create database plain")
-        // The locale of the operating system is wanted even where another provider sorts.
+        // The operating system's locale is needed even where another provider sorts.
         let provider =
             switch server {
             case .v15: "locale_provider icu icu_locale 'de-DE'"
@@ -19,7 +19,7 @@ import Testing
         try site.tidemark(["backup"], expectSuccess: true)
         var plan = try site.tidemark(["plan", "--target", "immediate"], expectSuccess: true)
         #expect(!plan.output.contains("locale"), "\(plan.output)")
-        // As if both had come from a host with that locale.
+        // As if both came from a host with that locale.
         try site.cluster.psql(
             """
             update pg_database set datcollate = 'xx_XX.UTF-8', datctype = 'xx_XX.UTF-8' where datname in ('plain', 'sorted')

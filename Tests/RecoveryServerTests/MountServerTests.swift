@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// Directories that are file systems of their own, or lead to one.
+/// Directories that are mount points, or links to one.
 @Suite(.serialized) struct MountServerTests {
     private func mount(_ place: String, size: String, remount: Bool = false) throws {
         let options = "\(remount ? "remount," : "")size=\(size),mode=0777"
@@ -61,7 +61,7 @@ import Testing
             #expect(finished.errors.contains("or use --delta"), "\(finished.errors)")
             #expect(try listing() == before, "\(option)")
         }
-        // The hint's way.
+        // What the hint advises.
         finished = try directory.recover(["--target", "latest", "--delta"])
         #expect(finished.ending == .exited(0), "\(finished.errors)")
         #expect(try directory.psql("select sum(n) from t") == "3")

@@ -5,9 +5,9 @@ import Support
 import Testing
 import WAL
 
-/// Whatever a refusal or a warning offers is planned as it stands, and ends where it is said to end: over many constructed
-/// histories of several timelines, with names and transactions that exist several times, backups that take a while, gaps, and
-/// clocks that are set back.
+/// Every command that a refusal or a warning offers can be planned unchanged, and ends where the text says: over many
+/// constructed histories of several timelines, with repeated names and transaction IDs, backups that take a while,
+/// gaps, and clocks that are set back.
 @Suite struct OfferTests {
     @Test func `every offer leads where it says`() throws {
         var kinds: [String: Int] = [:]
@@ -54,7 +54,7 @@ import WAL
         var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
         for n in 1...10 { log.commit(UInt32(100 + n), second(Double(n))) }
-        // The clock is set back by a minute: half a second each, until it is later than the target once more.
+        // The clock is set back by a minute and advances by half a second until it is past the target again.
         log.commit(200, second(70))
         for n in 1...300 { log.commit(UInt32(1000 + n), second(20 + Double(n) / 10)) }
         archive.records[TimelineID(1)] = log.written

@@ -4,13 +4,13 @@ import Recovery
 import Support
 import Testing
 
-/// What of a dead server's directory goes out of a recovery's way.
+/// A tablespace of a dead server's directory, which a recovery sets aside.
 struct OldTablespace: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// Nil for none.
     let control: [UInt8]?
     var version: String? = "15\n"
-    /// What is left in the tablespace; nil when the directory can't be set aside.
+    /// What stays in the tablespace; nil when the directory can't be set aside.
     let left: [String]?
 
     static let all = [
@@ -24,7 +24,7 @@ struct OldTablespace: Sendable, CustomTestStringConvertible {
 
 @Suite struct OldDirectoryTests {
     @Test(arguments: OldTablespace.all)
-    func `a directory is set aside with its tablespaces, though its control file tells nothing`(
+    func `a directory is set aside with its tablespaces, though its control file is damaged`(
         _ sample: OldTablespace
     ) throws {
         let scratch = try Scratch()

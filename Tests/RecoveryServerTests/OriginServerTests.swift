@@ -2,14 +2,14 @@ import Platform
 import Support
 import Testing
 
-/// Replay and every start keep the progress of replication origins: a copy of a subscriber needs room for them.
+/// Replay and every start load the progress of replication origins: a copy of a subscriber needs room for it.
 @Suite struct OriginServerTests {
     @Test(arguments: TestServer.allCases)
     func `a cluster with more replication origins than a server has room for by default`(_ server: TestServer) throws {
         let room = server.rawValue >= 18 ? "max_active_replication_origins" : "max_replication_slots"
         let site = try TestSite(server, settings: [room: "20"], initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
-        // What the copy finds in its configuration is less than the server has.
+        // The copy's configuration allows fewer of them than the server has.
         try runAsServerUser("/bin/sed", ["-i", "/^\(room)/d", cluster.data + "/postgresql.conf"])
         try cluster.psql("create table t (n int)")
         func apply(_ numbers: ClosedRange<Int>) throws {

@@ -3,8 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// A recovery into the cluster's own directory: it is known by whatever name it is called, and nobody else's directory and no
-/// running server's is taken for it.
+/// A recovery into the cluster's own directory: it is recognized under every path, and neither another cluster's
+/// directory nor a running server's is mistaken for it.
 @Suite(.serialized) struct OwnDirectoryServerTests {
     /// A site with a backup, whose server dies with rows that only its last, unarchived segments hold.
     private func deadSite() throws -> (site: TestSite, rows: String) {
@@ -23,7 +23,7 @@ import Testing
         return (site, rows)
     }
 
-    @Test func `the own directory is the own one, however it is spelled`() throws {
+    @Test func `the cluster's own directory is recognised however it is spelled`() throws {
         let (site, rows) = try deadSite()
         let data = site.cluster.data
         let (parent, name) = (Files.parent(data), Files.name(data))
@@ -42,7 +42,7 @@ import Testing
             let isOwn = planned.output.contains("as configured: \"\(data)\" is the cluster's own")
             #expect(isOwn, "\(spelling): \(planned)")
         }
-        // What its pg_wal has alone is archived before anything is overwritten.
+        // WAL that only its pg_wal has is archived before anything is overwritten.
         let finished = try site.tidemark(
             recover + ["--delta", "--start", "--yes", "--data-directory", "\(link)/\(name)"])
         try #require(finished.ending == .exited(0), "\(finished)")
@@ -84,9 +84,9 @@ import Testing
         try site.cluster.stop()
     }
 
-    @Test func `what took the restored directory's place is not taken for it`() throws {
+    @Test func `a directory in the restored one's place is not taken for it`() throws {
         let (site, _) = try deadSite()
-        // In its place, what it has alone is archived, the segment that it was writing as .partial.
+        // In place, WAL that only it has is archived, its last segment as .partial.
         try site.tidemark(["recover", "--target", "latest", "--yes"], expectSuccess: true)
         // Killed when all was restored and nothing started.
         let directory = try RecoveredDirectory(site)

@@ -3,14 +3,14 @@ import Platform
 import Support
 import Testing
 
-/// A copy touches only what is its own: recoveries beside the cluster, standby copies and drills, of a cluster whose
-/// configuration and log reach everywhere.
+/// A copy touches only its own files: recoveries beside the cluster, standby copies and drills, of a cluster whose
+/// configuration and WAL name many places outside its data directory.
 @Suite(.serialized) struct OwnPlaceServerTests {
     /// A way to make a copy.
     struct Way: Sendable, CustomTestStringConvertible {
         let name: String
         let arguments: [String]
-        /// Makes a cluster that is thrown away.
+        /// Whether the copy is thrown away.
         var isPassing: Bool { arguments[0] != "recover" }
         var testDescription: String { name }
 
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test(arguments: getenv("TIDEMARK_SOAK") == nil ? [TestServer.v15, .v18] : TestServer.allCases)
-    func `nothing outside of a copy changes, whatever the original's configuration and log name`(
+    func `nothing outside of a copy changes, whatever the original's configuration and WAL name`(
         _ server: TestServer
     ) throws {
         let original = try ReachingCluster(server)
@@ -48,13 +48,13 @@ import Testing
         }
         #expect(untouched.contains("/dropped/PG_") && untouched.contains("/young/PG_"))
 
-        // What it has lost nothing of, the original finds when it starts again.
+        // The original has lost nothing: it starts again.
         try original.site.cluster.start()
         let count = "select count(*) from in_young where i > 0"
         #expect(try original.sql(count, "set enable_seqscan = off", count).trimmed == "9000\n9000")
     }
 
-    @Test func `a standby copy goes on to keep to itself what the living server makes later`() throws {
+    @Test func `a standby copy keeps to itself what the original makes later`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
         try site.archiveEverything()
@@ -90,7 +90,7 @@ import Testing
         #expect(try Files.list(place) == [])
     }
 
-    @Test func `the plan tells where younger tablespaces go, and sends them where it is told`() throws {
+    @Test func `the plan shows where younger tablespaces go, and follows the mapping`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.tidemark(["backup"], expectSuccess: true)
         let (young, new) = (site.scratch.file("young"), site.scratch.file("new"))

@@ -2,13 +2,13 @@ import Platform
 import Support
 import Testing
 
-/// Prepared transactions that hold a table where a recovery ends: told before it begins, and after it.
+/// Prepared transactions that hold locks on a table where a recovery ends: named before it begins, and after it.
 @Suite(.serialized) struct PendingServerTests {
     @Test(arguments: TestServer.allCases)
-    func `what will be pending at the target is in the plan, and nothing else`(_ server: TestServer) throws {
+    func `the plan lists the transactions pending at the target, and no others`(_ server: TestServer) throws {
         let site = try TestSite(server, settings: ["max_prepared_transactions": "20"], initdb: ["--wal-segsize=1"])
         func sql(_ text: String) throws { try site.cluster.psql(text) }
-        /// A position, and what is pending there.
+        /// A position, and the transactions pending there.
         func mark() throws -> (lsn: String, pending: [String]) {
             let names = try site.cluster.psql("select quote_literal(gid) from pg_prepared_xacts order by gid")
             let lsn = try site.cluster.psql("select pg_current_wal_insert_lsn()")
@@ -29,7 +29,7 @@ import Testing
             try sql("\(number % 2 == 0 ? "commit" : "rollback") prepared 'short \(number)'")
             if number % 5 == 0 { try sql("select pg_switch_wal()") }
         }
-        // Its record is longer than a segment's border keeps.
+        // Its record is longer than the context kept around a segment boundary.
         let locks = (1...200).map { "create table many_\($0) ();" }.joined()
         try sql("begin; \(locks) drop table e; prepare transaction 'large'")
         marks.append(try mark())
@@ -55,7 +55,7 @@ import Testing
             }
         }
         #expect(marks.map(\.pending.count) == [2, 2, 3, 1, 0])
-        // What is offered works, as it stands.
+        // The offered command works unchanged.
         let copy = try RecoveredDirectory(site)
         let finished = try site.tidemark(
             ["recover", "--target-lsn", marks[2].lsn, "--data-directory", copy.path, "--start", "--yes"])

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// What lives outside of the data directory: configuration files, tablespaces – and the person who must agree.
+/// Files outside the data directory: configuration files and tablespaces; and the confirmation by a person.
 @Suite(.serialized) struct PlacesServerTests {
     @Test func `configuration files outside of the data directory, as Debian has them`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -33,7 +33,7 @@ import Testing
         try site.cluster.psql("insert into t values (2)")
         try site.archiveEverything()
 
-        // Beside it: the plan says what will be missing, and an own file is taken.
+        // Beside it: the plan says what will be missing; a file of the copy's own is accepted.
         let beside = try RecoveredDirectory(site)
         let plan = try site.tidemark(["plan", "--target", "latest", "--data-directory", beside.path])
         #expect(plan.output.contains("\"\(etc)/postgresql.conf\", is not in the backup; a minimal one will be written"))
@@ -52,7 +52,7 @@ import Testing
         #expect(try foreign.psql("show config_file") == "\(etc)/copy.conf")
         #expect(try foreign.psql("show data_directory") == foreign.path)
 
-        // In place: the cluster's own files are used again, once somebody has typed its name.
+        // In place: the cluster's own files are used again, once its name has been typed.
         try site.cluster.stop(mode: "immediate")
         let recover =
             "\(try Executables.tidemark()) recover --config \(site.configuration) --target latest --start"
@@ -132,7 +132,7 @@ import Testing
         #expect(try run("/usr/bin/find", [other.data, "-printf", "%p %s %T@\n"]).output == before)
     }
 
-    /// Runs a command line on a terminal of its own, as the server's user, with somebody at the keys.
+    /// Runs a command line on a terminal of its own, as the server's user, and types an answer.
     static func onTerminal(_ command: String, typing answer: String) throws -> Finished {
         try runAsServerUser(
             "/bin/sh", ["-c", "printf '%s\\n' \"$2\" | script -qe -c \"$1\" /dev/null", "sh", command, answer],

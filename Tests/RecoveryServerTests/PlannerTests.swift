@@ -37,7 +37,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         Expectation(point: .time(second(12.5)), backup: "a", last: 112, first: 113),
         Expectation(point: .time(second(12)), backup: "a", last: 112, first: 113),
         Expectation(point: .time(second(12)), inclusive: false, backup: "a", last: 111, first: 112),
-        // The abort at second 10 stops an exclusive recovery; it is no transaction that could be missing.
+        // The abort at second 10 stops an exclusive recovery; it is no transaction that can be missing.
         Expectation(point: .time(second(10)), inclusive: false, backup: "a", last: 109, first: 111),
         Expectation(point: .time(second(10)), backup: "a", last: 109, first: 111),
         Expectation(point: .time(second(30)), backup: "b", last: 129, first: 131),
@@ -96,7 +96,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(older.lastIncluded?.xid == 101)
     }
 
-    @Test func `commit times that run backwards stop the recovery early, and the plan says who is left out`() throws {
+    @Test func `commit times that run backwards stop the recovery early, and the plan says what is left out`() throws {
         var archive = ConstructedArchive()
         var log = WALWriter()
         archive.allBackups.append(log.backup("a", second(0)))
@@ -151,15 +151,15 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         let before = try plan(PlanRequest(RecoveryTarget(.time(second(28))), known: here), from: archive)
         #expect(before.timeline == TimelineID(1))
         #expect(before.lastIncluded?.xid == 128)
-        // The record that stops this one is the new timeline's first.
+        // The record that stops this recovery is the new timeline's first.
         let between = try plan(PlanRequest(RecoveryTarget(.time(second(29))), known: here), from: archive)
         #expect(between.timeline == TimelineID(2))
         #expect(between.firstExcluded?.xid == 201)
-        // The same moment on the old timeline has another sequel.
+        // On the old timeline, other transactions follow the same moment.
         let other = try plan(
             PlanRequest(RecoveryTarget(.time(second(29)), timeline: .number(TimelineID(1)))), from: archive)
         #expect(other.firstExcluded?.xid == 131)
-        // As long as the new timeline's first segment is missing, only what lies before it can be reached.
+        // While the new timeline's first segment is missing, only earlier points can be reached.
         archive.records[TimelineID(2)] = []
         let early = PlanRequest(RecoveryTarget(.time(second(28))), known: here)
         #expect(try plan(early, from: archive).lastIncluded?.xid == 128)
@@ -167,7 +167,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
             try plan(PlanRequest(RecoveryTarget(.time(second(110))), known: here), from: archive)
         }
         #expect(refusal.reason == .timelineNotArchived(TimelineID(2), begin: branch))
-        // Everything there is on the new timeline's history ends where it begins.
+        // The archive of the new timeline's history ends where it begins.
         let latest = try plan(PlanRequest(RecoveryTarget(.latest), known: here), from: archive)
         #expect(latest.told == RecoveryTarget(.lsn(branch), inclusive: false, timeline: .number(TimelineID(1))))
         #expect(latest.end == branch)
@@ -175,7 +175,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(latest.firstExcluded == nil)
     }
 
-    @Test func `what a parent wrote in segments that its child has not reached plays no part`() throws {
+    @Test func `a parent's WAL in segments that its child has not reached doesn't count`() throws {
         var archive = oneTimeline()
         let old = archive.records[TimelineID(1)]!
         let branch = old.first { $0.content.transactionEnd?.xid == 104 }!.start
@@ -188,7 +188,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         archive.records[TimelineID(2)] = new.written.filter { $0.end.rawValue > branch.rawValue & ~0xFFFF }
         archive.allHistories[TimelineID(2)] = TimelineHistory(
             timeline: TimelineID(2), ancestors: [.init(timeline: TimelineID(1), switchPoint: branch)])
-        // Timeline 1 has segments behind the last one of timeline 2.
+        // Timeline 1 has segments after the last one of timeline 2.
         #expect(
             archive.segments().runs(of: TimelineID(1)).last!.upperBound
                 > archive.segments().runs(of: TimelineID(2)).last!.upperBound)
@@ -208,7 +208,7 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         #expect(refusal.reason == .afterLast(new.written.last?.content.commit, end: new.written.last!.end))
     }
 
-    @Test func `where two timelines begin in one segment, what stands in for it is read to its own end`() throws {
+    @Test func `where two timelines begin in one segment, its substitute is read to its own end`() throws {
         var archive = oneTimeline()
         let old = archive.records[TimelineID(1)]!
         let (second, third) = (old.first { $0.content.transactionEnd?.xid == 103 }!.start, LSN(0x100_A028))

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// What somebody planted in the data runs when the data is looked at, and must not reach the living server from there.
+/// Code planted in the data runs when a scratch server reads the data; it must not reach the living server from there.
 @Suite struct PlantedCodeTests {
     struct Plant: Sendable {
         let name: String
@@ -21,7 +21,7 @@ import Testing
                 """, server: server)
     }
 
-    /// Each calls `attack(name)`; the last ones fire for what is done afterwards.
+    /// Each calls `attack(name)`; the last ones fire at later steps.
     static let plants = [
         Plant(name: "view", sql: "create view counted_view as select public.attack('view')"),
         Plant(name: "owner", sql: "create view counted_owner as select public.attack_as_owner('owner')"),
@@ -62,7 +62,7 @@ import Testing
     ]
 
     @Test(arguments: [TestServer.v15, .v18])
-    func `what is planted doesn't reach the living server`(_ server: TestServer) throws {
+    func `code planted in the data doesn't reach the original's server`(_ server: TestServer) throws {
         try #require(Confinement.refusesConnections, "this kernel has no seccomp")
         let site = try TestSite(
             server, initdb: ["--wal-segsize=1"],
@@ -72,10 +72,10 @@ import Testing
                 "drill_sql = 'select 1 = 1; select attack($$query$$), current_setting($$is_superuser$$) operator(pg_catalog.=) $$off$$'",
             ])
         let cluster = site.cluster
-        // A trigger on login would otherwise fire for the attack's own session.
+        // Otherwise a trigger on login would fire for the attack's own session.
         let options = server == .v18 ? "PGOPTIONS=''-c event_triggers=off'' " : ""
         let client = "\(options)\(server.bin)/psql -h \(cluster.directory) -U postgres -d postgres"
-        // It tries in vain wherever there is no such door, and hides that.
+        // Without such a way out the attempt fails; the function hides that.
         try cluster.psql(
             """
             create unlogged table arrived (who text);
@@ -119,7 +119,7 @@ import Testing
         }
         try cluster.psql("select 1 = 1")
         try site.archiveEverything()
-        // In the living server it runs as well.
+        // The same code runs in the living server.
         try cluster.psql(
             """
             drop event trigger of_commands; drop event trigger of_drops; drop event trigger if exists of_sessions;
@@ -133,7 +133,7 @@ import Testing
             ["recover-table", "--table", "postgres.public.wanted", "--target", "latest", "--into-table=public.again"])
         #expect(table.ending == .exited(0), "\(table.errors)\(table.output)")
         #expect(try arrived() == "", "of the table's recovery")
-        // Without what belongs to it: nothing of its own runs in the living server, either.
+        // Without the parts that belong to the table, none of its code runs in the living server.
         let parts = try site.tidemark([
             "recover-table", "--table", "postgres.public.wanted_parts", "--target", "latest", "--to-file",
             site.scratch.file("parts.sql"),

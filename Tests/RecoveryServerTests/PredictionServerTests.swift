@@ -6,14 +6,14 @@ import Support
 import Testing
 import WAL
 
-/// The plan against the server: every prediction is carried out, and must be what PostgreSQL did.
+/// Every prediction of a plan is carried out, and must agree with what PostgreSQL did.
 @Suite(.serialized) struct PredictionServerTests {
     private let isSoak = getenv("TIDEMARK_SOAK") != nil
 
     @Test(arguments: TestServer.allCases)
     func `the plan ends where PostgreSQL ends, whatever the target`(_ server: TestServer) throws {
         let history = try History(server)
-        // One version gets ten thousand transactions; so do the others when there is time.
+        // One version gets ten thousand transactions; the others do in the long run only.
         let isLong = server == .v15 || isSoak
         var backups = [try history.backup("first")]
         try history.work(clients: 4, transactions: isLong ? 1200 : 120)
@@ -46,7 +46,7 @@ import WAL
 
         var random = Seeded(seed: UInt64(Clock.now))
         let seed = random.state
-        // From 1 branches 2; from 2 branches 3; and once more from 1, which gives 4.
+        // Timeline 2 branches from 1, 3 from 2, and 4 from 1 again.
         for (parent, label) in [(1, "on-2"), (2, "on-3"), (1, "on-4")] {
             let source = try history.source(backups)
             let timeline = TimelineID(UInt32(parent))
@@ -59,7 +59,7 @@ import WAL
             let outcome = try branch.outcome()
             #expect(label == "on-\(outcome.timeline)")
             #expect(LSN.agree(outcome.end, made.end, segmentSize: made.segmentSize))
-            // A transaction that was prepared at the target is still there; the clients would use its name again.
+            // A transaction prepared at the target is still there; the clients would use its name again.
             for name in try branch.psql("select gid from pg_prepared_xacts").split(separator: "\n") {
                 try branch.psql("rollback prepared '\(name)'")
             }
@@ -81,7 +81,7 @@ import WAL
                 _ = try Self.compare(target, history, source, records, seed: seed)
             }
         }
-        // The newest timeline, as PostgreSQL understands it.
+        // The newest timeline in PostgreSQL's sense.
         let newest = try plan(PlanRequest(RecoveryTarget(.latest, timeline: .latest)), from: source)
         #expect(newest.timeline == TimelineID(4))
         #expect(newest.backup.label == "on-4")
@@ -137,7 +137,7 @@ import WAL
     ) throws -> Bool {
         let made: Plan
         do { made = try plan(PlanRequest(target), from: source) } catch let refusal as PlanRefusal {
-            // Targets before the first backup's end, or that only the end of the archive could prove.
+            // Targets before the first backup's end, and those that need the WAL after the archive's end.
             switch refusal.reason {
             case .beforeFirstBackup, .neverConsistent, .afterLast: return false
             default: throw refusal
@@ -160,7 +160,7 @@ import WAL
     }
 }
 
-/// A reproducible source of chance (SplitMix64).
+/// A reproducible random number generator (SplitMix64).
 struct Seeded: RandomNumberGenerator {
     var state: UInt64
     init(seed: UInt64) { state = seed }

@@ -3,13 +3,13 @@ import Platform
 import Support
 import Testing
 
-/// Transactions that were prepared before the timelines part, and are pending there.
+/// Transactions that were prepared before a fork and are pending there.
 @Suite(.serialized) struct PreparedForkServerTests {
     private static let pending = "select string_agg(gid, ' ' order by gid) from pg_prepared_xacts"
     private static let rows = "select string_agg(n::text, ' ' order by n) from t"
 
-    /// A cluster whose timelines 1, 2 and 3 part in one segment, where a transaction was prepared before, and 3 and 4 in a
-    /// later one; each parting is a recovery in place.
+    /// A cluster whose timelines 1, 2 and 3 fork in one segment, after a prepared transaction, and whose timelines 3
+    /// and 4 fork in a later one; each fork is a recovery in place.
     private func history(_ server: TestServer) throws -> TestSite {
         let site = try TestSite(
             server, settings: ["max_prepared_transactions": "5", "autovacuum": "off"], initdb: ["--wal-segsize=1"])
@@ -73,7 +73,7 @@ import Testing
             try check(beside, "\(arguments)")
         }
 
-        // Without the parents' files it can't be: what they are there for happens here.
+        // Without the parents' files the server can't recover: it needs them.
         let bare = try RecoveredDirectory(site)
         var finished = try bare.recover(["--target-lsn", target], start: false)
         try #require(finished.ending == .exited(0), "\(finished.errors)")
@@ -88,13 +88,13 @@ import Testing
                     "-c unix_socket_directories=\(bare.path)", "start",
                 ], expectSuccess: false)
         }
-        // It may answer queries for a moment before it comes to the end.
+        // It may answer queries for a moment before it reaches the end.
         _ = try start()
         try wait(for: "the server to miss the parent's file") {
             try Files.readText(bare.path + "/log")
                 .contains("requested WAL segment pg_wal/\(placed[0]) has already been removed")
         }
-        // With them, it starts by hand, too.
+        // With the files, it starts by hand, too.
         let byHand = try RecoveredDirectory(site)
         finished = try byHand.recover(["--target-lsn", target], start: false)
         try #require(finished.ending == .exited(0), "\(finished.errors)")
@@ -123,7 +123,7 @@ import Testing
         #expect(table.errors.contains("Prepared transaction \"p\""), "\(table.errors)")
         #expect(try site.cluster.psql(Self.rows.replacing("from t", with: "from recovered")) == "2 3 4 5 6")
 
-        // In place once more; and the archiver isn't offered what was put into pg_wal.
+        // In place once more; and the archiver doesn't archive the files that tidemark put into pg_wal.
         try site.cluster.stop(mode: "immediate")
         finished = try site.tidemark(["recover", "--target", "latest", "--start", "--yes"])
         try #require(finished.ending == .exited(0), "\(finished.errors)")

@@ -22,7 +22,7 @@ import Testing
         try site.cluster.psql("insert into t values (2)")
         try site.archiveEverything()
         try site.cluster.wait(for: "the standby to follow") { try standby.psql(Self.rows) == "1 2" }
-        // This is in the primary's last segment only, which nobody gets before it dies.
+        // Only the primary's last segment has this; nothing copies it before the primary dies.
         try site.cluster.psql("insert into t values (3)")
         try site.cluster.stop(mode: "immediate")
 
@@ -43,10 +43,10 @@ import Testing
             #expect(try directory.psql(Self.rows) == rows, "timeline \(timeline)")
         }
 
-        // The dead primary's directory tells of its own timeline; the plan names the one that went on without it.
+        // The dead primary's directory gives its own timeline; the plan names the one that continued without it.
         let own = try site.tidemark(["plan", "--target", "latest"])
         #expect(own.output.contains("Timeline 2 is not followed") && own.output.contains("--target-timeline 2"))
-        // In place: what the dead primary alone has is archived apart, and stays reachable along its timeline.
+        // In place: WAL that only the dead primary has is archived apart, and stays reachable along its timeline.
         try archiveEverything()
         finished = try site.tidemark([
             "recover", "--target", "latest", "--target-timeline", "latest", "--start", "--yes", "--json",

@@ -2,16 +2,16 @@ import Platform
 import Support
 import Testing
 
-/// A cluster, stopped after its backup and its last words in the log, whose configuration and log name every place outside of
-/// its data directory that they can: tablespaces, logs, commands, another server that it subscribes to.
+/// A cluster, stopped after its backup and some more WAL, whose configuration and WAL name every kind of place outside
+/// its data directory: tablespaces, logs, commands, another server that it subscribes to.
 final class ReachingCluster: Sendable {
     let site: TestSite
-    /// What no copy may touch: tablespaces, and files that commands and settings name.
+    /// What no copy may touch: tablespaces, and files named by commands and settings.
     let place: String
     private let publisher: TestCluster
     private let scratch: Scratch
 
-    /// What every copy has instead of what the original has.
+    /// The copies' values of settings that the original sets otherwise.
     private static let neutral = [
         "archive_mode": "off", "archive_command": "(disabled)", "archive_cleanup_command": "",
         "primary_conninfo": "", "primary_slot_name": "", "wal_receiver_create_temp_slot": "off",
@@ -30,7 +30,8 @@ final class ReachingCluster: Sendable {
         return some.filter { $0.0.contains(Int(server.rawValue)) }.reduce(neutral) { $0.merging($1.1) { $1 } }
     }
 
-    /// Libraries that the original loads; which a copy loads, too; and which not. The other versions' packages have no contrib.
+    /// Libraries that the original loads: all, those that a copy loads, and the rest. Other versions' packages lack
+    /// contrib.
     private let libraries: (all: String, kept: String, left: String)
 
     init(_ server: TestServer) throws {
@@ -83,23 +84,23 @@ final class ReachingCluster: Sendable {
                 place,
             ])
         try cluster.restart()
-        // The backup has a line that this server doesn't obey: it archives by its command.
+        // The backup has a setting that this server ignores: it archives by its command.
         if server.rawValue >= 15 { try cluster.append(to: "postgresql.conf", ["archive_library = 'nowhere'"]) }
         try site.tidemark(["backup"], expectSuccess: true)
         try runAsServerUser("/bin/sed", ["-i", "/^archive_library/d", cluster.data + "/postgresql.conf"])
-        // From now on every commit waits for a standby that there is not.
+        // From now on every commit waits for a standby that doesn't exist.
         try cluster.append(to: "postgresql.conf", ["synchronous_standby_names = 'node2'"])
         try sql("select pg_reload_conf()")
         try work(server)
         try sql("select pg_switch_wal()")
         try site.archiveEverything()
         try cluster.stop()
-        // A last look at where the publisher stands.
+        // A change that a subscribed copy would fetch.
         try publisher.psql("insert into feed values (1)")
         try publisher.psql("checkpoint")
     }
 
-    /// What the log makes of tablespaces after the backup.
+    /// Writes WAL about tablespaces after the backup.
     private func work(_ server: TestServer) throws {
         for (name, folder) in [("young", "young"), ("within", "young/within"), ("linked", "link"), ("gone", "gone")] {
             try sql("create tablespace \(name) location '\(place)/\(folder)'")
@@ -110,7 +111,7 @@ final class ReachingCluster: Sendable {
         }
         try sql("drop table in_gone")
         try sql("drop tablespace gone")
-        // Dropped, and made again in the same place; and moved between places.
+        // Dropped and created again in the same place; and moved between places.
         try sql("drop table in_dropped")
         try sql("drop tablespace dropped")
         try sql("create tablespace dropped location '\(place)/dropped'")
@@ -148,7 +149,7 @@ final class ReachingCluster: Sendable {
         ).output
     }
 
-    /// How often somebody has come to the publisher for its changes.
+    /// How many connections the publisher has had that ask for changes.
     func visitors() throws -> Int { try ReachingCluster.visitors(publisher) }
     private static func visitors(_ publisher: TestCluster) throws -> Int {
         try Files.readText(publisher.logFile).split(separator: "\n").count {

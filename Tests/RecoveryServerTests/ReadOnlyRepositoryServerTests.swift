@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// A repository that takes nothing is where somebody recovers from, all the same.
+/// Recovery works from a read-only repository.
 @Suite struct ReadOnlyRepositoryServerTests {
     struct Obstacle: CustomStringConvertible, Sendable {
         let description: String
@@ -21,7 +21,7 @@ import Testing
             undo: "rm -f \"$1\"/filler"),
     ]
 
-    @Test(arguments: obstacles) func `a recovery needs nothing but to read`(_ obstacle: Obstacle) throws {
+    @Test(arguments: obstacles) func `a recovery needs only to read the repository`(_ obstacle: Obstacle) throws {
         let place = try Scratch()
         let mounted = try run(
             "/bin/mount", ["-t", "tmpfs", "-o", "size=256m,mode=0777", "tidemark-test", place.path])

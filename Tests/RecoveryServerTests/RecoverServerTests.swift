@@ -47,7 +47,8 @@ import WAL
         }
     }
 
-    /// From 14 on a server with lower settings than the log's waits, before that it stops (`CheckRequiredParameterValues`).
+    /// With lower settings than the WAL records, a server waits from 14 on and stops before
+    /// (`CheckRequiredParameterValues`).
     @Test func `settings that were raised after the backup hold up no replay`() throws {
         let site = try TestSite(
             settings: ["max_connections": "20", "max_worker_processes": "8"], initdb: ["--wal-segsize=1"])
@@ -65,7 +66,7 @@ import WAL
             #expect(try copy.psql("show max_connections") == "150")
             #expect(try copy.psql("show max_prepared_transactions") == "7")
             try wait(for: "the copy to have replayed it") { try copy.psql("select to_regclass('t')") == "t" }
-            // A promoted server doesn't need them; a standby goes on to.
+            // A promoted server doesn't need them; a standby still does.
             let settings = try Files.readText(copy.path + "/postgresql.auto.conf")
             #expect(settings.contains("max_connections") == !options.isEmpty)
         }

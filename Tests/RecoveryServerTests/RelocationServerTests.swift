@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// Settings that hold paths: a copy beside the living server, or on a machine where the directory is elsewhere, must use
-/// its own files, and write to nobody else's.
+/// Settings that hold paths: a copy beside the living server, or on a machine with the directory elsewhere, must use
+/// its own files, and must not write to the original's.
 @Suite(.serialized) struct RelocationServerTests {
     @Test(arguments: TestServer.allCases)
     func `every path below the original's directory is the same path below the copy's`(_ server: TestServer) throws {
@@ -48,21 +48,21 @@ import Testing
         #expect(try Files.readText(copy.path + "/pg_hba.conf").contains("@\(copy.path)/users trust"))
         #expect(try Files.list(data + "/logs").sorted() == logs, "the copy wrote into the living server's log")
         #expect(try !Files.list(copy.path + "/logs").isEmpty)
-        // A file that the backup doesn't have is refused before anything is touched.
+        // A file that the backup lacks is refused before anything is touched.
         let other = try RecoveredDirectory(site)
         let refused = try other.recover(["--target", "latest", "--set", "hba_file=\(other.path)/nobody.conf"])
         #expect(refused.ending == .exited(1))
         #expect(refused.errors.contains("does not exist"), "\(refused.errors)")
         #expect(try !Files.exists(other.path))
 
-        // And a copy starts when the original is gone.
+        // A copy starts when the original is gone.
         try site.cluster.stop()
         try Files.rename(data, to: data + ".gone")
         try copy.pgControl(["restart"])
         #expect(try copy.psql("select 1") == "1")
     }
 
-    /// What PostgreSQL takes for the same path (`canonicalize_path`, src/port/path.c). Files of rules
+    /// PostgreSQL takes these for the same path (`canonicalize_path`, src/port/path.c). Files of authentication rules
     /// may include others since 16.
     @Test func `a path is below the original's directory however it is written, and so are included ones`() throws {
         let site = try TestSite(.v16, initdb: ["--wal-segsize=1"])
@@ -97,7 +97,7 @@ import Testing
         #expect(try Files.readText(copy.path + "/rules/third.conf").contains("@\(copy.path)/rules/users"))
     }
 
-    /// To the directory, to one in it, and to a file in it.
+    /// Links to the directory, to one in it, and to a file in it.
     @Test func `a path that leads into the data directory through a symbolic link is the copy's own`() throws {
         let site = try TestSite(.v16, initdb: ["--wal-segsize=1"])
         let data = site.cluster.data
@@ -136,7 +136,7 @@ import Testing
         #expect(rules.contains(copy.path + "/rules/more.conf") && !rules.contains(link))
     }
 
-    @Test func `paths outside of the data directory are told in the plan, and written to by no copy`() throws {
+    @Test func `paths outside of the data directory are listed in the plan, and written to by no copy`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let data = site.cluster.data
         let outside = site.scratch.file("outside")

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// No replay waits for ever without a reason that is told, and an end.
+/// Every wait of a replay has a reported reason and an end.
 @Suite(.serialized) struct ReplayWaitServerTests {
     private static func site(_ server: TestServer = .v15) throws -> TestSite {
         let site = try TestSite(server, settings: ["max_connections": "20"], initdb: ["--wal-segsize=1"])
@@ -13,7 +13,7 @@ import Testing
         return site
     }
 
-    /// Restarts the original with more connections, and archives that: what no plan of before can know.
+    /// Restarts the original with more connections and archives the change, which no earlier plan can know.
     private static func raise(_ site: TestSite, to number: Int) -> String {
         let (bin, data, socket) = (site.cluster.server.bin, site.cluster.data, site.cluster.directory)
         return """
@@ -52,7 +52,7 @@ import Testing
             return
         }
         try wait(for: "the copy to have replayed it") {
-            // A standby may have answered before it came there.
+            // A standby may have answered before it replayed that change.
             if name == "standby", try copy.psql("show max_connections") == "20" {
                 return try copy.psql("select pg_is_wal_replay_paused()") == "t"
             }
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func `a replay that pauses because of a setting of the user's own is told, and goes on by what is offered`()
+    @Test func `a replay paused by a setting of the user's own is reported, and continues with the offered one`()
         throws
     {
         let site = try Self.site()
@@ -103,7 +103,7 @@ import Testing
         #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
     }
 
-    @Test func `a standby that has stopped replaying is told by check`() throws {
+    @Test func `a standby that has stopped replaying is reported by check`() throws {
         let site = try Self.site()
         let standby = try RecoveredDirectory(site)
         let recovered = try site.tidemark(
@@ -137,7 +137,7 @@ import Testing
         #expect(try Files.listIfPresent(site.scratch.file("state/scratch")) == [])
     }
 
-    @Test func `a drill whose replay stands still is ended, and tells what it waited for`() throws {
+    @Test func `a drill whose replay stands still is ended, and reports what it waited for`() throws {
         let site = try Self.site()
         let drill = try site.tidemark(["drill", "--set", "restore_command=sleep 100000", "--drill-timeout", "60s"])
         #expect(drill.ending == .exited(1), "\(drill)")
@@ -155,7 +155,7 @@ import Testing
         ])
     func `a restore or a replay that waits for storage is ended`(_ words: [String], _ call: String) throws {
         let site = try Self.site()
-        // Once it stands at the gate, minutes pass in a moment.
+        // Once it is held at the gate, minutes pass at once.
         let clock = site.scratch.file("fast-clock.so")
         let compiled = try run(
             "cc", ["-O2", "-shared", "-fPIC", "-o", clock, Files.parent(#filePath) + "/fast-clock.c"])
@@ -201,7 +201,7 @@ import Testing
         #expect(try Files.readText(said + ".status") == "0\n", "\(text)\(copy.log)")
     }
 
-    @Test func `a recovery that is to pause knows that it has, though its role was not there yet`() throws {
+    @Test func `a recovery that pauses is recognised, though its role did not exist yet`() throws {
         let site = try Self.site()
         try site.cluster.psql("select pg_create_restore_point('there')")
         try site.cluster.psql("create role late login")

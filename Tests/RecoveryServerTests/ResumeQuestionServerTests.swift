@@ -3,7 +3,7 @@ import Support
 import Testing
 
 @Suite struct ResumeQuestionServerTests {
-    @Test func `a question of --resume keeps nobody else waiting, and what was answered is looked at again`() throws {
+    @Test func `a question of --resume blocks nobody, and after the answer the state is checked again`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select generate_series(1, 10) n")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -30,7 +30,7 @@ import Testing
         #expect(told.contains("meanwhile: 0"), "\(told)")
         #expect(told.contains("asked: 1"), "\(told)")
         #expect(told.contains("has changed since it was examined"), "\(told)")
-        // Set aside once, by the one that was not asked.
+        // Set aside once, by the recovery that was not asked.
         let parent = try Files.list(Files.parent(site.cluster.data))
         #expect(parent.filter { $0.contains(".before-") }.count == 1, "\(parent)")
         try site.cluster.start()

@@ -38,7 +38,7 @@ import WAL
             var words = Self.words(line.replacing("2026-11-05 09:59:00 Europe/Berlin", with: moment.description))
             #expect(words.removeFirst() == "tidemark")
             if let place = words.firstIndex(of: "/srv/recovered") {
-                // A resumed recovery goes on in the directory of the command before it.
+                // A resumed recovery continues in the directory of the command before it.
                 if !words.contains("--resume") { directory = try RecoveredDirectory(site) }
                 words[place] = directory!.path
                 if words.contains("--resume") {
@@ -87,7 +87,7 @@ import WAL
         #expect(executed >= 14)
     }
 
-    /// Words as a shell reads them, as far as single quotes go.
+    /// Words as a shell splits them, including single quotes.
     private static func words(_ line: String) -> [String] {
         var words: [String] = []
         var quoted = false

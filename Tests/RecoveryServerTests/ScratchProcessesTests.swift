@@ -6,17 +6,17 @@ import Testing
 
 @testable import Recovery
 
-/// A process at work in a directory, and how it takes to being ended.
+/// A process at work in a directory, and how it reacts to signals.
 struct EndedProcess: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    /// What the process is called; a server is asked first.
+    /// The process's name; a server gets a request to stop first.
     let name: String
-    /// What it does about being asked, as Perl's `$SIG` has it. A shell could not say: what was ignored when it began, it can't
-    /// trap, and a suite in the background ignores SIGQUIT.
+    /// Its reaction to that request, as a value of Perl's `$SIG`. A shell can't trap a signal that was ignored when it
+    /// began, and a suite in the background ignores SIGQUIT.
     let trap: String
-    /// For how long it is asked, in milliseconds.
+    /// How long the request has to work, in milliseconds.
     var asking: Int64 = 1000
-    /// Whether signals reach it, as they don't reach what waits for a disk.
+    /// Whether signals reach it; they don't reach a process that waits for a disk.
     var isReached = true
     let signals: Set<Int32>
 
@@ -36,7 +36,7 @@ struct EndedProcess: Sendable, CustomTestStringConvertible {
 
 @Suite struct ScratchProcessesTests {
     @Test(arguments: EndedProcess.all)
-    func `a server is asked, then made to end, and at last given up with what it waits for`(
+    func `a server is asked, then killed, and at last given up with what it waits for`(
         _ sample: EndedProcess
     ) throws {
         let scratch = try Scratch()

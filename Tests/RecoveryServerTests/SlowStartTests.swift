@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A server that a busy machine lets start late.
+/// Servers that start late on a busy machine.
 @Suite struct SlowStartTests {
     @Test func `a server that begins late is waited for, and what is archived meanwhile comes as well`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -39,9 +39,9 @@ import Testing
         #expect(try directory.psql("select count(*) from late") == "2")
     }
 
-    /// pg_ctl gives up after a second, and what it started may be alive still or not: that is asked, and no clock.
+    /// pg_ctl gives up after a second; the process that it started counts, not the clock.
     @Test(arguments: ["recover", "recover-table"])
-    func `whoever is starting is waited for, and who is gone is not`(command: String) throws {
+    func `a starting server is waited for, and one that is gone is not`(command: String) throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select 1 n")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -66,11 +66,11 @@ import Testing
                 ]
             return try site.tidemark([command] + words + ["--bin-directory", programs])
         }
-        // It says nothing, and leaves nothing: only its process tells.
+        // It prints nothing and leaves no file: only its process shows that it is there.
         try server("sleep 3; exit 0")
         let gone = try start("gone")
         #expect(gone.ending == .exited(1), "\(gone)")
-        // Longer than a minute, which once was the end of it.
+        // Longer than a minute, which must not be a limit.
         try server("sleep 65")
         let late = try start("late")
         #expect(late.ending == .exited(0), "\(late)")

@@ -3,11 +3,11 @@ import Support
 import Testing
 import WAL
 
-/// A server that died when it had written no more of a segment than the rest of the record that straddles into it. The
-/// file, an older one under a new name, has a valid record just there.
+/// A server that died after writing, in its last segment, only the rest of the record that straddles into it. The file,
+/// an older one under a new name, has a valid record right after that.
 @Suite(.serialized) struct StaleLastSegmentServerTests {
     @Test(arguments: TestServer.allCases)
-    func `in place and from a .partial, what a file held before is not part of the log`(_ server: TestServer) throws {
+    func `in place and from a .partial, a file's earlier content is not part of the WAL`(_ server: TestServer) throws {
         let site = try TestSite(server, initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         try cluster.psql("create table t (n int, x text)")
@@ -37,7 +37,7 @@ import WAL
             try createDurably(
                 file, bytes: stale + [UInt8](repeating: 0, count: whole.count - stale.count), mode: 0o644)
             try runAsServerUser("/bin/cp", [file, "\(wal)/\(name)"], expectSuccess: true)
-            // It was still written to.
+            // The server was still writing to it.
             try runAsServerUser("/bin/rm", ["-f", "\(wal)/archive_status/\(name).ready"])
             last = name
         }

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// A server made of a recovered one.
+/// A server made from a recovered one.
 final class Sibling: Sendable {
     let site: TestSite
     let scratch: Scratch
@@ -76,7 +76,7 @@ final class Sibling: Sendable {
     }
 }
 
-/// A recovered server lives on as any other: its standbys stream, follow a promotion and fail over, and so does it.
+/// A recovered server works as any other: its standbys stream, follow a promotion and fail over, and so does it.
 @Suite(.serialized) struct StandbyServerTests {
     struct Story: Sendable, CustomTestStringConvertible {
         let server: TestServer
@@ -142,7 +142,7 @@ final class Sibling: Sendable {
         try runAsServerUser("/usr/bin/touch", [a.data + "/standby.signal"])
         try a.start()
         try a.wait(for: "the recovered server to follow b") { try a.psql("select count(*) from t") == rows }
-        // A failover, to one that was itself made of it.
+        // A failover, to one that was made from b.
         try b.run("pg_ctl", ["-D", b.path, "-m", "immediate", "-w", "-t", "600", "-s", "stop"])
         for sibling in [c, d, e] {
             try sibling.run("pg_ctl", ["-D", sibling.path, "-w", "-t", "600", "-s", "promote"])
@@ -156,7 +156,7 @@ final class Sibling: Sendable {
         return try sibling.psql("select count(*) from t")
     }
 
-    @Test func `check finds what a recovery left, whoever left it, and its command takes it out`() throws {
+    @Test func `check finds settings that a recovery left, and its command removes them`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         func check() throws -> (text: String, remedy: String?) {

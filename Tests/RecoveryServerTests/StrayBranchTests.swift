@@ -55,13 +55,13 @@ private struct Row: Sendable, CustomTestStringConvertible {
     var isBegun = true
     var strayTime = 201.0
     var places: [String: String] = [:]
-    /// Where it isn't the second of its number.
+    /// Where a backup's time isn't the second of its number.
     var backupTimes: [String: Double] = [:]
     var known: KnownPlace?
-    /// Nil: it is asked.
+    /// Nil when the planner asks for it.
     var timeline: UInt32?
     var last: UInt32? = 110
-    /// What is asked, or the reason why the other isn't followed.
+    /// The timelines asked about, or the reason why the other isn't followed.
     var asked: [UInt32] = []
     var reason = ""
     var testDescription: String { name }

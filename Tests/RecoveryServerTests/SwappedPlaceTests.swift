@@ -3,17 +3,17 @@ import Platform
 import Support
 import Testing
 
-/// A directory that somebody changes for a symbolic link, at a moment when tidemark has looked at it and is about to act.
+/// A directory replaced by a symbolic link after tidemark's check of it, before its use.
 private struct Swap: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// The call that waits meanwhile; `DATA` is the recovered directory's name.
     let call: String
-    /// Run in the recovered directory before; `$OUT` is what the link will lead to.
+    /// A script for the recovered directory, run beforehand; `$OUT` is the link's target.
     let before: String
     /// Its path, from the recovered directory.
     let path: String
     let arguments: [String]
-    /// What the command says where it can't go on; nil where it does.
+    /// The command's message where it refuses; nil where it continues.
     let says: String?
 
     private static let link = "Too many levels of symbolic links"
@@ -88,7 +88,7 @@ private struct Swap: Sendable, CustomTestStringConvertible {
         try runAsServerUser(
             "/bin/bash", ["-c", "set -e; mkdir -p $DATA $OUT; cd $DATA; \(swap.before)"],
             environment: ["DATA": data, "OUT": out])
-        // What the link leads to has the same names, and something more.
+        // The link's target has the same names, and something more.
         let gate = try Gate(at: swap.call.replacing("DATA", with: Files.name(scratch.path) + "/data"))
         let finished = try gate.run(
             Executables.tidemark(), arguments + swap.arguments,
@@ -158,7 +158,7 @@ private struct Swap: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: [false, true])
-    func `clean removes no scratch directory that somebody is about to mark as his`(isAlive: Bool) throws {
+    func `clean removes no scratch directory that a process is about to mark`(isAlive: Bool) throws {
         let site = try Self.site.get()
         let process = isAlive ? getpid() : 999_999
         let place = site.scratch.file("state/scratch/tidemark-drill-\(process)-2f")
@@ -188,9 +188,9 @@ private struct Swap: Sendable, CustomTestStringConvertible {
         (["remove", "LABEL", "--yes"], "pack/LABEL"), (["remove", "LABEL", "--yes"], "backup"),
         (["expire", "--keep-full", "1"], "wal"),
     ])
-    func `what is removed from a repository is what was looked at`(_ arguments: [String], _ path: String) throws {
+    func `what is removed from a repository is what was listed`(_ arguments: [String], _ path: String) throws {
         let site = try Self.removable.get()
-        // With it goes what the catalog knows of it.
+        // The catalog's entry is removed with it.
         try runAsServerUser(
             "/bin/sh",
             [

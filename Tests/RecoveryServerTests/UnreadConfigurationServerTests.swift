@@ -3,14 +3,14 @@ import Platform
 import Support
 import Testing
 
-/// Something that the original's configuration names outside of the data directory, and that can't be read any more.
+/// A file outside the data directory that the original's configuration names and that can't be read.
 private struct Unread: Sendable, CustomTestStringConvertible {
     let name: String
     /// A line of postgresql.conf; OUTSIDE is a directory.
     let line: String
-    /// What of OUTSIDE can't be read.
+    /// The unreadable path below OUTSIDE.
     let path: String
-    /// Whether settings in it are to be led into the copy.
+    /// Whether recovery warns that it could not read the file.
     var isToldByRecovery = true
     var testDescription: String { name }
 }
@@ -29,7 +29,7 @@ private let unread = [
 
 @Suite struct UnreadConfigurationServerTests {
     @Test(arguments: unread)
-    fileprivate func `configuration that cannot be read is told of, and the rest is led into the copy`(
+    fileprivate func `configuration that cannot be read is reported, and the rest is adapted to the copy`(
         _ one: Unread
     ) throws {
         try #require(geteuid() == 0, "only root can take a file from the server's user")

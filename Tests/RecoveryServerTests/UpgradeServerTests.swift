@@ -4,14 +4,14 @@ import Support
 import Testing
 import WAL
 
-/// initdb and pg_upgrade begin a new incarnation. What was before stays reachable, and is never mistaken for what is.
+/// initdb and pg_upgrade begin a new incarnation. The old one stays reachable, and is never mistaken for the new one.
 @Suite struct UpgradeServerTests {
-    /// A cluster of 15 that has become one of 16, in another data directory, as `pg_upgradecluster` leaves it.
+    /// A cluster of 15 that was upgraded to 16, in another data directory, as `pg_upgradecluster` leaves it.
     private final class Upgraded {
         let site: TestSite
         let new: TestCluster
         let oldLabel: String
-        /// After the row 1, before the row 2.
+        /// A time after row 1 and before row 2.
         let oldTime: String
 
         init(from old: TestServer = .v15, to version: TestServer = .v16) throws {
@@ -35,7 +35,7 @@ import WAL
                 .replacing(site.cluster.conninfo, with: new.conninfo)
                 .replacing(
                     old.bin,
-                    // Beside each other, both are found by their version.
+                    // Installed beside each other, both are found by their version.
                     with: old == .v15 ? version.bin : version.bin.replacing("/\(version.rawValue)/", with: "/%v/"))
             try replaceDurably(site.configuration, bytes: Array(lines.utf8), mode: 0o644)
             try site.tidemark(["init"], expectSuccess: true)
@@ -67,7 +67,7 @@ import WAL
     }
 
     @Test(arguments: [(TestServer.v15, TestServer.v16), (.v16, .v18)])
-    func `what was before the upgrade is reached by time and by backup, with the programs of its version`(
+    func `the cluster before an upgrade is reached by time and by backup, with the programs of its version`(
         from former: TestServer, to version: TestServer
     ) throws {
         let upgraded = try Upgraded(from: former, to: version)
@@ -115,7 +115,7 @@ import WAL
         let refused = try upgraded.site.tidemark(["plan", "--target-time", between])
         #expect(refused.ending == .exited(4), "\(refused.output)")
         #expect(refused.errors.contains("before initdb or pg_upgrade: incarnation 15-"), "\(refused.errors)")
-        // What it offers leads to the same incarnation.
+        // The offered command leads to the same incarnation.
         let offered = try #require(
             refused.errors.firstMatch(of: #/Reachable: (--target latest --incarnation 15-[0-9]+) \(/#)?.1,
             "\(refused.errors)")
@@ -142,7 +142,7 @@ import WAL
 }
 
 extension UpgradeServerTests {
-    @Test func `what was before and can't be read is named, keeps all it has, and stops nothing else`() throws {
+    @Test func `a former incarnation that can't be read is named, keeps all it has, and stops nothing else`() throws {
         let upgraded = try Upgraded()
         let site = upgraded.site
         let folder = try #require(Files.list(site.repository + "/main").first { $0.hasPrefix("15-") })

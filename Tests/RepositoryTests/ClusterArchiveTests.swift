@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// What an archive answers, whatever store it is in.
+/// The answers of an archive, whatever its store.
 @Suite struct ClusterArchiveTests {
     private let store = MemoryStore()
     private let archive: ClusterArchive
@@ -51,7 +51,7 @@ import WAL
         #expect(throws: ObjectAbsent.self) { try archive.head(of: Self.names[2]) }
     }
 
-    @Test func `copies whose heads cannot be read hide no others`() throws {
+    @Test func `copies whose heads cannot be read don't hide others`() throws {
         let file = ArchiveFileName.partial(Self.names[0])
         for number in [1, 2] { try store.create(archive.key(for: file, copy: number), bytes: [1, 2, 3]) }
         try put(archive.key(for: file, copy: 3), [1, 2, 3])
@@ -75,7 +75,7 @@ import WAL
         #expect(try archive.readableHistories().keys.sorted() == [good])
     }
 
-    @Test func `the files in the WAL folders, in order and without strangers`() throws {
+    @Test func `the files in the WAL folders, in order and without others`() throws {
         let timeline = TimelineID(1)
         for name in Self.names { try store.create(archive.key(for: .segment(name)), bytes: [1]) }
         let partial = ArchiveFileName.partial(Self.names[0])
@@ -131,7 +131,7 @@ import WAL
         #expect(throws: ObjectAbsent.self) { try archive.pack("a", PackName(1)) }
     }
 
-    @Test func `what was put aside is served when it is asked for, and only then`() throws {
+    @Test func `WAL that was put aside is served on request only`() throws {
         let (two, name) = (TimelineID(2), "000000020000000000000003")
         let segment = try #require(SegmentName(name))
         #expect(try archive.restoringAside(two) == nil)

@@ -4,7 +4,7 @@ import Support
 import Testing
 import WAL
 
-/// Which incarnation is meant.
+/// The rule that decides which incarnation is meant.
 @Suite struct IncarnationRuleTests {
     private static func incarnation(_ major: Int) -> Incarnation {
         Incarnation(cluster: "main", major: major, systemIdentifier: UInt64(major))
@@ -18,12 +18,12 @@ import WAL
         return Repository(store)
     }
 
-    /// What a person's command takes.
+    /// The incarnation for a command.
     struct Row: Sendable, CustomTestStringConvertible {
         let name: String
         /// By major version, the days on which backups ended; nil where they can't be read.
         var backups: [Int: [Int]?] = [:]
-        /// The major version that the server says it has; nil when there is none to ask.
+        /// The server's major version; nil when there is no server to ask.
         var own: Int?
         let current: Int?
         var isKnown = false
@@ -47,7 +47,7 @@ import WAL
         Row(name: "one whose backups can be read", backups: [14: [1], 15: nil], current: 14),
         Row(name: "without any backup the newest version", backups: [14: [], 15: []], current: 15),
     ])
-    func `a person gets the server's own, the only one, or the one with the newest backup`(_ row: Row) throws {
+    func `a command gets the server's own, the only one, or the one with the newest backup`(_ row: Row) throws {
         let repository = try Self.repository(row.backups.keys)
         let known = try ClusterIncarnations(of: "main", own: row.own.map(Self.incarnation), in: repository) { archive in
             guard let days = row.backups[archive.incarnation.major] ?? nil else { throw Problem("cannot be read") }
@@ -90,7 +90,7 @@ import WAL
         }
         #expect(refusal?.message.hasPrefix("segment \"x\" belongs to system identifier 16") == true)
         #expect(refusal?.isTransient == true)
-        // The same cluster before pg_upgrade is another one.
+        // The same cluster before pg_upgrade is another incarnation.
         let former = Incarnation(cluster: "main", major: 14, systemIdentifier: 15)
         #expect(throws: NotInitialised.self) { try repository.archive(of: former, named: "the data directory") }
     }

@@ -2,15 +2,15 @@ import Platform
 import Support
 import Synchronization
 
-/// Asks again for what failed because something is away for a while (`isTransient`): for a time, and never for what may have
-/// happened without a look.
+/// Retries calls that failed with a transient error (`isTransient`), for a limited time, and never one that may have
+/// taken effect without checking.
 struct Retrying: Interception {
     /// Milliseconds.
     var patience: Int64 = 10_000
     var pause: @Sendable (_ milliseconds: Int) -> Void = { Clock.sleep(milliseconds: $0) }
     /// Nanoseconds; never goes back.
     var elapsed: @Sendable () -> UInt64 = { Clock.monotonic }
-    /// What it throws ends the waiting.
+    /// An error ends the waiting.
     var cancellation: @Sendable () throws -> Void = {}
 
     func around<Value>(
@@ -18,7 +18,7 @@ struct Retrying: Interception {
     ) throws -> Value {
         let start = elapsed()
         var milliseconds = 1
-        /// - Throws: the error when it won't pass, or has been waited for long enough.
+        /// - Throws: the error when it isn't transient, or the time is over.
         func wait(for error: any Error) throws {
             guard (error as? any Explained)?.isTransient == true, elapsed() &- start < UInt64(patience) * 1_000_000
             else { throw error }
@@ -26,7 +26,7 @@ struct Retrying: Interception {
             pause(milliseconds)
             milliseconds = min(1000, milliseconds * 2)
         }
-        /// The look can fail as the call did.
+        /// Checking can fail as the call did.
         func look() throws -> Aftermath<Value> {
             while true { do { return try aftermath() } catch { try wait(for: error) } }
         }
@@ -43,7 +43,7 @@ struct Retrying: Interception {
     }
 }
 
-/// Lets no more than so many bytes pass in a second.
+/// Limits the bytes per second.
 struct Limited: Interception {
     let bytesPerSecond: Int64
     private let due: Monitor<UInt64>
@@ -77,7 +77,7 @@ struct Hiccup: Explained, Equatable {
     let isTransient = true
 }
 
-/// Fails now and then, before a call or, where `losesAnswers`, after it has done its work.
+/// Fails sometimes, before a call or, where `losesAnswers`, after it took effect.
 final class Flaky: Interception {
     private let count = Mutex(0)
     private let failures: @Sendable (StoreVerb, Int) -> (before: Bool, after: Bool)

@@ -9,7 +9,7 @@ final class MemoryStore: ObjectStore {
         private static let numbers = Atomic(0)
         let bytes: [UInt8]
         let modified: Int64
-        /// No other content has it.
+        /// Every content has its own number.
         let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
 
         init(_ bytes: [UInt8], at modified: Int64 = Clock.now) { (self.bytes, self.modified) = (bytes, modified) }
@@ -19,20 +19,20 @@ final class MemoryStore: ObjectStore {
         var left: [RepositoryKey: [[UInt8]]] = [:]
         /// By folder: grows with every change in it.
         var marks: [RepositoryKey: Int64] = [:]
-        /// What an object's time is read from.
+        /// The source of objects' times.
         var clock: @Sendable () -> Int64 = { Clock.now }
         var terms = LeaseLocks.Terms()
         var failure: (any Error)?
-        /// As a store far away would be asked for bytes: to open an object, and to read of it what that didn't bring.
+        /// The requests to a remote store: to open an object, and to read bytes that opening didn't bring along.
         var requests = 0
     }
     private let state = Mutex(State())
     let location = "memory"
 
-    /// From now on every verb fails so; nil ends that.
+    /// All calls fail from now on; nil ends that.
     func fail(with failure: (any Error)?) { state.withLock { $0.failure = failure } }
 
-    /// Stamps objects by another clock than this machine's.
+    /// Takes objects' times from another clock than this machine's.
     func set(clock: @escaping @Sendable () -> Int64) { state.withLock { $0.clock = clock } }
 
     /// Leases hold by these from now on.
@@ -41,7 +41,7 @@ final class MemoryStore: ObjectStore {
     /// How often it was asked for bytes so far.
     var requests: Int { state.withLock { $0.requests } }
 
-    /// What a process leaves that is killed on its way to an object.
+    /// Leaves what a process leaves that is killed while it writes an object.
     func leave(_ bytes: [UInt8], in folder: RepositoryKey) {
         state.withLock { $0.left[folder, default: []].append(bytes) }
     }

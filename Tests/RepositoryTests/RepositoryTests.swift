@@ -17,14 +17,14 @@ private func files(_ path: String) throws -> [String] {
         let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
         let conformance = StoreConformance(store: store) { bytes, folder in
             let name = temporaryName(for: store.path(folder) + "/object")
-            // No process has a number as high.
+            // No process has so high an ID.
             try createDurably(name.replacing("-\(getpid()).", with: "-\(Int32.max)."), bytes: bytes)
         }
         try conformance.check()
         #expect(try files(scratch.path).filter { $0.hasSuffix(".tmp") } == [])
     }
 
-    @Test func `a store in memory keeps them, too, and fails as it is told to`() throws {
+    @Test func `a store in memory keeps them, too, and fails on request`() throws {
         let store = MemoryStore()
         try store.create(RepositoryKey("main/15-1/incarnation.json")!, bytes: [])
         try StoreConformance(store: store, leave: store.leave, fail: store.fail).check()
@@ -44,7 +44,7 @@ private func files(_ path: String) throws -> [String] {
         #expect(try store.changeMark(of: folder.appending("absent")) == nil)
     }
 
-    @Test func `temporaries are no objects`() throws {
+    @Test func `temporaries don't count as objects`() throws {
         let scratch = try Scratch()
         let store = DirectoryStore(scratch.path + "//")
         #expect(store.location == scratch.path)
@@ -74,11 +74,11 @@ private func files(_ path: String) throws -> [String] {
     }
 }
 
-/// What happens to a repository's directory while a store works in it; a file system that is unmounted, or mounted over
-/// another, looks the same to it.
+/// Something that happens to a repository's directory while a store works in it; for the store, unmounting a file
+/// system or mounting another over it looks the same.
 private struct Absence: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    /// Gets the repository's path; what it leaves there stays as it is.
+    /// Gets the repository's path; whatever it leaves there must stay unchanged.
     let happen: @Sendable (String) throws -> Void
 
     init(_ name: String, _ happen: @escaping @Sendable (String) throws -> Void) {
@@ -101,7 +101,7 @@ private struct Absence: Sendable, CustomTestStringConvertible {
     private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/object")!
 
     @Test(arguments: Absence.all)
-    private func `an opened repository that is away takes nothing, and nothing is made in its place`(
+    private func `nothing is written into a repository that is away, nor made in its place`(
         _ absence: Absence
     ) throws {
         let scratch = try Scratch()
@@ -121,18 +121,18 @@ private struct Absence: Sendable, CustomTestStringConvertible {
             try store.create(RepositoryKey("main/15-1/job/x")!) { _ in }
         }
         #expect(try Files.exists(path) ? files(path) == before : before == [])
-        // What was opened is still what is read, and no leftover is in it.
+        // Reads still go to the repository that was opened, which has no leftover in it.
         #expect(try store.read(key) == [1])
         #expect(try store.list(key.folder).map(\.name) == ["object"])
         #expect(try Files.list(away + "/" + key.folder.description) == ["object"])
-        // It comes back.
+        // The repository is back.
         if try Files.exists(path) { try Files.removeTree(path) }
         try Files.rename(away, to: path)
         try store.create(RepositoryKey("main/15-1/other")!, bytes: [1])
     }
 
     @Test(arguments: Absence.all.dropLast())
-    private func `a repository that was away when it was opened takes nothing`(_ absence: Absence) throws {
+    private func `nothing is written into a repository that was away when it was opened`(_ absence: Absence) throws {
         let scratch = try Scratch()
         let path = scratch.file("repository")
         try absence.happen(path)
@@ -166,7 +166,7 @@ private struct Absence: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: ["fifo", "directory", "socket", "/dev/zero"])
-    func `something else in the place of an object is not waited for`(_ kind: String) throws {
+    func `a file of another kind in an object's place doesn't block`(_ kind: String) throws {
         let scratch = try Scratch()
         let store = DirectoryStore(try scratch.repository(of: "main/15-1"))
         let path = scratch.file(key.description)
@@ -187,7 +187,7 @@ private struct Absence: Sendable, CustomTestStringConvertible {
         "", "/", "/a", "a/", "a//b", "../a", "a/..", "a/./b", ".hidden", "a/.hidden", "a\nb", "a\u{7F}",
         String(repeating: "x", count: 201),
     ])
-    func `what could lead elsewhere is no key`(_ text: String) {
+    func `a path that could lead elsewhere is no key`(_ text: String) {
         #expect(RepositoryKey(text) == nil)
     }
 
@@ -219,7 +219,7 @@ private struct Absence: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test func `listings are in order and leave out strangers`() throws {
+    @Test func `listings are in order and omit other files`() throws {
         let scratch = try Scratch()
         let store = DirectoryStore(scratch.path)
         let old = Incarnation(cluster: "main", major: 9, systemIdentifier: 1)

@@ -2,7 +2,7 @@ import Repository
 import Support
 import Testing
 
-/// A document's two ends, and what is said of one that isn't as it should be.
+/// A document's two ends, and the faults of a wrong one.
 struct SealedDocumentTests {
     private static let whole = SealedDocument(.backup, body: Array("{\n  \"a\" : [1, \"é\"]\n}".utf8), version: "0.3.1")
         .bytes
@@ -14,7 +14,7 @@ struct SealedDocumentTests {
         } catch { return error }
     }
 
-    @Test func `both ends have their form to the byte`() throws {
+    @Test func `both ends of a document have exactly their form`() throws {
         let digest = Digest(of: Array(Self.whole.dropLast(52)))
         #expect(
             String(decoding: Self.whole, as: UTF8.self) == """
@@ -74,7 +74,7 @@ struct SealedDocumentTests {
     }
 
     @Test(arguments: Row.all)
-    private func `what is wrong is told apart`(_ row: Row) {
+    private func `the faults of a document are distinguished`(_ row: Row) {
         #expect(fault(row.bytes) == row.fault)
     }
 
@@ -94,7 +94,7 @@ struct SealedDocumentTests {
             (document(own.sealedMarker.bytes, ofFormat: 2, version: "9.1"), false),
         ] {
             #expect(throws: DamagedMarker.self) { try archive(bytes).isConfirmed() }
-            // Damage is no reason not to archive.
+            // Damage doesn't prevent archiving.
             if isLeftAlone {
                 #expect(try archive(bytes).isUsable())
             } else {

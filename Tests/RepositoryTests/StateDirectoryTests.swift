@@ -1,13 +1,13 @@
 import Repository
 import Testing
 
-/// Where a host keeps what is about a cluster and its repository.
+/// The places of a host's state about a cluster and its repository.
 @Suite struct StateDirectoryTests {
     private static func state(_ cluster: String = "main", _ repository: String = "/r") -> StateDirectory {
         StateDirectory("/state", cluster: cluster, repository: repository)
     }
 
-    /// What would be mistaken for one another if a name were made from the path alone.
+    /// Directories that would be mixed up if a name were made from the path alone.
     @Test(arguments: [
         ("/a/b", "/a-b"), ("/a/b", "/a b"), ("/a", "/a/a"), ("/x/data", "/y/data"), ("/a/é", "/a/e\u{301}"),
         ("/" + String(repeating: "d", count: 3000) + "/1", "/" + String(repeating: "d", count: 3000) + "/2"),
@@ -19,12 +19,12 @@ import Testing
             let name = file.split(separator: "/").last!
             #expect(file == "/state/main/recover/\(name)" && name.utf8.count + ".json".utf8.count <= 255)
         }
-        // Another cluster's are others, too.
+        // Another cluster has other names, too.
         #expect(Self.state("main-a").recovery(into: "/b") != Self.state("main").recovery(into: "/a-b"))
     }
 
-    /// The first of each is what all clusters shared, or two of one cluster.
-    @Test func `what is about one cluster or one repository is nobody else's`() throws {
+    /// In each pair, the first path is one that clusters could share.
+    @Test func `the state of one cluster or repository is not shared with another`() throws {
         func paths(_ state: StateDirectory) -> [String] {
             let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
             return [
@@ -36,7 +36,7 @@ import Testing
         let mine = paths(Self.state())
         #expect(Set(mine).count == mine.count)
         #expect(Set(mine).isDisjoint(with: paths(Self.state("other"))))
-        // The cluster's eight stay, the repository's four are others.
+        // The cluster's eight paths stay the same, the repository's four differ.
         let elsewhere = paths(Self.state("main", "/other"))
         #expect(mine[..<8] == elsewhere[..<8] && Set(mine[8...]).isDisjoint(with: elsewhere[8...]))
         for path in mine { #expect(path.hasPrefix("/state/main/")) }

@@ -3,14 +3,14 @@ import Repository
 import Synchronization
 import Testing
 
-/// What `ObjectStore` promises, for any store: each store's own suite calls it with an empty one.
+/// The contract of `ObjectStore`, for any store: each store's own suite calls it with an empty one.
 struct StoreConformance {
     let store: any ObjectStore
     private let key = RepositoryKey("main/15-1/wal/00000001/0000000100000000/object")!
 
-    /// Leaves in a folder what a process leaves that is killed on its way to an object.
+    /// Leaves in a folder what a process leaves that is killed while it writes an object.
     let leave: ([UInt8], RepositoryKey) throws -> Void
-    /// Lets every verb fail from now on, or none; nil for a store that can't be told to.
+    /// Makes all calls fail from now on, or none; nil for a store that doesn't support it.
     var fail: (((any Error)?) -> Void)?
 
     func check() throws {
@@ -79,7 +79,7 @@ struct StoreConformance {
             try bytes.withUnsafeBytes { try writer.append($0) }
             return writer
         }
-        // Dropped, and abandoned; neither is visible before, nor anything of it left.
+        // Dropped, and abandoned; neither is ever visible, nor leaves anything.
         try { _ = try writer([1]) }()
         let abandoned = try writer([2])
         #expect(try store.list(key.folder).map(\.name) == ["object"])
@@ -88,7 +88,7 @@ struct StoreConformance {
         #expect(throws: (any Error).self) { try [2].withUnsafeBytes { try abandoned.append($0) } }
         #expect(throws: (any Error).self) { try abandoned.commit() }
         #expect(try store.size(of: other) == nil)
-        // Nothing is visible when its turn comes, and nothing of it is left when that is refused.
+        // Nothing is visible when `turn` is called, and nothing is left when it throws.
         struct NotNow: Error {}
         let refused = try writer([5])
         #expect(throws: NotNow.self) {
@@ -99,7 +99,7 @@ struct StoreConformance {
             }
         }
         #expect(try store.list(key.folder).map(\.name) == ["object"])
-        // Of two that are open at once, the first to commit wins; the other leaves nothing but that.
+        // Of two writers at once, the first to commit wins; the other leaves nothing.
         let (first, second) = (try writer([3]), try writer([4]))
         try second.commit {
             let size = try store.size(of: other)
@@ -177,7 +177,7 @@ struct StoreConformance {
     }
 
     private func leftovers() throws {
-        // Not what somebody is writing.
+        // An object being written is no leftover.
         let writer = try store.begin(key.folder.appending("slow"))
         try leave([1, 2, 3], key.folder)
         let names = try store.list(key.folder).map(\.name)
@@ -219,14 +219,14 @@ struct StoreConformance {
         let folder = key.folder
         let names = try store.list(folder).map(\.name)
         #expect(try !store.isLocked("lock", in: folder))
-        // One alone.
+        // Exclusive.
         var alone = try take(folder, isShared: false)
         #expect(try alone != nil && store.isLocked("lock", in: folder))
         #expect(try take(folder, isShared: false) == nil && take(folder, isShared: true, patience: 20) == nil)
         // Another name, or another folder, is another lock.
         #expect(try !store.isLocked("lease", in: folder))
         #expect(try take(folder.appending("a"), isShared: false) != nil)
-        // Who waits gets it as soon as it is free.
+        // A process that waits gets it as soon as it is free.
         let store = store
         let seen = Mutex(false)
         let waiting = try Worker {
@@ -236,7 +236,7 @@ struct StoreConformance {
         alone = nil
         waiting.join()
         #expect(seen.withLock { $0 })
-        // Any number together, and nobody alone until the last is gone.
+        // Shared by any number, and exclusive for nobody until the last is released.
         #expect(try !store.isLocked("lock", in: folder))
         var together = [try take(folder, isShared: true), try take(folder, isShared: true)]
         #expect(together.allSatisfy { $0 != nil })
@@ -247,7 +247,7 @@ struct StoreConformance {
         alone = try take(folder, isShared: false)
         #expect(alone != nil)
         #expect(try store.list(folder).map(\.name) == names)
-        // Where there is no folder none is made but on request.
+        // A missing folder is created on request only.
         let absent = folder.folder.appending("absent")
         #expect(throws: ObjectAbsent.self) { try take(absent, isShared: true) }
         #expect(try !store.isLocked("lock", in: absent))
@@ -289,7 +289,7 @@ struct StoreConformance {
         #expect(throws: ObjectExists(key: old, location: store.location)) { try replace(true) }
         #expect(try store.read(damaged) == [1] && store.read(old) == [9])
         try store.remove(old)
-        // Who has it open goes on reading what he opened.
+        // A reader that has it open still reads the object it opened.
         let opened = try store.open(damaged)
         try replace(true)
         #expect(try store.read(damaged) == [2, 3] && store.read(old) == [1])
@@ -323,7 +323,7 @@ struct StoreConformance {
         try store.remove(contested)
     }
 
-    /// Of an object that one process moves and another one replaces, neither the old content nor the new one is lost.
+    /// When one process moves an object and another replaces it, neither the old content nor the new one is lost.
     private func movesAndReplacements() throws {
         let contested = key.folder.appending("contested")
         let store = store
@@ -376,12 +376,12 @@ struct StoreConformance {
         try removal.removeAll(in: one)
         #expect(try store.list(one).isEmpty && store.leftovers(in: one).isEmpty)
         #expect(try store.list(one.folder) == [RepositoryEntry(folder: "two")])
-        // Of a folder that nobody held.
+        // A folder that isn't held.
         try store.removal().removeAll(in: two)
         #expect(try store.list(two).isEmpty && store.leftovers(in: two).isEmpty)
     }
 
-    /// A store that can't answer says so: it never says that something isn't there, or that something was done.
+    /// A store that can't answer throws: it never reports that something is absent, or done.
     private func faults() throws {
         guard let fail else { return }
         struct Away: Error, Equatable {}
@@ -393,7 +393,7 @@ struct StoreConformance {
             ("open", { _ = try store.open(key) }), ("size", { _ = try store.size(of: key) }),
             ("list", { _ = try store.list(folder) }), ("begin", { _ = try store.begin(folder.appending("x")) }),
             ("commit", { try writer.commit() }),
-            // A store need not tell.
+            // A store need not support it.
             ("mark", { if try store.changeMark(of: folder) == nil { throw Away() } }),
             ("makeDurable", { try store.makeDurable(key) }), ("leftovers", { _ = try store.leftovers(in: folder) }),
             ("removeLeftovers", { _ = try store.removeLeftovers(in: folder) }),

@@ -26,11 +26,11 @@ extension LockAttempt {
     fileprivate var owner: LockOwner? { if case .refused(let owner) = self { owner } else { nil } }
 }
 
-/// Two or more hosts at one store, all by one clock that the test moves.
+/// Two or more hosts at one store, with a clock that the test advances.
 private struct Hosts {
     let store = MemoryStore()
     let hand = Hand()
-    /// What the clock of the store's machine that stamps shows more than the first one's, in seconds.
+    /// The difference between the clocks of the store's machines, in seconds.
     let offset = Atomic2()
 
     init() throws {
@@ -38,7 +38,7 @@ private struct Hosts {
         try store.create(folder.appending("object"), bytes: [])
     }
 
-    /// - Parameter wall: by how many seconds this host's clock is wrong.
+    /// - Parameter wall: the error of this host's clock in seconds.
     func locks(_ process: ProcessIdentity = .current, wall: Int64 = 0) -> LeaseLocks {
         LeaseLocks(in: store, terms(wall), of: process)
     }
@@ -56,7 +56,7 @@ private struct Hosts {
         try locks.lock("lock", in: folder, isShared: isShared, patience: 0, makesFolder: true)
     }
 
-    /// One that is held without a thread, as a process holds it that is killed later.
+    /// A lease held without a thread, as by a process that is killed later.
     func hold(_ process: ProcessIdentity, wall: Int64 = 0, isShared: Bool = false) throws -> HeldLease {
         let terms = terms(wall)
         let held = HeldLease(
@@ -78,7 +78,7 @@ private final class Atomic2: Sendable {
 }
 
 @Suite struct StoreLeaseTests {
-    @Test func `a lease says whose it is, in its object and to whoever is refused`() throws {
+    @Test func `a lease names its owner, in its object and in a refusal`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere(), wall: 5)
         let name = try #require(try hosts.names.first.flatMap { LeaseName($0) })
@@ -97,7 +97,7 @@ private final class Atomic2: Sendable {
         withExtendedLifetime(held) {}
     }
 
-    /// At every second: whoever may take it does so only when the owner himself has been told that it is lost.
+    /// At every second: another process may take the lease only after the owner has been told that it is lost.
     @Test(arguments: [-86_400, 0, 86_400] as [Int64], [-59, 0, 59] as [Int64])
     func `a lease of another host is taken when its time is over, whatever the hosts' clocks show, and not before`(
         wall: Int64, stamps: Int64
@@ -115,14 +115,14 @@ private final class Atomic2: Sendable {
                 try lock.confirm()
                 break
             }
-            // While its owner counts on it nobody has it.
+            // While its owner relies on it nobody else has it.
             #expect((try? held.confirm()) == nil || second <= 120)
             hosts.hand.pass(seconds: 1)
         }
         #expect(taken == 181 - stamps)
     }
 
-    @Test func `a lease that is renewed is never over, and two of its objects are there`() throws {
+    @Test func `a renewed lease never expires, and has two objects`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere())
         for step in 1...20 {
@@ -153,17 +153,17 @@ private final class Atomic2: Sendable {
         hosts.hand.pass(seconds: 1)
         #expect(throws: LockLost.self) { try held.confirm() }
         hosts.store.fail(with: nil)
-        // It doesn't come to life again, and nobody waits for it.
+        // It can't be renewed any more, and blocks nobody.
         #expect(try !held.renew())
         #expect(throws: LockLost.self) { try held.confirm() }
         #expect(try hosts.names == [] && hosts.take(hosts.locks()).lock != nil)
     }
 
-    @Test func `a renewal that arrives too late counts for nobody`() throws {
+    @Test func `a renewal that arrives too late doesn't count`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere())
         hosts.hand.pass(seconds: 119)
-        // Asked for in time, and stored when others may have found the lease over.
+        // Requested in time, but stored when others may have found the lease over.
         hosts.store.set { [hand = hosts.hand] in
             hand.pass(seconds: 100)
             return hand.now
@@ -183,7 +183,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.names == [])
     }
 
-    @Test func `only what was seen is removed of a lease that is over`() throws {
+    @Test func `of an expired lease only the listed objects are removed`() throws {
         let hosts = try Hosts()
         let held = try hosts.hold(elsewhere(), isShared: true)
         let living = try hosts.hold(elsewhere(4712), isShared: true)
@@ -199,7 +199,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.take(hosts.locks()).lock != nil)
     }
 
-    @Test func `of this host a dead process holds nothing, and a living one all it has`() throws {
+    @Test func `on this host a dead process holds no lease, and a living one keeps its own`() throws {
         let hosts = try Hosts()
         let own = ProcessIdentity.current
         #expect(!own.isGone && own.started > 0 && !elsewhere().isGone)
@@ -210,7 +210,7 @@ private final class Atomic2: Sendable {
             ProcessIdentity(
                 host: own.host, boot: boot, namespace: namespace, process: process, started: started)
         }
-        // Another process of that number, and none; and what can't be seen from here.
+        // Another process of that number, and none; and one that can't be seen from here.
         for (other, isGone) in [
             (changed(started: own.started + 1), true), (changed(process: .max), true), (changed(), false),
             (changed(boot: "x", process: .max), false), (changed(namespace: 1, process: .max), false),
@@ -232,13 +232,13 @@ private final class Atomic2: Sendable {
         try hosts.store.create(leases.appending("something"), bytes: [1])
         #expect(try hosts.take(hosts.locks()).lock == nil)
         hosts.hand.pass(seconds: 181)
-        // Who only looks has no clock but his own.
+        // A process that only looks uses its own clock.
         #expect(try hosts.locks(wall: -1).isLocked("lock", in: folder) && !hosts.locks().isLocked("lock", in: folder))
         #expect(try hosts.take(hosts.locks()).lock != nil)
         #expect(try hosts.names == ["something"])
     }
 
-    @Test func `who doesn't find his own lease in the listing has none`() throws {
+    @Test func `a process that doesn't find its lease in the listing has none`() throws {
         let hosts = try Hosts()
         let blind = InterceptedStore(hosts.store, Blind())
         #expect(throws: LockLost.self) {
@@ -248,7 +248,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.names == [])
     }
 
-    /// Loses what it has stored before it is listed.
+    /// A store that loses objects before they are listed.
     private struct Blind: Interception {
         func around<Value>(
             _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
@@ -272,7 +272,7 @@ private final class Atomic2: Sendable {
         #expect(try hosts.names == [])
     }
 
-    /// What threads and processes do with a lock: alone, or together with others.
+    /// What threads and processes do with a lock: exclusively, or shared with others.
     enum Place: String, CaseIterable { case memory, directory }
 
     @Test(arguments: Place.allCases)
@@ -281,7 +281,7 @@ private final class Atomic2: Sendable {
         let store: any ObjectStore =
             place == .memory ? MemoryStore() : DirectoryStore(try scratch.repository(of: "main/15-1"))
         let locks = LeaseLocks(in: store)
-        /// Those who have it alone, and together.
+        /// The current exclusive and shared holders.
         let holders = Mutex((alone: 0, together: 0, times: 0))
         try mapInOrder(
             Array(0..<60), workers: 8, ahead: 60,
@@ -306,18 +306,19 @@ private final class Atomic2: Sendable {
         #expect(try store.list(leases) == [])
     }
 
-    /// The program of the tests once more, as one of the next test's processes: does nothing otherwise.
+    /// Runs in a child process of the next test; does nothing otherwise.
     @Test func `a process of the next test at work`() throws {
         guard let path = getenv("TIDEMARK_LEASE_WORK").map({ String(cString: $0) }) else { return }
         let locks = LeaseLocks(in: DirectoryStore(path))
-        // It is killed some time, or its parent.
+        // It is killed at some time, or its parent.
         let parent = getppid()
         for round in 0... {
             guard getppid() == parent else { return }
             let attempt = try locks.lock(
                 "lock", in: folder, isShared: false, patience: 3_000_000, makesFolder: true)
             guard case .taken(let lock) = attempt else { return }
-            // Nobody else may be here. Whoever is killed in here leaves his file; only dead ones' are found.
+            // No other process may be in here. A process killed in here leaves its file; only files of dead ones are
+            // found.
             let file = path + "/inside/\(getpid())-\(round)"
             try createDurably(file, bytes: [])
             for name in try Files.list(path + "/inside") where name != Files.name(file) && !name.hasPrefix(".") {
@@ -331,7 +332,7 @@ private final class Atomic2: Sendable {
         }
     }
 
-    @Test func `of many processes one has it, and those that are killed hold up nobody`() throws {
+    @Test func `of many processes one has it, and killed ones block nobody`() throws {
         let scratch = try Scratch()
         let path = try scratch.repository(of: "main/15-1")
         for name in ["inside", "done"] { try Files.makeDirectories(path + "/" + name) }
@@ -354,7 +355,7 @@ private final class Atomic2: Sendable {
                 }
             }
         }
-        // One after the other is killed wherever it is; the others go on.
+        // One after the other is killed wherever it is; the others continue.
         var killed: Set<pid_t> = []
         for left in (1...4).reversed() {
             var before = try done()
@@ -369,7 +370,7 @@ private final class Atomic2: Sendable {
         for child in children { child.join() }
         #expect(finished.withLock { $0 } == [Finished.TerminationStatus](repeating: .signalled(SIGKILL), count: 4))
         #expect(try Files.list(path).filter { $0.hasPrefix("clash") } == [])
-        // Nothing is left in anybody's way.
+        // Nothing is left that blocks anybody.
         let store = DirectoryStore(path)
         #expect(try store.list(leases).count <= 8)
         #expect(

@@ -16,7 +16,7 @@ import WAL
 
     static let wrappers = [
         Wrapped(name: "counting") { InterceptedStore($0, Counting()) },
-        // With a segment of another timeline put aside, which is served in its place.
+        // A segment of another timeline was put aside, and is served in its place.
         Wrapped(name: "putting back what was put aside") { store in
             let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
             let timeline = TimelineID(10)
@@ -32,10 +32,10 @@ import WAL
         },
         Wrapped(name: "retrying") { InterceptedStore($0, Retrying(pause: { _ in })) },
         Wrapped(name: "retrying what fails again and again") { store in
-            // An answer that is lost after the work was done, or a call that doesn't get there; a commit that doesn't get there
-            // can't be repeated, and what was removed of leftovers is said only once.
+            // Either the answer is lost after the work was done, or the call never gets there; a commit that doesn't
+            // get there can't be repeated, and removed leftovers are reported only once.
             let flaky = Flaky { verb, number in
-                // Without a period that retries could fall into.
+                // Without a period that the retries could match.
                 var random = SeededGenerator(seed: UInt64(number))
                 let dice = Int.random(in: 0..<8, using: &random)
                 return switch verb {
@@ -62,7 +62,7 @@ import WAL
 
     private static let key = RepositoryKey("main/15-1/object")!
 
-    /// A store that fails as told, asked by one that tries again.
+    /// A store that fails on request, behind one that retries.
     private func retrying(
         _ memory: MemoryStore, _ retrying: Retrying = Retrying(patience: 1000, pause: { _ in }),
         _ failures: @escaping @Sendable (StoreVerb, Int) -> (before: Bool, after: Bool)
@@ -70,19 +70,19 @@ import WAL
         InterceptedStore(InterceptedStore(memory, Flaky(failures)), retrying)
     }
 
-    @Test func `a commit whose answer was lost is looked for, and never done twice`() throws {
+    @Test func `a commit whose answer was lost is checked, not repeated`() throws {
         let key = StoreWrapperTests.key
-        // It did happen.
+        // It took effect.
         var memory = MemoryStore()
         try retrying(memory) { verb, _ in (false, verb == .commit) }.create(key, bytes: [1, 2])
         #expect(try memory.read(key) == [1, 2])
-        // It didn't: whoever has the bytes may write them again.
+        // It didn't: the caller may write the bytes again.
         memory = MemoryStore()
         #expect(throws: Hiccup()) {
             try retrying(memory) { verb, _ in (verb == .commit, false) }.create(key, bytes: [1])
         }
         #expect(try memory.readIfPresent(key) == nil)
-        // Another's is there, of the same length.
+        // Another writer's object of the same length is there.
         memory = MemoryStore()
         try memory.create(key, bytes: [3, 4])
         #expect(throws: Hiccup()) {
@@ -91,7 +91,7 @@ import WAL
         #expect(try memory.read(key) == [3, 4])
     }
 
-    @Test func `what fails for long is given up, and so is what was cancelled`() throws {
+    @Test func `a call that keeps failing is given up, and so is a cancelled one`() throws {
         struct Stopped: Error {}
         let time = Atomic<UInt64>(0)
         let pauses = Atomic(0)
@@ -115,7 +115,7 @@ import WAL
         #expect(pauses.load(ordering: .relaxed) == 17)
     }
 
-    @Test func `nothing is tried again that will not pass`() throws {
+    @Test func `permanent errors are not retried`() throws {
         let counting = Counting()
         let store = InterceptedStore(InterceptedStore(MemoryStore(), counting), Retrying(pause: { _ in }))
         #expect(throws: ObjectAbsent.self) { try store.open(StoreWrapperTests.key) }
@@ -132,7 +132,7 @@ import WAL
         #expect(counting.bytes == [.commit: 3, .read: 3])
     }
 
-    @Test func `bytes wait for their turn, those of all threads together`() throws {
+    @Test func `one rate limit covers all threads together`() throws {
         let time = Atomic<UInt64>(0)
         let waited = Atomic<UInt64>(0)
         let store = InterceptedStore(
@@ -149,7 +149,7 @@ import WAL
         #expect(waited.load(ordering: .relaxed) == 4_000_000_000)
     }
 
-    @Test func `an object's head comes with the answer that opens it`() throws {
+    @Test func `opening an object brings its head along`() throws {
         let memory = MemoryStore()
         let segment = RepositoryKey("main/15-1/wal/1/1/000000010000000000000001.zst")!
         try memory.createSegment(
@@ -166,7 +166,7 @@ import WAL
         }
         #expect(try requests { _ = try StoredSegment(segment, in: memory).head } == 1)
         #expect(try requests { _ = try memory.read(StoreWrapperTests.key) } == 1)
-        // Who doesn't say what he reads first asks twice.
+        // Without announcing what is read first, there are two requests.
         #expect(try requests { _ = try SegmentHead(of: memory.open(segment)) } == 2)
     }
 }

@@ -54,7 +54,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
 
 @Suite struct StoredSegmentTests {
     @Test(arguments: [1, 2], [0, 1, 2 << 20, (2 << 20) + 1, 7_340_033])
-    func `what was stored comes back, with its head`(threads: Int, length: Int) throws {
+    func `a stored file is read back, with its head`(threads: Int, length: Int) throws {
         let scratch = try Scratch()
         let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         var bytes: [UInt8] = []
@@ -145,7 +145,7 @@ private func extract(_ store: any ObjectStore) throws -> [UInt8] {
     }
 }
 
-/// One way to spoil a stored segment, and what must be said of it.
+/// One kind of damage to a stored segment, and the expected error.
 struct Damage: Sendable, CustomTestStringConvertible {
     let name: String
     let says: String
@@ -212,13 +212,13 @@ private let damages = [
         #expect(throws: ObjectDamaged.self) { try StoredSegment(key, in: store).prove() }
     }
 
-    @Test func `an object whose content is whole is not as it was stored when any other byte is changed`() throws {
+    @Test func `a change to any byte is noticed, even where the content is whole`() throws {
         let scratch = try Scratch()
         let store = try DirectoryStore(scratch.repository(of: "main/15-1"))
         let head = try storeSegment(in: store, [UInt8](repeating: 7, count: 5 << 20))
         let intact = try Files.read(store.path(key))
         try StoredSegment(key, in: store).prove()
-        // Small as it is, all of it can be tried; nothing is decompressed.
+        // The object is small enough to try every byte; nothing is decompressed.
         for place in head.encodedLength..<intact.count {
             var bytes = intact
             bytes[place] ^= 0x20

@@ -2,10 +2,10 @@ import Retention
 import Testing
 import WAL
 
-/// What is kept where a cluster's WAL has several branches: a copy that was promoted, a past that a recovery undid, a branch
-/// that was put aside.
+/// Retention where a cluster's WAL has several branches: a copy that was promoted, a past that a recovery undid, a
+/// branch that was put aside.
 @Suite struct BranchRetentionTests {
-    /// A backup of a day of November 2026; its position in the WAL tells the day as well.
+    /// A backup of a day of November 2026; its position in the WAL is that of the day as well.
     private static func on(
         _ timeline: UInt32, _ day: Int, _ change: (inout RetainedBackup) -> Void = { _ in }
     ) -> RetainedBackup {
@@ -51,9 +51,9 @@ import WAL
         var policy: @Sendable (inout RetentionPolicy) -> Void = { $0.keepFull = 1 }
         let now: Int
         let kept: Set<String>
-        /// The backup with whose start the WAL begins that stays on every timeline; nil for all there is.
+        /// The backup with whose start the WAL begins that stays on every timeline; nil for all WAL.
         let from: String?
-        /// Kept ones that have their own WAL only.
+        /// Kept ones that keep only their own WAL.
         var islands: [String] = []
     }
     private static let day: Int64 = 86_400_000
@@ -222,7 +222,7 @@ import WAL
             now: 9, kept: ["1-2", "1-3", "1-8"], from: "1-2"),
     ]
 
-    @Test(arguments: rows) func `every branch that somebody may be on keeps what the rules say`(_ row: Row) throws {
+    @Test(arguments: rows) func `every living branch keeps what the rules say`(_ row: Row) throws {
         var policy = RetentionPolicy()
         row.policy(&policy)
         let decision = try decideRetention(
@@ -232,7 +232,7 @@ import WAL
         #expect(decision.islands.map(\.label) == row.islands)
     }
 
-    @Test func `what one branch's share keeps is told with its timeline`() throws {
+    @Test func `a reason names the timeline of the branch that keeps a backup`() throws {
         var policy = RetentionPolicy()
         (policy.keepFull, policy.keepDaily) = (1, 1)
         let timelines = [

@@ -11,7 +11,7 @@ import Testing
 
 /// An archive, and where WAL begins in it that may be younger than the fifth day.
 struct DatedArchive: Sendable, CustomTestStringConvertible {
-    /// What a segment tells of its age.
+    /// A segment's age.
     enum Age: Sendable {
         case day(Int64)
         case noCommit
@@ -24,7 +24,7 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
     /// The day on which they were archived, by the storage's clock, but for the last one of the newest timeline.
     var archived: Int64 = 9
     var hasBackup = true
-    /// The number of the first segment that may be young; nil where nobody can tell.
+    /// The number of the first segment that may be young; nil where unknown.
     let first: UInt64?
 
     private static func main(_ ages: [Age]) -> [(timeline: UInt32, number: UInt64, age: Age)] {
@@ -119,7 +119,7 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
         let found = expiry.firstWAL(since: Self.moment(5))
         #expect(found == sample.first.map { LSN($0 * UInt64(Self.size)) })
         guard let found else { return }
-        // Nothing that is known to be young goes.
+        // No segment that is known to be young is removed.
         for case (let timeline, let number, .day(let day)) in sample.segments where day >= 5 {
             #expect(LSN(number * UInt64(Self.size)) >= found, "\(timeline), \(number)")
         }

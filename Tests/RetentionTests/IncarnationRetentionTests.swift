@@ -8,7 +8,7 @@ import Support
 import Testing
 import WAL
 
-/// Expiry over several incarnations of a cluster: what deletes is tried on random repositories.
+/// Expiry over several incarnations of a cluster, on random repositories.
 @Suite struct IncarnationRetentionTests {
     private static let now = Moment(microseconds: 1_800_000_000_000_000)
     private static let day: Int64 = 86_400_000_000
@@ -73,7 +73,7 @@ import WAL
                 try ClusterIncarnations(of: "main", dataDirectory: scratch.file("none"), in: Repository(store)))
         }
 
-        /// Every file of one incarnation, by its path in there, locks left out.
+        /// Every file of one incarnation, by its path in it, without locks.
         func files(_ incarnation: Incarnation) throws -> Set<String> {
             let root = "\(store.location)/main/\(incarnation.folderName)"
             let found = try run("/usr/bin/find", [root, "-type", "f", "-not", "-name", ".*", "-printf", "%P\\n"])
@@ -93,14 +93,14 @@ import WAL
     }
 
     @Test(arguments: 0..<60)
-    func `each incarnation goes by the rules alone, keeps its newest backup, and loses nothing else`(
+    func `the rules apply to each incarnation by itself, which keeps its newest backup`(
         _ seed: Int
     ) throws {
         var random = SeededGenerator(seed: UInt64(seed))
         let holdings = try Holdings(&random)
         let policy = Self.policy(&random)
         let store = holdings.store
-        // What each would do if it were alone.
+        // What would happen to each by itself.
         var expected: [String: Set<String>] = [:]
         var newest: [String: String] = [:]
         var before: [String: Set<String>] = [:]
@@ -138,7 +138,7 @@ import WAL
         }
     }
 
-    @Test func `one that can't be expired keeps all it has, and stops no other`() throws {
+    @Test func `an incarnation that can't be expired keeps everything, and stops no other`() throws {
         var random = SeededGenerator(seed: 1)
         var policy = RetentionPolicy()
         policy.keepFull = 1
@@ -154,7 +154,7 @@ import WAL
             guard counts.count >= 3, counts.allSatisfy({ $0 >= 2 }) else { continue }
             let former = known.former
             let spoilt = former[0].incarnation
-            // Its backup.json can't be understood, a backup of it runs, or its clock was ahead.
+            // Its backup.json can't be read, a backup of it is running, or its clock was ahead.
             let label = try #require(try former[0].backups().sorted().last)
             let path = holdings.store.path(spoilt.backup(label, "backup.json"))
             var lock: BackupLock?

@@ -37,7 +37,7 @@ import WAL
         let days = getenv("TIDEMARK_SOAK") == nil ? 400 : 1500
         for day in 1...days {
             cluster.live()
-            // Nobody can notice a clock that is ahead, if everything that could contradict it runs by the same clock.
+            // A clock that is ahead can't be noticed if everything that could contradict it uses the same clock.
             guard day % 3 == 0, cluster.skew <= 0 else { continue }
             let present = cluster.all.filter { cluster.left.contains($0.label) }
             let newest = present.filter { !$0.isAside }.max { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
@@ -57,7 +57,7 @@ import WAL
             }
             if day % 45 == 0 || day > days - 3 { try checkRecoverable(cluster, policy) }
         }
-        // What nothing promises is kept no longer than it must be, even where backups go sooner than WAL.
+        // WAL that no promise covers is not kept longer than necessary, even where backups expire earlier than WAL.
         #expect(cluster.removed.count > cluster.commits.values.map(\.count).reduce(0, +) / 20)
         #expect(policy.keepWAL != nil && !policy.keepsSomeBackups || expired > 25)
     }
@@ -71,11 +71,11 @@ import WAL
         #expect(decision.verdicts.allSatisfy { !$0.reasons.isEmpty })
     }
 
-    /// Whatever is on other branches, each that is alive keeps its newest backup, and the newest full ones.
+    /// Whatever is on other branches, each living one keeps its newest backup, and the newest full ones.
     private func checkBranches(_ decision: RetentionDecision, _ cluster: SimulatedCluster, _ policy: RetentionPolicy) {
         for timeline in cluster.alive {
             guard let end = cluster.commits[timeline]?.last, cluster.skew == 0,
-                // Until it goes on, nothing tells it from one that a failover ended.
+                // Until it continues, it can't be distinguished from one that a failover ended.
                 cluster.timelines().allSatisfy({ $0.history.switchPoint(from: timeline) != end.record.end })
             else { continue }
             let good = cluster.backups(before: end.record.end, on: timeline).filter { $0.damage == nil }
@@ -88,7 +88,7 @@ import WAL
         }
     }
 
-    /// What a verification finds never removes what would stay without it.
+    /// The result of a verification never removes what would stay without it.
     private func checkVerification(
         _ decision: RetentionDecision, _ present: [RetainedBackup], _ cluster: SimulatedCluster,
         _ policy: RetentionPolicy
@@ -104,7 +104,8 @@ import WAL
         if let from = decision.keepWALFrom { #expect(unverified.keepWALFrom.map { from <= $0 } == true) }
     }
 
-    /// Whatever could be reached in the promised time with everything that ever was can be reached with what is left.
+    /// Everything that was reachable in the promised period with all objects ever stored is reachable with the
+    /// remaining ones.
     private func checkRecoverable(_ cluster: SimulatedCluster, _ policy: RetentionPolicy) throws {
         var (full, left) = (cluster, cluster)
         full.freeze(seeing: .all)

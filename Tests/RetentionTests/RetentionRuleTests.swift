@@ -139,7 +139,7 @@ import WAL
             ]),
     ]
 
-    @Test(arguments: rows) func `each rule keeps what it says and tells why`(_ row: Row) throws {
+    @Test(arguments: rows) func `each rule keeps what it says and states the reason`(_ row: Row) throws {
         var policy = RetentionPolicy()
         row.policy(&policy)
         let decision = try decideRetention(
@@ -151,7 +151,7 @@ import WAL
         #expect(decision.verdicts.count == row.backups.count)
     }
 
-    @Test func `keep_wal keeps WAL for so long, that of backups that go as well`() throws {
+    @Test func `keep_wal keeps WAL for its time, even that of removed backups`() throws {
         var policy = RetentionPolicy()
         (policy.keepFull, policy.keepWAL) = (1, 3 * 86_400_000)
         let backups = [Self.backup(2), Self.backup(6), Self.backup(8), Self.backup(9)]
@@ -179,7 +179,7 @@ import WAL
         var decision = try decideRetention(backups, timelines: one, policy: policy, now: Self.moment(7))
         #expect(decision.expired == ["2-2", "3-2", "4-2"])
         #expect(decision.verdicts[1].reasons.last?.hasSuffix("is yet to come") == true)
-        // No rule that goes by time takes it for old, nor for one of the last days.
+        // No rule about time counts it as old, nor as one of the last days.
         (policy.keepFull, policy.keepDays) = (nil, 4)
         decision = try decideRetention(backups, timelines: one, policy: policy, now: Self.moment(8))
         #expect(decision.expired == ["2-2"])
@@ -188,7 +188,7 @@ import WAL
         #expect(decision.expired == ["2-2", "3-2"])
     }
 
-    @Test func `each branch that somebody may be on keeps its newest backup`() throws {
+    @Test func `each living branch keeps its newest backup`() throws {
         var policy = RetentionPolicy()
         policy.keepFull = 1
         func on(_ timeline: UInt32, _ day: Int) -> RetainedBackup {
@@ -202,7 +202,7 @@ import WAL
                     TimelineHistory(timeline: TimelineID(2), ancestors: [parted]), lastCommit: Self.moment(20)),
             ]
         }
-        // A copy was promoted on the 3rd and archived; the original goes on on timeline 1.
+        // A copy was promoted on the 3rd and archived; the original continues on timeline 1.
         let alive = try decideRetention(
             [on(1, 2), on(1, 5), on(1, 19), on(2, 4)], timelines: timelines(firstUntil: 20), policy: policy,
             now: Self.moment(20))
@@ -212,7 +212,7 @@ import WAL
             [on(1, 2), on(1, 5), on(2, 6), on(2, 19)], timelines: timelines(firstUntil: 5), policy: policy,
             now: Self.moment(20))
         #expect(past.kept == ["19-2"])
-        // The copy hasn't a backup of its own.
+        // The copy has no backup of its own.
         let young = try decideRetention(
             [on(1, 2), on(1, 5), on(1, 19)], timelines: timelines(firstUntil: 20), policy: policy, now: Self.moment(20))
         #expect(young.kept == ["19-2", "2-2"])
@@ -225,7 +225,7 @@ import WAL
         }
     }
 
-    @Test func `without rules all WAL stays, that before the first backup as well`() throws {
+    @Test func `without rules all WAL stays, even that before the first backup`() throws {
         let decision = try decideRetention(
             [Self.backup(8)], timelines: [RetainedTimeline(TimelineHistory(TimelineID(1)))], policy: RetentionPolicy(),
             now: Self.moment(10))
@@ -264,15 +264,15 @@ import WAL
         #expect(try decideRetention(backups, timelines: one, policy: policy, now: Self.moment(4000)).kept == ["9-2"])
     }
 
-    /// Which WAL stays.
+    /// The WAL that is kept.
     struct LogRow: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let backups: [RetainedBackup]
         var timelines = [RetainedTimeline(TimelineHistory(TimelineID(1)), lastCommit: moment(10))]
         let policy: @Sendable (inout RetentionPolicy) -> Void
-        /// What the archived segments tell.
+        /// What the archived segments show.
         var firstWAL: @Sendable (Moment) -> LSN? = { _ in nil }
-        /// The first day from whose backup on all WAL stays; nil for all there is.
+        /// The first day from whose backup on all WAL stays; nil for all WAL.
         let from: Int?
         /// Earlier days whose backups' own WAL stays.
         var islands: [Int] = []
@@ -283,7 +283,7 @@ import WAL
         backup(day) { $0.timeline = TimelineID(timeline) }
     }
 
-    /// On the 6th somebody went back to the 3rd, on a new timeline.
+    /// On the 6th the cluster was recovered to the 3rd, on a new timeline.
     private static func parted(at day: Int) -> [RetainedTimeline] {
         let parted = TimelineHistory.Ancestor(timeline: TimelineID(1), switchPoint: backup(day).stop)
         return [
@@ -351,7 +351,7 @@ import WAL
 }
 
 extension RetainedBackup {
-    /// The same at another place of the log.
+    /// The same at another position of the WAL.
     fileprivate func moved(to hours: UInt64) -> RetainedBackup {
         var backup = self
         (backup.start, backup.stop) = (LSN(hours << 24), LSN(hours << 24 + 1000))

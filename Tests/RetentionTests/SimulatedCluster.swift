@@ -4,8 +4,9 @@ import Retention
 import Support
 import WAL
 
-/// A cluster's life in fast motion: commits, backups, failures, recoveries into the past, copies that are promoted while the
-/// original goes on and at some time are put aside, and a clock that is sometimes wrong. Keeps everything that ever was, and what is left after each expiry.
+/// A cluster's life in fast motion: commits, backups, failures, recoveries into the past, copies that are promoted
+/// while the original continues and are put aside at some time, and a clock that is sometimes wrong. Keeps everything
+/// ever stored, and what is left after each expiry.
 struct SimulatedCluster: PlanSource {
     let majorVersion = 15
     let segmentSize: UInt32 = 1 << 20
@@ -22,21 +23,21 @@ struct SimulatedCluster: PlanSource {
     /// Labels of the backups that are left.
     var left: Set<String> = []
     private var allHistories: [TimelineID: TimelineHistory] = [TimelineID(1): TimelineHistory(TimelineID(1))]
-    /// Per timeline, from its first segment on, ancestors' bytes included.
+    /// Per timeline, from its first segment on, including ancestors' bytes.
     private(set) var commits: [TimelineID: [Commit]] = [TimelineID(1): []]
     var removed: Set<SegmentName> = []
     private(set) var timeline = TimelineID(1)
     private(set) var position = LSN(1 << 20)
-    /// The other server that lives, on a timeline of its own; nil when there is none.
+    /// The other living server, on a timeline of its own; nil when there is none.
     private var other: (timeline: TimelineID, position: LSN)?
     /// Timelines that were put aside.
     private(set) var aside: Set<TimelineID> = []
-    /// True time and what the clock is off, in microseconds.
+    /// The true time and the clock's error, in microseconds.
     private(set) var time: Int64 = 1_800_000_000_000_000
     private(set) var skew: Int64 = 0
     private var xid: UInt32 = 700
     private var random: SeededGenerator
-    /// Plan over everything that ever was, or over what is left.
+    /// Plan over everything ever stored, or over what is left.
     enum View { case all, left }
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
@@ -57,7 +58,7 @@ struct SimulatedCluster: PlanSource {
                 isHonest: skew == 0))
     }
 
-    /// As pg_backup_stop() does: the rest of the segment is one record.
+    /// Like pg_backup_stop(): the rest of the segment is one record.
     private mutating func switchSegment() {
         let start = position
         let next = SegmentName(timeline: timeline, containing: start, segmentSize: segmentSize)
@@ -89,7 +90,7 @@ struct SimulatedCluster: PlanSource {
         beginTimeline(after: own[own.count - number(2...20)])
     }
 
-    /// A copy begins a timeline, and the original goes on; which of them is which makes no difference.
+    /// A copy begins a timeline, and the original continues; which is which makes no difference.
     private mutating func promoteCopy() {
         guard other == nil, let last = commits[timeline]!.last else { return }
         let original = (timeline, position)
@@ -97,14 +98,14 @@ struct SimulatedCluster: PlanSource {
         other = original
     }
 
-    /// Both live: the other one's turn.
+    /// Both are living: the other one's turn.
     private mutating func takeTurns() {
         guard let one = other else { return }
         other = (timeline, position)
         (timeline, position) = one
     }
 
-    /// The younger of two that live ends, and is put aside if nothing came of it.
+    /// The younger of two living servers ends, and is put aside if it wrote nothing that counts.
     private mutating func endCopy() {
         if let other, other.timeline < timeline { takeTurns() }
         guard let ended = other?.timeline else { return }
@@ -153,13 +154,13 @@ struct SimulatedCluster: PlanSource {
         }
     }
 
-    /// The histories of what isn't put aside.
+    /// The histories that are not put aside.
     private var archived: [TimelineID: TimelineHistory] { allHistories.filter { !aside.contains($0.key) } }
 
-    /// The timelines that are alive: what servers are on at this moment.
+    /// The living timelines: those that servers are on now.
     var alive: [TimelineID] { [timeline] + (other.map { [$0.timeline] } ?? []) }
 
-    /// What of the cluster's backups lies behind a position on a timeline: from these it can be recovered.
+    /// The backups from which a position on a timeline can be recovered.
     func backups(before position: LSN, on timeline: TimelineID) -> [RetainedBackup] {
         let history = allHistories[timeline]!
         return all.filter { backup in
@@ -168,7 +169,7 @@ struct SimulatedCluster: PlanSource {
         }.sorted { $0.stop < $1.stop }
     }
 
-    /// Removes what the decision lets go.
+    /// Removes what the decision doesn't keep.
     mutating func apply(_ decision: RetentionDecision) {
         left = decision.kept
         for name in allSegments().subtracting(removed) where !decision.keeps(name, segmentSize: segmentSize) {
@@ -211,7 +212,7 @@ struct SimulatedCluster: PlanSource {
 
     func histories() -> [TimelineID: TimelineHistory] { archived.filter { !$0.value.ancestors.isEmpty } }
 
-    /// What many plans ask, worked out once.
+    /// Precomputes what many plans need.
     mutating func freeze(seeing view: View) {
         let names = view == .all ? allSegments() : allSegments().subtracting(removed)
         present = SegmentSet(names, segmentSize: segmentSize)

@@ -2,7 +2,7 @@ import Retention
 import Testing
 import WAL
 
-/// From where on WAL stays that is younger than `keep_wal`, as the commits in the segments tell.
+/// Where WAL begins that is younger than `keep_wal`, according to the commits in the segments.
 struct WALAgeTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
@@ -11,7 +11,7 @@ struct WALAgeTests {
         let segments: [UInt32: (from: UInt64, String)]
         /// The parent, and the segment in whose middle it was left.
         var parents: [UInt32: [(timeline: UInt32, at: UInt64)]] = [:]
-        /// The segment that is the first to stay; nil when nothing tells.
+        /// The first segment to keep; nil when unknown.
         let first: UInt64?
     }
 
@@ -98,7 +98,7 @@ struct WALAgeTests {
             parents: [2: [(1, 12)]], first: 12),
     ]
 
-    @Test(arguments: rows) func `what isn't known to be old stays`(_ row: Row) {
+    @Test(arguments: rows) func `WAL that isn't known to be old stays`(_ row: Row) {
         let size: UInt32 = 16 << 20
         var ages: [SegmentName: SegmentAge] = [:]
         var archived: [SegmentName: Moment] = [:]

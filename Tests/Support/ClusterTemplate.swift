@@ -4,8 +4,8 @@ import Platform
 import Synchronization
 import WAL
 
-/// Clusters as initdb makes them, made once for each version and set of options and copied from then on: a system identifier
-/// of its own is all that a copy lacks.
+/// Clusters made by initdb, once for each version and set of options, and copied from then on: a copy only gets a
+/// system identifier of its own.
 public enum ClusterTemplate {
     private static let templates = Mutex<[String: String]>([:])
     private static let identifiers = Atomic<UInt64>(0)

@@ -34,7 +34,7 @@ public enum Executables {
     public static func tidemark() throws -> String { try directory.get() + "/tidemark" }
 }
 
-/// Both executables serve what PostgreSQL starts.
+/// Both executables have the commands that PostgreSQL runs.
 public enum Program: String, CaseIterable, Sendable, CustomStringConvertible {
     case lean = "tidemark"
     case whole = "tidemark-main"

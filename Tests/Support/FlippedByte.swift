@@ -1,7 +1,7 @@
 import Glibc
 import Platform
 
-/// Damages a file in place: one byte is another one afterwards, whatever it was before.
+/// Damages a file in place: changes one byte, whatever it was before.
 ///
 /// - Parameter offset: in bytes.
 public func flipByte(of path: String, at offset: Int64) throws {

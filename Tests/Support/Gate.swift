@@ -1,8 +1,7 @@
 import Glibc
 public import Platform
 
-/// Holds a process at a place of one's choice until the test lets it go on (`Fault`): what must be seen in the act waits
-/// there to be seen.
+/// Holds a process at a chosen call until the test opens the gate (`Fault`), so that the test can act at that point.
 public final class Gate: Sendable {
     private let scratch: Scratch
     private let call: String
@@ -21,7 +20,7 @@ public final class Gate: Sendable {
 
     public var isReached: Bool { access(scratch.file("gate.reached"), F_OK) == 0 }
 
-    /// Waits until a process stands at the gate.
+    /// Waits until a process has reached the gate.
     public func waitUntilReached() throws {
         try wait(for: "a process at the gate \(call)") { isReached }
     }
@@ -32,11 +31,11 @@ public final class Gate: Sendable {
         if let process = pid_t(text.filter(\.isNumber)) { kill(process, SIGKILL) }
     }
 
-    /// Lets it go on, and whoever comes later.
+    /// Opens the gate for this process and all later ones.
     public func open() throws { try createDurably(scratch.file("gate"), bytes: [], mode: 0o644) }
 
-    /// Runs a program as the server's user and, once it stands at the gate, a piece of a shell script that knows it as
-    /// `$process`; then opens the gate. Returns how the program ended, and what it and the piece wrote.
+    /// Runs a program as the server's user and, once it has reached the gate, a shell script in which `$process` is its
+    /// ID; then opens the gate. Returns how the program ended, and the output of both.
     public func run(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], meanwhile script: String
     ) throws -> Finished {

@@ -10,7 +10,7 @@ public enum StoreVerb: String, CaseIterable, Sendable {
 public enum Aftermath<Value> {
     /// Nothing of it happened, or it does no harm twice.
     case repeatable
-    /// It happened all the same.
+    /// It took effect all the same.
     case done(Value)
     case unknown
 }
@@ -21,7 +21,7 @@ public protocol Interception: Sendable {
     func around<Value>(
         _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
     ) throws -> Value
-    /// Before so many bytes are moved.
+    /// Called before this many bytes are transferred.
     func willMove(_ bytes: Int, _ verb: StoreVerb)
 }
 
@@ -71,7 +71,7 @@ public final class InterceptedStore: ObjectStore {
         try interception.around(
             .move,
             after: {
-                // Under both keys it is what a store says of a key that is taken.
+                // An object under both keys is reported as a key that is taken.
                 try !base.exists(key) && base.exists(other) ? .done(()) : .repeatable
             }, { try base.move(key, to: other) })
     }
@@ -112,7 +112,8 @@ public final class InterceptedStore: ObjectStore {
             length += Int64(bytes.count)
         }
 
-        /// One that may have happened is not done twice: the bytes are gone, and another's object may be there.
+        /// A commit that may have taken effect is not repeated: the bytes are gone, and another writer's object may be
+        /// there.
         func commit(turn: () throws -> Void) throws {
             let digest = digester.finish()
             try interception.around(

@@ -1,7 +1,7 @@
 import Platform
 
-/// Runs SQL, semicolons between, in the only backup's manifest of a repository, which it may change; returns the rows, one a
-/// line. `run_list(length, frame, place)` makes the list of a single run.
+/// Runs SQL statements, separated by semicolons, in the manifest of a repository's only backup, which they may change;
+/// returns the rows, one a line. `run_list(length, frame, place)` makes the list of a single run.
 @discardableResult
 public func inManifest(of repository: String, _ statements: String) throws -> String {
     let scratch = try Scratch()

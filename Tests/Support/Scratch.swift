@@ -2,7 +2,8 @@ import Glibc
 import Platform
 import Repository
 
-/// A private temporary directory, gone with the object. Open to everybody, so that the server's user can work in it too.
+/// A private temporary directory, removed with the object. Accessible to all users, so that the server's user can work
+/// in it.
 public final class Scratch: Sendable {
     public let path: String
 
@@ -12,7 +13,7 @@ public final class Scratch: Sendable {
 
     public func file(_ name: String) -> String { path + "/" + name }
 
-    /// Makes this directory a repository with a place for `incarnation`, such as `main/15-1`, as `tidemark init` does; returns
+    /// Makes this directory a repository with an `incarnation`, such as `main/15-1`, as `tidemark init` does; returns
     /// its path.
     public func repository(of incarnations: String...) throws -> String {
         for incarnation in incarnations {

@@ -3,7 +3,7 @@ import Platform
 import Synchronization
 
 extension TestSite {
-    /// A site for all tests of a suite, which ends with the process: a static property is never let go.
+    /// A site for all tests of a suite, which ends with the process: a static property is never released.
     public static func shared(_ make: () throws -> TestSite) -> Result<TestSite, any Error> {
         Result {
             let site = try make()

@@ -17,11 +17,11 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
         more == nil
         ? [.v15, .v16, .v18] : [.v13, .v14, .v17].filter { access($0.bin + "/postgres", X_OK) == 0 }
 
-    /// The oldest and the newest of them, for tests that take long; all in `make soak`.
+    /// The oldest and the newest of them, for slow tests; all in `make soak`.
     public static let ends: [TestServer] =
         getenv("TIDEMARK_SOAK") == nil && more == nil ? [.v15, .v18] : allCases
 
-    /// Gives each of some samples on the first of the versions; on the others in `make test` only those that `isShort` picks.
+    /// All samples on the first version; on the others in `make test` only those that `isShort` picks.
     public static func samples<Sample>(
         _ all: [Sample], isShort: (Sample) -> Bool, on server: WritableKeyPath<Sample, TestServer>
     ) -> [Sample] {
@@ -65,14 +65,15 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
     }
 }
 
-/// PostgreSQL will not run as root; whoever else runs the tests runs the servers. What was run is in the test's record.
+/// PostgreSQL doesn't run as root; any other user of the tests runs the servers. The call is added to the test's
+/// record.
 @discardableResult
 public func runAsServerUser(
     _ program: String, _ arguments: [String], environment: [String: String] = [:], expectSuccess: Bool = true
 ) throws -> Finished {
     var variables = environment.map { "\($0)=\($1)" }.sorted()
     let record = TestRecord.current
-    // Instead of a minute.
+    // The default is a minute.
     if program.hasSuffix("/pg_ctl") { variables.append("PGCTLTIMEOUT=300") }
     if program.hasSuffix("/pg_ctl"), let place = arguments.firstIndex(of: "-D"), place + 1 < arguments.count {
         let data = arguments[place + 1]
@@ -109,7 +110,7 @@ public final class TestCluster: Sendable {
     public var conninfo: String { "host=\(directory) port=5432 user=postgres dbname=postgres" }
 
     /// - Parameters:
-    ///   - settings: lines for postgresql.conf; values as they are to stand there, quotes included.
+    ///   - settings: lines for postgresql.conf; values in its notation, quotes included.
     ///   - initdb: further arguments, for example `["--wal-segsize=1"]` or `["--data-checksums"]`.
     public init(
         _ server: TestServer = .v15, settings: [String: String] = [:], initdb: [String] = [],
@@ -119,7 +120,7 @@ public final class TestCluster: Sendable {
         self.server = server
         directory = try TestPlace.make("cluster", in: place)
         try ClusterTemplate.make(server, initdb, at: directory + "/data")
-        // What the server would do by the clock alone would make a test depend on the machine's speed.
+        // What the server does on a timer would make a test depend on the machine's speed.
         var all = [
             "autovacuum": "off", "checkpoint_timeout": "1h",
             "listen_addresses": "''", "unix_socket_directories": "'\(directory)'", "fsync": "off",
@@ -181,8 +182,8 @@ public final class TestCluster: Sendable {
             TestServer.v15.bin + "/pgbench", ["-h", directory, "-U", "postgres", "-n"] + arguments + [database])
     }
 
-    /// Waits until everything that is finished is archived, and the archiver has done all that it does about it: its command
-    /// has ended, and its statistics tell of it.
+    /// Waits until every finished file is archived, and the archiver has done all its work for it: its command has
+    /// ended, and its statistics show it.
     public func waitForArchiver() throws {
         try wait(seconds: 900, for: "the archiver to have nothing to do") {
             try psql(
@@ -194,7 +195,7 @@ public final class TestCluster: Sendable {
         }
     }
 
-    /// Waits for `condition` as the function of that name does; throws with the server's log when it doesn't come true.
+    /// As the function `wait`; throws with the server's log when the condition doesn't become true.
     public func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
         do { try Support.wait(seconds: seconds, for: what, condition) } catch let problem as Problem {
             let log = ((try? Files.readText(logFile)) ?? "").split(separator: "\n").suffix(20)
@@ -203,8 +204,8 @@ public final class TestCluster: Sendable {
     }
 }
 
-/// Waits until `condition` is true. The end, after five minutes at least, is there for what never comes; no machine that is
-/// merely busy reaches it.
+/// Waits until `condition` is true. The timeout, at least five minutes, is for conditions that never become true; no
+/// machine that is merely busy reaches it.
 public func wait(seconds: Int = 300, for what: String, _ condition: () throws -> Bool) throws {
     let end = Clock.monotonic + UInt64(max(300, seconds)) * 1_000_000_000
     while try !condition() {

@@ -3,16 +3,16 @@ import Platform
 
 /// Where tests make their directories.
 ///
-/// In memory where there is room for them: a cluster is a thousand small files, which take a file system on a disk ten times as
-/// long to make and to remove. `$TIDEMARK_TEST_DIRECTORY` names another place.
+/// In memory if there is enough space: a cluster is a thousand small files, which a file system on a disk takes ten
+/// times as long to create and to remove. `$TIDEMARK_TEST_DIRECTORY` names another place.
 public enum TestPlace {
-    /// On a disk, wherever the others are: for what only a disk does.
+    /// On a disk, wherever the others are: for tests that need one.
     public static let onDisk = "/var/tmp"
 
     public static let directory: String =
         getenv("TIDEMARK_TEST_DIRECTORY").map { String(cString: $0) } ?? (isRoomy("/dev/shm") ? "/dev/shm" : onDisk)
 
-    /// A new directory, open to everybody: the server's user works in it too.
+    /// A new directory, accessible to all users: the server's user works in it too.
     public static func make(_ name: String, in place: String = directory) throws -> String {
         var template = Array("\(place)/tidemark-\(name)-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw SystemError(.makeDirectory, place) }
@@ -20,7 +20,7 @@ public enum TestPlace {
         return String(cString: made)
     }
 
-    /// Whether it is a file system in memory that all tests at once don't fill, and from which programs can be run.
+    /// Whether it is a file system in memory with enough space for all tests at once, from which programs can be run.
     private static func isRoomy(_ path: String) -> Bool {
         let wanted: UInt64 = 8 << 30
         var status = statvfs()

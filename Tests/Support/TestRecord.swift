@@ -7,8 +7,8 @@ import Synchronization
     import Testing
 #endif
 
-/// What a test ran and was answered, and what its servers logged, in `.build/test-record/<test>.txt`: `Tests/run` prints it
-/// when the test fails, so that one run is enough to understand it.
+/// What a test ran, the results, and its servers' logs, in `.build/test-record/<test>.txt`: `Tests/run` prints it when
+/// the test fails, so that one run is enough to understand it.
 public struct TestRecord: Sendable {
     /// Nil outside of a test: on a thread of the test's own.
     private let path: String?
@@ -22,7 +22,7 @@ public struct TestRecord: Sendable {
         #endif
     }
 
-    /// Adds what a command did. One write each: tests' cases run at the same time.
+    /// Adds a command's result. One write each, since a test's cases run at the same time.
     public func add(
         _ program: String, _ arguments: [String], environment: [String: String], _ finished: Finished, took: Duration
     ) {
@@ -59,7 +59,7 @@ public struct TestRecord: Sendable {
         return root + "/.build/test-record"
     }()
 
-    /// As Tests/run makes it of what the test's name is in the output.
+    /// The file name that Tests/run derives from the test's name in the output.
     private static func path(of test: String) -> String {
         let name = test.utf8.prefix(150).map { byte in
             switch UInt8(byte) {

@@ -1,8 +1,8 @@
 import Glibc
 public import Platform
 
-/// A cluster that archives with the built `tidemark` into a repository of its own: what a DBA has after README's
-/// five minutes.
+/// A cluster that archives with the built `tidemark` into a repository of its own: what a DBA has after the first steps
+/// of README.
 public final class TestSite: Sendable {
     public let cluster: TestCluster
     /// Holds the repository, the state and tidemark.conf.
@@ -19,7 +19,7 @@ public final class TestSite: Sendable {
         initialize: Bool = true
     ) throws {
         scratch = try Scratch()
-        // As /tmp: what is in it is nobody's to exchange.
+        // Like /tmp: no user can replace another's files in it.
         chmod(scratch.path, 0o1777)
         let program = try Executables.tidemark()
         let config = scratch.file("tidemark.conf")
@@ -54,7 +54,7 @@ public final class TestSite: Sendable {
         return finished
     }
 
-    /// What this host has learned from the repository: a directory below the cluster's state.
+    /// The directory, below the cluster's state, for what this host has learned from the repository.
     public func learned() throws -> String {
         let state = scratch.file("state/main")
         let found = try Files.list(state).filter { $0.hasPrefix("in-") }
@@ -62,7 +62,7 @@ public final class TestSite: Sendable {
         return "\(state)/\(found[0])"
     }
 
-    /// Of the complete backups, as `list` tells them.
+    /// The complete backups in the output of `list`.
     public func backupLabels() throws -> Set<String> {
         let text = try tidemark(["list", "--json"], expectSuccess: true).output
         return Set(text.split(separator: "\"label\"").dropFirst().map { String($0.split(separator: "\"")[1]) })

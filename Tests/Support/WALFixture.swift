@@ -5,12 +5,12 @@ import Platform
 public enum WALFixture {
     private static let root = Files.parent(Files.parent(#filePath)) + "/WALTests/Fixtures"
 
-    /// A file as it lies there.
+    /// A file, unchanged.
     public static func file(_ folder: String, _ name: String) throws -> [UInt8] {
         try Files.read("\(root)/\(folder)/\(name)")
     }
 
-    /// A file that lies there compressed, under its own name.
+    /// The content of a compressed file, by its own name.
     public static func unpacked(_ folder: String, _ name: String) throws -> [UInt8] {
         try unpackedFile("\(root)/\(folder)/\(name).zst")
     }
@@ -22,7 +22,7 @@ public enum WALFixture {
     }
 }
 
-/// The content of a small file that lies there compressed.
+/// The content of a small compressed file.
 public func unpackedFile(_ path: String) throws -> [UInt8] {
     let packed = try Files.read(path)
     let size = ZSTD_getFrameContentSize(packed, packed.count)

@@ -13,7 +13,7 @@ extension Shop {
         }
     }
 
-    /// Changes the archived segment, of 1 MB, that `lsn` lies in; its own checksums are right again afterwards.
+    /// Changes the archived segment of 1 MB that contains `lsn`, and corrects its checksums.
     ///
     /// - Parameter change: gets the segment's bytes and where in them `lsn` is.
     func changeArchived(at lsn: LSN, _ change: (inout [UInt8], Int) throws -> Void) throws {

@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// What DROP … CASCADE takes from others is listed, and comes back on request.
+/// Objects that DROP … CASCADE removed from other tables are listed, and come back on request.
 @Suite(.serialized) struct CascadeTests {
     private static let definition = """
         create role seer;
@@ -19,7 +19,7 @@ import Testing
         create function first_of(orders) returns int language sql as 'select $1.amount';
         create table other (id int); create view unconcerned as select * from other
         """
-    /// What of it there is.
+    /// Which of them exist.
     private static let left = """
         select concat_ws(' ', (select string_agg(conname, ',' order by conname) from pg_constraint
             where contype = 'f' and confrelid = to_regclass('orders')),
@@ -46,7 +46,8 @@ import Testing
             "policy known on table public.items", "rule gone on table public.items", "first_of",
             "default value for column n of table public.numbered",
         ]
-        // Told without any option, in words and for programs; beside its old name nothing of others' is made.
+        // Listed without any option, in words and for programs; a table beside the old one gets no objects of other
+        // tables.
         let plain = try shop.recover(command + ["--into-table=public.orders"])
         for name in everything {
             #expect(plain.output.contains(name) && plain.errors.contains(name), "\(name): \(plain)")
@@ -60,7 +61,7 @@ import Testing
         }
         #expect(try shop.sql(Self.left) == "unconcerned 0")
         try shop.sql("drop table again")
-        // A row that has lost its counterpart keeps its key from coming back, and nothing else.
+        // A row without its counterpart keeps only the foreign key from coming back.
         let most = try shop.recover(command + ["--into-table=public.orders"] + all)
         #expect(
             most.output.contains("foreign key items_order_id_fkey of public.items (insert or update on table"),
@@ -72,13 +73,13 @@ import Testing
         #expect(try shop.sql("select count(*) from smaller") == "1")
         #expect(try shop.sql("select has_table_privilege('seer', 'small', 'select')") == "t")
         #expect(try shop.sql("select viewowner from pg_views where viewname = 'smaller'") == "seer")
-        // And in its own place, with all that can be.
+        // Under its own name, with everything that is possible.
         try shop.sql("drop table orders cascade; delete from items where id = 12")
         let replaced = try shop.recover(command + ["--replace", "--yes"])
         #expect(replaced.errors.contains("Created, because the live database lacked them"), "\(replaced.errors)")
         #expect(try shop.sql(Self.left) + " first_of" == before)
         #expect(try shop.sql("select count(*) from items") == "2")
-        // Nothing is amiss: nothing is said.
+        // When everything is there, nothing is reported.
         try shop.sql("create function first_of(orders) returns int language sql as 'select 1'")
         try shop.sql("alter table numbered alter n set default nextval('orders_id_seq')")
         let quiet = try shop.recover(command + ["--into-table", "--json"])

@@ -2,12 +2,12 @@ import Platform
 import Support
 import Testing
 
-/// What became of a table "t" after the target, in a schema of its own. Some rows are gone then, too.
+/// A change of table "t" after the target, in a schema of its own. Some rows are then deleted, too.
 private struct Change: Sendable, CustomTestStringConvertible {
     enum Outcome {
-        /// Rows are not put back; this is said.
+        /// Rows are not put back, for these reasons.
         case refused([String])
-        /// The six rows are there again; this is said, or nothing of the sort.
+        /// The six rows are back, with this note, or with none.
         case putBack(note: String?)
     }
     let schema: String

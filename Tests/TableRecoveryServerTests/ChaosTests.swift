@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Tables recovered from clusters that are busy with everything PostgreSQL can do, while the backup is taken and after.
+/// Tables recovered from clusters that do everything PostgreSQL can, during the backup and after.
 @Suite(.serialized) struct ChaosTests {
     struct Kind: Sendable, CustomTestStringConvertible {
         let server: TestServer
@@ -58,7 +58,7 @@ import Testing
         """
 
     @Test(arguments: TestServer.allCases)
-    func `the log may change its timeline between the backup and the target`(_ server: TestServer) throws {
+    func `the timeline may change between the backup and the target`(_ server: TestServer) throws {
         let shop = try Shop(
             """
             create table target as select n as id, md5(n::text) as t from generate_series(1, 5000) n;
@@ -70,7 +70,7 @@ import Testing
                 "update target set t = t || '\(generation)' where id % (\(generation) + 2) = 0; update noise set t = t || 'x'"
             )
             try shop.site.archiveEverything()
-            // What nobody archived is lost with the old timeline; the new one begins in the middle of a segment.
+            // WAL that was not archived is lost with the old timeline; the new one begins in the middle of a segment.
             try shop.sql("update noise set t = 'lost'")
             try shop.cluster.stop(mode: "immediate")
             let restore = "\(try Executables.tidemark()) archive-get --config \(shop.site.configuration) %f %p"
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: kinds)
-    func `what replay met on the way does not matter`(_ kind: Kind) throws {
+    func `the WAL between backup and target does not matter`(_ kind: Kind) throws {
         let place = try Scratch()
         let shop = try Shop(
             """
@@ -129,7 +129,7 @@ import Testing
         try createDurably(place.file("definitions"), bytes: Array(Self.definitions.utf8), mode: 0o644)
         func chaos(seconds: Int) throws -> [Worker] {
             [("rows", 2), ("definitions", 1)].map { (file, clients) in
-                // A client that loses a deadlock stops; the others go on.
+                // A client that loses a deadlock stops; the others continue.
                 try? Worker {
                     _ = try? shop.cluster.pgbench(
                         ["-f", place.file(file), "-c", "\(clients)", "-T", "\(seconds)"], database: "shop")
@@ -164,7 +164,7 @@ import Testing
                 #expect(try shop.fingerprint(new) == content, "\(name)")
                 try shop.sql("drop table \(new)")
             }
-            // Replay has met the tablespace's creation, and has not written into the live one.
+            // Replay has read the tablespace's creation, and has not written into the live one.
             try shop.recover(
                 ["-t", "shop.public.in_later", "--target", "latest", "--into-table=\(schema).in_later"] + options)
             #expect(try shop.fingerprint("\(schema).in_later") == shop.fingerprint("in_later"))

@@ -79,7 +79,7 @@ private let circles = [
         for circle in circles {
             let options = circle.tables.flatMap { ["-t", "shop.public.\($0)"] } + ["--target-time", target]
             let list = circle.tables.joined(separator: "|")
-            // Beside the present ones, under names of their own: keys lead to the new ones.
+            // Beside the present tables, under new names: keys refer to the new ones.
             let beside = try shop.recover(options + ["--into-table", "--with-foreign-keys"])
             #expect(beside.ending == .exited(0), "\(circle): \(beside.errors)")
             let new = try shop.sql(Self.keys + " ~ '^(\(list))_[0-9]{8}t[0-9]{6}z$'")
@@ -99,7 +99,7 @@ private let circles = [
             #expect(
                 try shop.sql("select count(*) > 1 or '\(list)' ~ 'one|two' from \(circle.tables.last ?? "")") == "t")
         }
-        // Under one name, which the keys follow.
+        // Under a given name, which the keys follow.
         let named = try shop.recover(
             ["-t", "shop.public.tree", "--target-time", target, "--into-table=public.forest", "--with-foreign-keys"])
         #expect(named.ending == .exited(0), "\(named.errors)")
@@ -129,7 +129,7 @@ private let circles = [
         #expect(
             refused.errors.contains("cannot recover table \"public.later\": it was unlogged at the target"),
             "\(refused.errors)")
-        // Nor does it need anybody to tell what it is now.
+        // It needs no live server, either.
         let gone = ["--conninfo", "host=\(shop.site.scratch.file("nowhere")) user=postgres"]
         for (table, wanted) in [("again", "3"), ("dropped", "1 2")] {
             let file = shop.site.scratch.file("\(table)-alone.sql")
@@ -142,7 +142,7 @@ private let circles = [
                 + gone,
             expectSuccess: false)
         #expect(alone.ending == .exited(1) && alone.errors.contains("it was unlogged at the target"), "\(alone)")
-        // Names of two parts, and how they are told.
+        // Names of two parts, and the hints for them.
         for (text, hint) in [
             ("t2", "Did you mean --into-table=public.t2?"),
             ("\"Big t\"", "Did you mean '--into-table=public.\"Big t\"'?"),

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// `tidemark clean`: what killed commands left goes, and nothing else.
+/// `tidemark clean` removes what killed commands left, and nothing else.
 @Suite(.serialized) struct CleanTests {
     /// Starts `tidemark`, which the gate holds once it has started the server of its scratch cluster.
     private func start(_ shop: Shop, _ arguments: [String], until gate: Gate) throws -> pid_t {
@@ -28,7 +28,7 @@ import Testing
             .split(separator: "\n")
     }
 
-    @Test func `clean removes what killed commands left, servers included, and nothing of others`() throws {
+    @Test func `clean removes leftovers of killed commands, servers included, and nothing of others`() throws {
         let shop = try Shop(
             "create table orders as select n as id, repeat('x', 200) as t from generate_series(1, 2000) n")
         try shop.backup()
@@ -38,7 +38,7 @@ import Testing
         }
         let scratch = shop.site.scratch.file("state") + "/scratch"
         let table = ["recover-table", "-t", "shop.public.orders", "--target", "latest"]
-        // Killed: a table recovery and a drill. Alive, but not working at the moment: a table recovery.
+        // Killed: a table recovery and a drill. Alive, but held: a table recovery.
         func gate() throws -> Gate { try Gate(at: "open:/scratch/*postmaster.pid") }
         let killed = try [
             start(shop, table + ["--into-table=public.lost"], until: gate()), start(shop, ["drill"], until: gate()),
@@ -46,7 +46,7 @@ import Testing
         let held = try gate()
         let alive = try start(shop, table + ["--into-table=public.found"], until: held)
         for process in killed { try runAsServerUser("/bin/kill", ["-s", "KILL", "\(process)"]) }
-        // Killed before the marker was written; foreign ones that are called alike; a foreign file.
+        // Killed before the marker was written; other directories of a similar name; another file.
         try runAsServerUser(
             "/bin/sh",
             [
@@ -58,7 +58,7 @@ import Testing
             ])
         // Temporaries in the repository, of a backup that was killed: one for each file its threads were writing.
         try shop.site.tidemark(["backup"], environment: ["TIDEMARK_FAULT": "rename:2=kill"])
-        // The archiver's own have gone when it has stored what the backup made it archive.
+        // The archiver's temporaries went when it stored the segments that the backup waited for.
         try shop.site.archiveEverything()
         func temporaries() throws -> Int {
             try run("/usr/bin/find", [shop.site.repository, "-name", ".*.tmp"]).output.split(separator: "\n").count
@@ -68,7 +68,7 @@ import Testing
 
         let before = try Files.list(scratch).sorted()
         #expect(before.count == 7, "\(before)")
-        // What other tests' killed commands left in the common one is theirs.
+        // What other tests' killed commands left in the common directory is theirs.
         let own = shop.site.scratch.file("tmp")
         try runAsServerUser("/bin/mkdir", [own])
         func clean(_ arguments: [String] = []) throws -> Finished {
@@ -88,7 +88,7 @@ import Testing
         try shop.cluster.wait(for: "the living one's server to be the only one") { try servers(shop).count == 1 }
         #expect(try clean().output == "There is nothing to clean.\n")
 
-        // The living one goes on as if nothing had been.
+        // The living one continues undisturbed.
         try held.open()
         try shop.cluster.wait(for: "the recovery that had been stopped") { try Files.list(scratch).count == 3 }
         #expect(try shop.fingerprint("found") == shop.fingerprint("orders"))

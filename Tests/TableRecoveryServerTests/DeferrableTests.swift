@@ -7,7 +7,7 @@ private struct Deferrable: Sendable, CustomTestStringConvertible {
     let schema: String
     let definition: String
     let change: String
-    /// Rows that are missing, and those of them that come back.
+    /// How many rows are missing, and how many of them come back.
     let missing: Int
     let putBack: Int
     var testDescription: String { schema }
@@ -78,7 +78,7 @@ private let deferrables = [
         alter table t_2 add unique (code) deferrable;
         insert into t select n, 1 + n % 2, 'c' || n, n from generate_series(1, 9) n
         """,
-        // c1 and c4 are taken in the other partition only.
+        // Only the other partition holds c1 and c4.
         """
         delete from t where id <= 4;
         insert into t values (11, 2, 'c3', 11), (12, 1, 'c1', 12), (14, 1, 'y', 2), (15, 2, 'c4', 15)
@@ -118,7 +118,7 @@ private let deferrables = [
     }
 
     @Test(arguments: deferrables)
-    private func `rows that a deferrable constraint allows come back, and the others are told`(_ row: Deferrable) throws
+    private func `rows that a deferrable constraint allows come back, the others are reported`(_ row: Deferrable) throws
     {
         let shop = Shop(try Self.site.get())
         let time = try shop.sql("select time from target")

@@ -7,11 +7,11 @@ import WAL
 private struct DatabaseHistory: Sendable, CustomTestStringConvertible {
     let name: String
     var before: [String] = []
-    /// Between two backups.
+    /// SQL between two backups.
     var between: [String] = []
-    /// "!" begins the one that is meant; DB is the database's name.
+    /// SQL after them; "!" marks the drop that is meant; DB is the database's name.
     var after: [String] = []
-    /// Whether a younger one of the name may be among the dropped ones.
+    /// Whether a younger database of the name may be among the dropped ones.
     var isDoubtful = false
     var testDescription: String { name }
 }
@@ -40,7 +40,7 @@ private let databaseHistories = [
     DatabaseHistory(
         name: "only others were dropped", before: ["create database old_DB"],
         after: ["create database new_DB", "drop database old_DB", "drop database new_DB"]),
-    // The last, for everything behind it.
+    // Comes last, since its settings apply to every later history.
     DatabaseHistory(
         name: "a younger one whose page can't be unpacked", before: ["create database DB"],
         after: [
@@ -50,7 +50,7 @@ private let databaseHistories = [
 ]
 
 @Suite(.serialized) struct DroppedDatabaseTests {
-    @Test func `the last database of a name is the one that was dropped, whoever tells its name`() throws {
+    @Test func `the last database of a name is the one that was dropped, wherever its name is found`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         var meant: [Int: ClosedRange<LSN>] = [:]
         func position() throws -> LSN { try #require(LSN(site.cluster.psql("select pg_current_wal_insert_lsn()"))) }
@@ -72,7 +72,7 @@ private let databaseHistories = [
             if steps != \.after { try site.tidemark(["backup"], expectSuccess: true) }
         }
         try look()
-        // From here on nobody can tell what one of the databases was called.
+        // From here on the name of one of the databases is unknown.
         isDoubtful = true
         try run(\.after)
         try look()
@@ -100,8 +100,8 @@ private let databaseHistories = [
         }
     }
 
-    /// Only what isn't there may be said not to be there.
-    @Test func `a drop that cannot be looked for is not said not to be there`() throws {
+    /// Only a drop that was searched for may be reported as absent.
+    @Test func `a drop that cannot be searched for is not reported as absent`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create database shop strategy file_copy")
         try site.cluster.psql("create table t as select 1 n", database: "shop")
@@ -109,7 +109,7 @@ private let databaseHistories = [
         try site.cluster.psql("drop database shop")
         try site.archiveEverything()
         let command = ["recover-table", "-t", "shop.public.t", "--before-drop", "--dry-run"]
-        // What the catalog knows from then on isn't read again.
+        // What the catalog has recorded isn't read again.
         try site.tidemark(command, expectSuccess: true)
         let traced = try site.tidemark(command, environment: ["TIDEMARK_FAULT": "trace"])
         try #require(traced.ending == .exited(0) && traced.errors.contains("was dropped by transaction"), "\(traced)")

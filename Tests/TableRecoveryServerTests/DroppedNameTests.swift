@@ -6,11 +6,11 @@ import WAL
 /// One history of a table "public.t", in a database of its own.
 private struct NamedDrop: Sendable, CustomTestStringConvertible {
     let name: String
-    /// Before the first backup; the table is there afterwards unless it says otherwise.
+    /// SQL before the first backup; the table exists afterwards unless this drops it.
     var before = ["create table t (id int)"]
-    /// Before a second backup.
+    /// SQL before a second backup.
     var between: [String] = []
-    /// "!" begins the one that is meant by `--before-drop`.
+    /// SQL after the backups; "!" marks the drop meant by `--before-drop`.
     var after: [String] = []
     /// Whether a younger table of the name may be among the dropped ones.
     var isDoubtful = false
@@ -90,7 +90,7 @@ private let namedDrops = [
         after: ["checkpoint", "set wal_compression = lz4; create table t (id int)", "drop table t"], isDoubtful: true),
 ]
 
-/// A dropped table is told by what it is, not by what it was called.
+/// The right one of several tables that have had the same name is recovered.
 @Suite(.serialized) struct DroppedNameTests {
     @Test func `the last table of a name is the one that was dropped`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
@@ -139,7 +139,7 @@ private let namedDrops = [
             #expect(planned.ending == .exited(4), "\(one): \(planned.output)")
         }
         guard one.isDoubtful else { return }
-        // Nothing is recovered on a guess; what is offered leads where it says.
+        // Nothing is recovered on a guess; the offered command recovers the table that it names.
         let command = [
             "recover-table", "-t", "\(database).public.t", "--before-drop", "--to-file",
             site.scratch.file("\(database).sql"),

@@ -3,9 +3,9 @@ import Support
 import Testing
 import WAL
 
-/// When the cheap way fails: it is said, the surer one is taken, and the result is right.
+/// When the cheap way fails, tidemark says so, takes the surer one, and the result is right.
 @Suite(.serialized) struct FallbackTests {
-    /// Makes a backup's relation map lie: relation `name` of the catalogs looks like somebody's table.
+    /// Falsifies a backup's relation map: relation `name` of the catalogs looks like a user's table.
     private func disguise(_ name: String, in shop: Shop) throws {
         let changed = try inManifest(
             of: shop.site.repository,
@@ -37,7 +37,7 @@ import WAL
         #expect(try shop.fingerprint("again") == shop.fingerprint("orders"))
     }
 
-    @Test func `a file that only the filtered log cannot do without leads to replay of the log as it is`() throws {
+    @Test func `a file that only filtered WAL needs leads to replay of the WAL as it is`() throws {
         let shop = try shop()
         try shop.sql(
             """
@@ -67,7 +67,7 @@ import WAL
         #expect(try shop.fingerprint("again") == shop.fingerprint("orders"))
     }
 
-    @Test func `damage behind the target does not matter, damage before it is named`() throws {
+    @Test func `damage after the target does not matter, damage before it is named`() throws {
         let shop = try Shop(
             "create table orders as select n as id, md5(n::text) as t from generate_series(1, 2000) n",
             initdb: ["--wal-segsize=1"])

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// What this host lacks is found before anything is restored, or doesn't matter.
+/// What this host lacks is found before anything is restored, unless it isn't needed.
 @Suite(.serialized) struct HostTests {
     @Test func `a place that is too small is refused, and one that fills up is not tried again`() throws {
         try #require(geteuid() == 0, "mounting a small file system needs root")
@@ -33,7 +33,7 @@ import Testing
         #expect(!refused.errors.contains("trying again"), "\(refused.errors)")
         #expect(try Files.list(disk) == [])
 
-        // There is room, until somebody else takes it while the server starts.
+        // There is room, until another file takes it while the server starts.
         try mount(["-o", "remount,size=90m"])
         let filled = try Gate(at: "open:/server.log").run(
             Executables.directory.get() + "/tidemark-main", ["recover-table"] + command,
@@ -49,7 +49,7 @@ import Testing
         #expect(try !Files.exists(file))
     }
 
-    /// Debian's server knows ICU; the others were built without.
+    /// Debian's server supports ICU; the others were built without.
     @Test(arguments: TestServer.allCases)
     func `locales, ICU and libraries that this host lacks are named beforehand, on every version`(_ server: TestServer)
         throws
@@ -98,7 +98,7 @@ import Testing
         #expect(try recover().ending == .exited(0))
     }
 
-    @Test func `a backup notes what its databases and tables ask of a host`() throws {
+    @Test func `a backup records what its databases and tables need of a host`() throws {
         let shop = try Shop(
             """
             create extension hstore; create extension bloom; create type pair as (h hstore);

@@ -2,9 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// Tables of every kind: types, row shapes, and what hangs on them.
+/// Tables of every kind: types, row shapes, and dependent objects.
 @Suite(.serialized) struct KindTests {
-    /// What an extension brings along: hstore and citext, or vector where only that is installed.
+    /// What an extension provides: hstore and citext, or vector where only that is installed.
     private struct Kit {
         let extensions: [String]
         /// A column `h` of an extension's type, with its default, a value made of `n`, and a change.
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    /// A table's definition and everything that belongs to it, as pg_dump tells it.
+    /// A table's definition and everything that belongs to it, as pg_dump prints it.
     private func definition(_ table: String, of shop: Shop) throws -> Set<Substring> {
         let dump = try runAsServerUser(
             shop.cluster.server.bin + "/pg_dump",
@@ -104,7 +104,7 @@ import Testing
         let target = try shop.moment()
         try shop.sql("drop table kinds, broad, bare, animals cascade")
         try shop.site.archiveEverything()
-        // All of it in one call, under the old names: as they are gone, replacing them is bringing them back.
+        // All of them in one call, under the old names: as they are gone, `--replace` brings them back.
         let back = try shop.recover(
             ["kinds", "broad", "bare", "animals"].flatMap { ["-t", "shop.public.\($0)"] }
                 + ["--target-time", target, "--replace", "--yes"])
@@ -114,7 +114,7 @@ import Testing
         }
         #expect(try shop.sql(statistics) == counted)
         #expect(try shop.sql("insert into kinds (span) values ('[100000,100001)') returning id") == "350")
-        // Without the parts that have to be asked for, they are listed; with them, they are there.
+        // Without the optional parts, they are listed; with them, they are there.
         let plain = try shop.recover(["-t", "shop.public.kinds", "--target-time", target, "--into-table=public.plain"])
         for part in [
             "foreign key plain kinds_name_fkey", "trigger plain audit", "row-level security policy plain own",
@@ -126,7 +126,7 @@ import Testing
             try shop.sql(
                 "select relrowsecurity, relhastriggers, relhasrules from pg_class where oid = 'plain'::regclass")
                 == "t|f|f")
-        // Whom a policy had kept from rows doesn't see them because it is left out.
+        // Leaving out a policy doesn't reveal the rows that it hid.
         #expect(try shop.sql("set role clerk; select count(*) from plain") == "0")
         #expect(try shop.sql(statistics).contains("STATISTICS functions.plain_numbers ON n, number FROM plain"))
         try shop.recover([
@@ -143,7 +143,7 @@ import Testing
                 """) == "t|t|1|D|1")
         #expect(try shop.fingerprint("\"full\"") == expected[0])
 
-        // What the live database no longer has is named, all of it at once.
+        // Everything that the live database lacks is named at once.
         try shop.sql(
             """
             drop table kinds, plain, "full"; drop sequence numbers; drop schema functions cascade; drop extension \(kit.extensions[0]);
@@ -162,7 +162,7 @@ import Testing
         #expect(try shop.sql("select to_regclass('kinds') is null") == "t")
     }
 
-    @Test func `what is no table is refused by its kind, and unlogged ones among others are named`() throws {
+    @Test func `a relation that is no table is refused by its kind, and unlogged tables are named`() throws {
         let shop = try Shop(
             """
             create table orders (id serial primary key); insert into orders select generate_series(1, 10);
@@ -199,7 +199,7 @@ import Testing
         }
         try shop.recover(["-t", "shop.public.mixed1", "--target", "latest", "--into-table=public.beside"])
         #expect(try shop.sql("select * from beside") == "1|a")
-        // What a materialized view had in it comes back as a table.
+        // A materialized view's rows come back as a table.
         try shop.sql("delete from orders where id > 5; refresh materialized view counted")
         let target = try shop.moment()
         try shop.sql("drop materialized view counted")
@@ -226,7 +226,7 @@ import Testing
             "Unlogged at the target, and so in no backup and in no WAL: public.\"Scratch pad\", \"public.mixed2\".",
             "Foreign, with their contents on other servers: \"public.parts1\".",
         ] { #expect(all.errors.contains(note), "\(all.errors)") }
-        // A pattern takes of a parent what can be had; what it replaces is kept whole.
+        // A pattern recovers the partitions that it can; the table replaced is kept whole.
         let mixed = ["-t", "shop.public.mixed*", "--target", "latest"]
         let different = try shop.recover(mixed + ["--diff"], expectSuccess: false)
         #expect(

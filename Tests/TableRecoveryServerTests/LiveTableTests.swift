@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// What recover-table does to tables that are still there.
+/// recover-table on tables that are still there.
 @Suite(.serialized) struct LiveTableTests {
     @Test func `lost rows are counted and put back, and nothing else is changed`() throws {
         let shop = try Shop(
@@ -32,7 +32,7 @@ import Testing
         let applied = try shop.recover(options + ["--apply", "missing", "--yes"])
         #expect(applied.output.contains("100 put back"), "\(applied.output)")
         #expect(try shop.sql("select count(*), sum(id), count(distinct customer) from orders") == "1001|502500|997")
-        // The trigger saw only the row that was inserted later; it is there, and enabled.
+        // The trigger saw only the row inserted later; the trigger is there, and enabled.
         #expect(try shop.sql("select count(*) from log") == "1")
         #expect(try shop.sql("select tgenabled from pg_trigger where tgname = 'note'") == "O")
 
@@ -64,7 +64,7 @@ import Testing
         let refused = try shop.recover(
             ["--table", "shop.public.orders", "--target-time", target, "--replace"], expectSuccess: false)
         #expect(refused.errors.contains("cannot ask for confirmation without a terminal"), "\(refused.errors)")
-        // A session that goes on reading is waited for, longer than one attempt at the lock lasts.
+        // The recovery waits for a session that keeps reading, for longer than one attempt at the lock.
         let reading = """
             do $$ begin
                 perform count(*) from orders;
@@ -87,7 +87,7 @@ import Testing
         let finished = try shop.recover([
             "--table", "shop.public.orders", "--target-time", target, "--replace", "--yes",
         ])
-        // Its session has ended before the lock was given; the shell around it may need a moment.
+        // Its session ended before the lock was granted; the shell around it may need a moment.
         try shop.cluster.wait(for: "the reader's end") { try Files.readText(reader) == "done\n" }
         #expect(finished.errors.contains("orders_before_restore"), "\(finished.errors)")
         #expect(finished.errors.contains("view public.recent"), "\(finished.errors)")
@@ -105,7 +105,8 @@ import Testing
         #expect(
             try shop.sql("select count(*) from pg_constraint where conrelid = 'orders'::regclass and contype = 'f'")
                 == "1")
-        // Once more: what was kept the first time is in the way, which is said before anything is restored, or else in time.
+        // Once more: the table kept the first time is in the way, which is reported before anything is restored, or in
+        // time.
         for table in ["orders", "orde*"] {
             let again = try shop.recover(
                 ["--table", "shop.public.\(table)", "--target-time", target, "--replace", "--yes"], expectSuccess: false

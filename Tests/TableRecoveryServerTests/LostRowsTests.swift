@@ -39,7 +39,7 @@ import Testing
         let target = try shop.moment()
         try shop.sql("delete from items where id <= 30; delete from orders where id <= 30")
         try shop.site.archiveEverything()
-        // One session uses the table until another one has written to it while the recovery waits for the first.
+        // One session uses the table until another has written to it while the recovery waits for the first.
         let blocked = "exists (select from pg_locks where relation = 'orders'::regclass and not granted)"
         let holding = """
             do $$ begin
@@ -85,7 +85,7 @@ import Testing
         #expect(try states() == before)
     }
 
-    @Test func `rows that cannot come back are told by the exit status`() throws {
+    @Test func `rows that cannot come back show in the exit status`() throws {
         let shop = try Shop(
             """
             create table orders (id int primary key, code text unique); insert into orders values (1, 'a'), (2, 'b');

@@ -3,9 +3,9 @@ import Postgres
 import Support
 import Testing
 
-/// Names and sessions that anybody may have chosen.
+/// Arbitrary names and settings of sessions.
 @Suite(.serialized) struct NameTests {
-    /// A quotation mark and a mark that combines with it are one `Character`. Nothing that such a name holds is executed.
+    /// A quotation mark and a combining mark after it are one `Character`. No part of such a name is executed.
     @Test func `whatever is in a name, it is a name`() throws {
         let quoted = "\"o\"\"\u{301}; drop table victim; --\""
         let shop = try Shop(

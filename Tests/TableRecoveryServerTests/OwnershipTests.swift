@@ -2,7 +2,7 @@ import Platform
 import Support
 import Testing
 
-/// Who owns a recovered table, and who may do what with it.
+/// Owner and privileges of a recovered table.
 @Suite(.serialized) struct OwnershipTests {
     private static let privileges = """
         select coalesce(relacl::text, 'none') || ' ' || coalesce((select string_agg(attname || attacl::text, ' ' order by attname)
@@ -41,7 +41,7 @@ import Testing
         for (name, expected) in zip(names, expected) {
             #expect(try shop.sql("\(Self.privileges) '\(name)'::regclass") == expected, "\(finished.errors)")
         }
-        // Without the role that is gone.
+        // Without the dropped role.
         #expect(
             try shop.sql("select nspacl, pg_get_userbyid(nspowner) from pg_namespace where nspname = 'sales'")
                 == schema.replacing(",gone=C/alice", with: ""))
@@ -60,7 +60,7 @@ import Testing
             "-t", "shop.sales.orders", "--target-time", target, "--into-table=elsewhere.orders",
         ])
         for (name, expected) in zip(["elsewhere.orders", "elsewhere.orders_id_seq"], expected) {
-            // Who gave privileges on may not use the new schema; the owner has given them.
+            // The role that granted privileges on may not use the new schema; the owner has granted them.
             #expect(
                 try shop.sql("\(Self.privileges) '\(name)'::regclass") == expected.replacing("/lead", with: "/alice"),
                 "\(beside.errors)")
@@ -84,7 +84,7 @@ import Testing
             """)
         try shop.backup()
         let fingerprint = "select count(*), md5(string_agg(o::text, ',' order by id)) from public.orders o"
-        // Like this, whatever is set: exactly.
+        // This way the result is exact, whatever is set.
         let fixed =
             "set datestyle = iso; set intervalstyle = postgres; set extra_float_digits = 3; set timezone = 'UTC'; "
         let expected = try shop.sql(fixed + fingerprint)

@@ -3,9 +3,9 @@ import Platform
 import Support
 import Testing
 
-/// What can't be had is refused, and what goes wrong leaves nothing behind.
+/// Impossible requests are refused, and failures leave nothing behind.
 @Suite(.serialized) struct RefusalTests {
-    @Test func `what cannot be had is refused by name`() throws {
+    @Test func `a table that cannot be recovered is refused by name`() throws {
         let shop = try Shop(
             "create unlogged table scratchpad (id int); create table orders (id int primary key); insert into orders values (1)",
             "create schema other; create table other.orders (id int)")
@@ -123,7 +123,7 @@ import Testing
         try shop.cluster.wait(for: "the server to miss its client") {
             try shop.sql("select count(*) from pg_stat_activity where application_name = 'tidemark'") == "0"
         }
-        // One that was killed between its commit and its end has brought the table back, whole.
+        // A command that was killed between its commit and its end has brought back the whole table.
         let isThere = try shop.sql("select to_regclass('again') is not null") == "t"
         #expect(isThere || killed.ending != .exited(0))
         if isThere { #expect(try shop.fingerprint("again") == shop.fingerprint("orders")) }

@@ -3,7 +3,7 @@ import Platform
 import Support
 import Testing
 
-/// `recover-table --replace`, killed or without space on its way: the live table is what it was, or it is replaced and kept.
+/// `recover-table --replace`, killed or out of space on its way: the live table is unchanged, or replaced and kept.
 @Suite struct ReplaceFaultTests {
     @Test func `whatever fails, a replaced table is there under its old name or under the new one`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

@@ -3,7 +3,7 @@ import Support
 import Testing
 import WAL
 
-/// What a log may hold between the backup and the target, one by one.
+/// What the WAL may hold between the backup and the target, one by one.
 @Suite(.serialized) struct ReplayWALCaseTests {
     @Test(arguments: TestServer.allCases)
     func `catalogs rewritten, a database moved to another tablespace, records over several segments`(
@@ -45,8 +45,8 @@ import WAL
         }
     }
 
-    /// A number of a file that is gone is given to a new table, as after a wrap-around of the OIDs: in a binary upgrade's mode
-    /// a session says which.
+    /// The file number of a dropped table is given to a new one, as after a wraparound of OIDs: in binary upgrade mode
+    /// a session chooses it.
     @Test(arguments: [TestServer.v15, .v18])
     func `a file's number may come to another table after it was dropped`(_ server: TestServer) throws {
         let shop = try Shop(
@@ -54,17 +54,17 @@ import WAL
         try shop.backup()
         func number(_ table: String) throws -> String { try shop.sql("select pg_relation_filenode('\(table)')") }
         let known = try number("known")
-        // Nobody knows it but the log.
+        // Only the WAL has it.
         try shop.sql("create table passing as select n as id from generate_series(1, 5000) n")
         let passing = try number("passing")
         try shop.sql("drop table known; drop table passing")
-        // The files themselves go with a checkpoint.
+        // A checkpoint removes the files themselves.
         try shop.sql("checkpoint")
         try shop.cluster.stop()
         try runAsServerUser(
             server.bin + "/pg_ctl",
             ["-D", shop.cluster.data, "-l", shop.cluster.logFile, "-w", "-t", "300", "-o", "-b", "start"])
-        // Minor versions from 2026-11 on give each column a version, and want to be told it, too.
+        // Minor versions from 2026-11 on give each column a version, and binary upgrade mode wants it, too.
         let wantsVersions = try shop.sql(
             "select count(*) from pg_proc where proname = 'binary_upgrade_set_next_attribute_versions'")
         let versions =
@@ -91,7 +91,7 @@ import WAL
                 let finished = try shop.recover(
                     ["-t", "shop.public.\(table)", "--target", "latest", "--into-table=\(schema).\(table)"] + options)
                 #expect(try shop.fingerprint("\(schema).\(table)") == shop.fingerprint(table), "\(finished.errors)")
-                // The backup's number had been left out, which is found out; the other one had not.
+                // The backup's file had been left out, which replay found; the other one had not.
                 #expect(
                     finished.errors.contains("replaying again with 1 more") == (table == "first"), "\(finished.errors)")
             }
@@ -123,7 +123,7 @@ import WAL
         #expect(finished.errors.contains("Database \"shop\" was dropped just then"), "\(finished.errors)")
         #expect(!finished.errors.contains("trying again"), "\(finished.errors)")
         #expect(try shop.fingerprint("orders") == expected, "\(finished.errors)")
-        // Without naming the moment; and afterwards, it was gone.
+        // Without a time; and after the time of the drop, the table was gone.
         let dropped = try shop.recover(["-t", "shop.public.orders", "--before-drop", "--into-table=public.again"])
         #expect(dropped.errors.contains("database \"shop\" was dropped by transaction"), "\(dropped.errors)")
         #expect(try shop.fingerprint("again") == expected)
@@ -133,7 +133,7 @@ import WAL
         #expect(gone.errors.contains("database \"shop\" did not exist at the target"), "\(gone.errors)")
     }
 
-    /// Without the extension that wrote it no server can replay it, whatever is restored.
+    /// Without the extension that wrote it no server can replay it, whichever files are restored.
     @Test func `a record of an extension's own kind ends recovery at once`() throws {
         let shop = try Shop(
             "create table orders as select n as id from generate_series(1, 1000) n", initdb: ["--wal-segsize=1"])
@@ -150,10 +150,10 @@ import WAL
         #expect(try recover().ending == .exited(0))
         #expect(try shop.fingerprint("again") == expected)
         try shop.sql("drop table again")
-        // One of the messages, of which none but one can lie across a page's border, gets a foreign resource manager.
+        // One of the messages (at most one lies across a page boundary) gets an unknown resource manager.
         try shop.changeArchived(at: before) { bytes, _ in
             for mark in marks {
-                // Record header, header of the main data, and xl_logical_message in front of its text.
+                // Record header, header of the main data, and xl_logical_message before its text.
                 guard let text = bytes.firstRange(of: Array(mark.utf8))?.lowerBound, bytes[text - 50 + 17] == 21 else {
                     continue
                 }

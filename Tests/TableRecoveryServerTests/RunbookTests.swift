@@ -25,7 +25,7 @@ import Testing
         try shop.backup()
         let directory = try Executables.directory.get()
         var outputs: [String] = []
-        // The moment a reader would know from the log of what went wrong.
+        // The time that a reader would take from the application's log.
         var before = ""
         for text in blocks {
             if text.hasPrefix("BEFORE=") { before = try shop.moment() }

@@ -1,7 +1,7 @@
 import Platform
 import Support
 
-/// A cluster with a database "shop" that archives, and what tests say to it.
+/// A cluster with a database "shop" that archives, and what tests do with it.
 final class Shop: Sendable {
     let site: TestSite
     var cluster: TestCluster { site.cluster }
@@ -17,7 +17,7 @@ final class Shop: Sendable {
         for statement in statements { try sql(statement) }
     }
 
-    /// What is in a site already.
+    /// A shop in the database "shop" of an existing site.
     init(_ site: TestSite) { (self.site, database) = (site, "shop") }
 
     @discardableResult
@@ -25,7 +25,7 @@ final class Shop: Sendable {
 
     func backup() throws { try site.tidemark(["backup"], expectSuccess: true) }
 
-    /// A moment that lies between what was before and what comes now.
+    /// A time between everything before and everything after.
     func moment() throws -> String {
         Clock.sleep(milliseconds: 20)
         let time = try sql("select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00')")
@@ -33,14 +33,15 @@ final class Shop: Sendable {
         return time
     }
 
-    /// What tells one content of a table from another.
+    /// A hash of a table's content.
     func fingerprint(_ table: String, _ columns: String = "t::text") throws -> String {
         try sql(
             "select count(*) || ' ' || coalesce(md5(string_agg(\(columns), ',' order by \(columns))), '') from \(table) t"
         )
     }
 
-    /// recover-table; whatever it does, nothing of the temporary cluster may remain, nor may it have archived anything.
+    /// Runs recover-table; whatever it does, nothing of the temporary cluster may remain, nor may it have archived
+    /// anything.
     @discardableResult
     func recover(_ arguments: [String], expectSuccess: Bool = true) throws -> Finished {
         let before = try archivedTimelines()

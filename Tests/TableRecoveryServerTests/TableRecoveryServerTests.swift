@@ -147,7 +147,7 @@ private let mishaps = [
         }
     }
 
-    /// A table's definition as pg_dump tells it, without foreign keys, triggers and grants.
+    /// A table's definition as pg_dump prints it, without foreign keys, triggers and grants.
     static func definition(_ table: String, of shop: Shop) throws -> Set<Substring> {
         let dump = try runAsServerUser(
             shop.cluster.server.bin + "/pg_dump",
@@ -176,7 +176,7 @@ private let mishaps = [
             create table stranger as select n from generate_series(1, 20000) n;
             """, server: server, database: "My Shop")
         try shop.backup()
-        // A partition that the relation map knows as something else.
+        // A partition that the relation map lists as another relation.
         try shop.sql(
             "alter table \"Sales \"\"A\".\"Order s\" attach partition \"Sales \"\"A\".loose for values from ('2027-01-01') to ('2028-01-01')"
         )

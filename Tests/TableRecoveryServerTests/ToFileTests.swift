@@ -7,7 +7,7 @@ private struct Place: Sendable, CustomTestStringConvertible {
     let name: String
     /// REPOSITORY, STATE, DATA, SPACE and PLACE stand for directories.
     let path: String
-    /// What a shell does beforehand.
+    /// A shell script that runs beforehand.
     var preparation = ""
     let says: String
     var testDescription: String { name }

@@ -2,9 +2,9 @@ import Platform
 import Support
 import Testing
 
-/// What a table recovery leaves as it was: everything else.
+/// A table recovery leaves everything else unchanged.
 @Suite(.serialized) struct UntouchedTests {
-    /// Every relation that there was, where it lies, and what is in it; settings, roles and databases; the timeline.
+    /// Every relation, its file and its content; settings, roles and databases; the timeline.
     private func state(_ shop: Shop, _ tables: [String]) throws -> [String] {
         let names = tables.map { "'\($0)'::regclass" }.joined(separator: ", ")
         return try tables.map { try shop.fingerprint($0) } + [
@@ -30,7 +30,7 @@ import Testing
         ]
     }
 
-    /// All but what tells that the command ran: its note, and the file whose lock kept the backup meanwhile.
+    /// All but the command's traces: its note, and the lock file that kept the backup meanwhile.
     private func repository(_ shop: Shop) throws -> String {
         try run(
             "/bin/sh",

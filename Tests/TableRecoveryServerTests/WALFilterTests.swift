@@ -4,7 +4,7 @@ import TableRecovery
 import Testing
 import WAL
 
-/// The filtered log against PostgreSQL's own reader of it.
+/// The filtered WAL against PostgreSQL's own reader of it.
 @Suite(.serialized) struct WALFilterTests {
     /// A record as pg_waldump shows it.
     private struct Shown: Equatable {
@@ -13,7 +13,7 @@ import WAL
         let transaction: String
         let place: String
         let text: Substring
-        /// Database and file number of what it refers to.
+        /// Database and file number of the relations that it refers to.
         let relations: [(database: UInt32, number: UInt32)]
 
         static func == (a: Self, b: Self) -> Bool { a.text == b.text }
@@ -44,7 +44,7 @@ import WAL
     }
 
     @Test(arguments: TestServer.allCases)
-    func `only records that nobody needs become NOOPs, and nothing else changes`(_ server: TestServer) throws {
+    func `only unneeded records become NOOPs, and nothing else changes`(_ server: TestServer) throws {
         let cluster = try TestCluster(
             server, settings: ["min_wal_size": "400MB", "max_wal_size": "800MB", "wal_keep_size": "400MB"],
             initdb: ["--wal-segsize=1"])

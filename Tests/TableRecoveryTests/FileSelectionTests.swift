@@ -4,7 +4,7 @@ import TableRecovery
 import Testing
 
 @Suite struct FileSelectionTests {
-    /// A database with a wanted table, a partitioned one, and strangers.
+    /// A database with a wanted table, a partitioned one, and others.
     private static let map = RelationMap(
         databases: [.init(oid: 5, name: "postgres"), .init(oid: 16384, name: "shop")],
         relations: [
@@ -62,7 +62,7 @@ import Testing
         ("base/16384/16420", .whole), ("base/5", .absent), ("base/5/pg_filenode.map", .absent),
         ("base/16384/99999", .whole), ("global/1262", .whole),
     ])
-    func `with a filtered log they do not exist`(_ path: String, _ expected: RestoreTreatment) throws {
+    func `with filtered WAL they do not exist`(_ path: String, _ expected: RestoreTreatment) throws {
         #expect(
             try FileSelectionTests.selection("shop.public.orders", .filteredWAL).treatment(of: path, size: 2 << 20)
                 == expected)
@@ -81,7 +81,7 @@ import Testing
                 == .whole)
     }
 
-    @Test func `what an earlier pass found needed is restored`() throws {
+    @Test func `files that an earlier pass found needed are restored`() throws {
         let selection = FileSelection(
             of: [try TablePattern("shop.public.orders")], in: "shop", map: FileSelectionTests.map, method: .holes,
             keeping: [16999])

@@ -47,7 +47,7 @@ import Testing
         ("shop.public.my orders", "A name with \" \" in it must be quoted."),
         ("*.public.orders", "The database must be named in full, without wildcards."),
     ])
-    func `what is no name is refused`(_ text: String, _ reason: String) {
+    func `text that is no name is refused`(_ text: String, _ reason: String) {
         let error = #expect(throws: BadTablePattern.self) { try TablePattern(text) }
         #expect(error?.reason == reason)
     }

@@ -3,7 +3,7 @@ import Support
 import Testing
 import WAL
 
-/// The reader against the server's own pg_waldump over workloads made here and now.
+/// Compares the reader with the server's own pg_waldump, over workloads made here.
 @Suite(.serialized) struct WaldumpTests {
     struct Setup: Sendable, CustomTestStringConvertible {
         let server: TestServer
@@ -39,12 +39,12 @@ import WAL
         try cluster.start()
         try Workload(cluster: cluster, compressions: setup.compressions).run()
         if setup.segmentMegabytes == 64 {
-            // Over the boundary of a large segment.
+            // Across the boundary of a large segment.
             try cluster.psql(
                 "create table filler as select g, repeat(md5(g::text), 60) t from generate_series(1, 25000) g")
         }
         if setup.promotes { try promote(cluster) }
-        // Where the server writes then is no measure: it begins the next segment when it likes.
+        // The server's insert position is not used: the server begins the next segment at some later time.
         try cluster.psql("select pg_switch_wal()")
         try cluster.waitForArchiver()
         try cluster.stop()
@@ -64,7 +64,7 @@ import WAL
     private func compare(_ archive: String, _ setup: Setup, _ cluster: TestCluster) throws {
         let segments = try Files.list(archive).compactMap { SegmentName($0) }.sorted()
         let newest = try #require(segments.last).timeline
-        // The newest timeline's history: of a segment that exists on two, the newer.
+        // The newest timeline's history: where a segment exists on two, the newer one.
         let size = UInt32(setup.segmentMegabytes) << 20
         var chain: [UInt64: SegmentName] = [:]
         for segment in segments { chain[segment.number(segmentSize: size)] = segment }
@@ -104,7 +104,7 @@ import WAL
         }
         #expect(compared > 5000)
         #expect(summed == UInt64(compared))
-        // pg_waldump goes on into what isn't there; what it lists must have been seen here.
+        // pg_waldump continues after the last segment; all records it lists must have been read here.
         #expect(lines.next().isEmpty)
     }
 
@@ -126,7 +126,7 @@ import WAL
     }
 }
 
-/// A text's lines, without copying them all at once.
+/// Iterates over a text's lines, without copying them all at once.
 struct Lines {
     let bytes: [UInt8]
     private var at = 0
@@ -141,7 +141,7 @@ struct Lines {
     }
 }
 
-/// What pg_waldump must say of a record: how its line starts, how it ends, and what it contains.
+/// The expected line of pg_waldump for a record: how it starts, how it ends, and what it contains.
 struct Listing: CustomStringConvertible {
     let start: String
     let blocks: String

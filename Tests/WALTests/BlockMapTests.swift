@@ -4,7 +4,7 @@ import WAL
 @Suite struct BlockMapTests {
     private let file = RelationFile(tablespace: 1663, database: 5, number: 16385)
 
-    @Test func `a cut forgets what lies behind it`() {
+    @Test func `a truncation drops the changes after it`() {
         var map = BlockMap()
         for block in [1, 2, 3, 10, 11, 200] as [UInt32] { map.change(file, .main, block: block) }
         map.cut(file, .main, to: 10)
@@ -17,8 +17,8 @@ import WAL
         #expect(map.entries().first?.limit == 0)
     }
 
-    /// The map against the plainest possible model, with the grouping of merges chosen at random.
-    @Test func `maps of adjacent stretches merge in any grouping`() throws {
+    /// Compares the map with the plainest possible model; the grouping of merges is random.
+    @Test func `maps of adjacent ranges merge in any grouping`() throws {
         var random = Pseudorandom(seed: 3)
         for _ in 0..<30 {
             var whole = BlockMap()
@@ -81,7 +81,7 @@ import WAL
                 let listed = blocks(expected.blocks[key] ?? "")
                 let found = Set(entry.blocks.joined())
                 #expect(found.isSubset(of: listed), "\(chain.folder) \(key)")
-                // Only what was cut off may be missing.
+                // Only truncated blocks may be missing.
                 #expect(listed.subtracting(found).allSatisfy { $0 >= entry.limit ?? .max }, "\(chain.folder) \(key)")
             }
             let keys = Set(entries.map { "\($0.file):\($0.fork.rawValue)" })

@@ -1,7 +1,7 @@
 import Testing
 import WAL
 
-/// One way to break a segment, and what must be said about it.
+/// One kind of damage to a segment, and the expected error.
 struct Damage: Sendable, CustomTestStringConvertible {
     let name: String
     let offset: UInt64
@@ -112,14 +112,14 @@ private let firstRecord = 40
         for _ in 0..<400 {
             let at = Int(random.next() % UInt64(bytes.count))
             let bit = UInt8(random.next() % 8)
-            // The one bit of a page that says nothing about it, and a page's timeline, which may rise.
+            // The bit of a page that says nothing about it, and a page's timeline, which may rise.
             let inPage = at % 8192
             if inPage == 2 && bit == 2 || (4..<8).contains(inPage) { continue }
             var broken = bytes
             broken[at] ^= 1 << bit
             guard let summary = try? scan(broken, "00000001000000000000000A", systemIdentifier: intact.systemIdentifier)
             else { continue }
-            // What lies in the fragments at both ends is covered by the join.
+            // Damage in the fragments at both ends is found by the join.
             let fragments =
                 summary.head?.bytes != intact.head?.bytes || summary.tail != intact.tail
                 || summary.head?.missing != intact.head?.missing || summary.firstPrevious != intact.firstPrevious
@@ -139,7 +139,7 @@ private let firstRecord = 40
         #expect(Continuity.join(summaries[0], broken) == .broken(BrokenLink(.recordCRC(record), segment: broken.start)))
     }
 
-    @Test func `segments that are no neighbours don't join`() throws {
+    @Test func `segments that aren't consecutive don't join`() throws {
         let chain = FixtureChain.pg15
         let a = try scan(chain.segment("000000010000000000000009"), "000000010000000000000009")
         let b = try scan(chain.segment("00000001000000000000000A"), "00000001000000000000000A")
@@ -216,7 +216,7 @@ private let firstRecord = 40
     }
 }
 
-/// A small generator whose numbers are the same everywhere.
+/// A small generator with the same numbers on every machine.
 struct Pseudorandom {
     private var state: UInt64
     init(seed: UInt64) { state = seed }

@@ -3,7 +3,7 @@ import Support
 import Testing
 import WAL
 
-/// What pg_waldump said about a chain (Fixtures/README.md).
+/// pg_waldump's output for a chain (Fixtures/README.md).
 struct Expected: Decodable {
     struct Transaction: Decodable {
         let xid: UInt32, time: String, lsn: String, nsubxacts: Int?, dropped: [String]?, prepared: Bool?

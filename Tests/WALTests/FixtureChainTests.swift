@@ -32,7 +32,7 @@ import WAL
     }
 
     @Test(arguments: FixtureChain.all)
-    func `what the records say is what pg_waldump says`(_ chain: FixtureChain) throws {
+    func `the records hold what pg_waldump shows`(_ chain: FixtureChain) throws {
         let expected = try chain.expected()
         let records = try walk(expected.files.map { ($0, try chain.segment($0)) })
         func pick<Value>(_ choose: (WALRecord) -> Value?) -> [Value] {
@@ -122,7 +122,7 @@ import WAL
             + "track_commit_timestamp=\(change.trackCommitTimestamp ? "on" : "off")"
     }
 
-    /// Scanning each segment alone and joining the summaries gives what the walk over all of them gives.
+    /// Scanning each segment alone and joining the summaries gives the same as the walk over all of them.
     @Test(arguments: FixtureChain.all)
     func `summaries of the segments join to the whole chain`(_ chain: FixtureChain) throws {
         let expected = try chain.expected()
@@ -150,7 +150,7 @@ import WAL
             }
             facts.append(summary.facts)
         }
-        // Records whose bytes are too many to be kept have no facts.
+        // Records with too many bytes to be kept have no facts.
         let tooLong = boundaries.filter { $0.facts == nil }.count
         #expect(facts.reduce(0) { $0 + Int($1.records) } + tooLong == expected.records)
         #expect(facts.reduce(0) { $0 + Int($1.commits) } == expected.commits.count)
@@ -176,7 +176,7 @@ import WAL
         #expect(tails.contains(8) && tails.contains(16))
         #expect(summaries.filter { $0.head.map { $0.length < $0.missing } ?? false }.count > 0)
         #expect(summaries.filter { $0.needsStraddlingSwitch }.count == 2)
-        // Without its predecessor such a segment isn't enough.
+        // Without its predecessor such a segment can't be judged.
         let straddled = summaries.firstIndex { $0.needsStraddlingSwitch }
         let place = try #require(straddled)
         var other = summaries[place - 1]

@@ -160,7 +160,7 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
     }
 
     @Test(arguments: descents)
-    func `what holds the beginning of a segment is told`(_ descent: Descent) {
+    func `the files that hold the beginning of a segment are found`(_ descent: Descent) {
         let found = (UInt64(1)...8).flatMap { number in
             descent.lineage.substitutes(for: number).map {
                 "\(short($0.name))<\(String($0.next.begin.rawValue, radix: 16, uppercase: true))"
@@ -182,7 +182,7 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
         }
     }
 
-    /// Every set of missing files, against the plain definition.
+    /// Every set of missing files, compared with the plain definition.
     @Test(arguments: descents)
     func `gaps are what is missing, and nothing else`(_ descent: Descent) {
         let lineage = descent.lineage
@@ -275,7 +275,7 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
             "\(name)")
     }
 
-    @Test func `what a segment continues is told without its history, from its first page`() throws {
+    @Test func `without a history, a segment's first page shows what it continues`() throws {
         let histories = Dictionary(
             uniqueKeysWithValues: descents.filter { $0.name.hasPrefix("two forks in neighbouring segments") }
                 .map { (TimelineID($0.newest), $0.history) })
@@ -286,7 +286,7 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
         #expect(try unknown.predecessor(of: file("3/4"), firstTimeline: TimelineID(2)) == file("2/3"))
         #expect(try unknown.predecessor(of: file("3/4"), firstTimeline: TimelineID(3)) == file("3/3"))
         #expect(try unknown.predecessor(of: file("3/4")) == file("3/3"))
-        // The parent began with this very segment: its own history tells what came before.
+        // The parent began with this very segment: its own history shows what came before.
         let border = Genealogy(
             [
                 TimelineID(2): TimelineHistory(

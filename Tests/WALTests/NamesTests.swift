@@ -12,7 +12,7 @@ import WAL
     }
 
     @Test(arguments: ["", "/", "0", "0/", "/0", "0/123456789", "0/+1", "0x1/2", "1/2/3", " 0/1", "g/0"])
-    func `what is no position is refused`(text: String) {
+    func `text that isn't a position is refused`(text: String) {
         #expect(LSN(text) == nil)
     }
 
@@ -44,7 +44,7 @@ import WAL
             .backupHistory(.init(timeline: TimelineID(1), log: 0xA2, place: 3), offset: 0x28)
         ),
     ])
-    func `archive file names are told apart`(text: String, name: ArchiveFileName) {
+    func `the kinds of archive file names are recognised`(text: String, name: ArchiveFileName) {
         #expect(ArchiveFileName(text) == name)
         #expect(name.description == text)
     }

@@ -2,10 +2,10 @@ import Support
 import Testing
 import WAL
 
-/// Rows of pg_class as the log of every version has them.
+/// Rows of pg_class in the WAL of every version.
 @Suite struct RelationRowTests {
     @Test(arguments: FixtureChain.main)
-    func `relations made and dropped within the log are told with their names`(_ chain: FixtureChain) throws {
+    func `relations created and dropped within the WAL are found with their names`(_ chain: FixtureChain) throws {
         let expected = try chain.expected()
         var rows = RelationRows(database: 16384, relations: 1259, schemas: 2615, from: .zero)
         for (index, file) in expected.files.filter({ $0.hasPrefix("00000001") }).enumerated() {
@@ -27,7 +27,7 @@ import WAL
                 told[row.name] = row
             }
         }
-        // Images that something else than pglz has packed stay closed, and rows that need them unknown.
+        // Images compressed with another method than pglz can't be read, and rows that need them are unknown.
         let isPacked = ["pg15", "pg17"].contains(chain.folder)
         for name in ["tr", "st", "vf", "p2"] {
             #expect((told[name]?.kind == "r" && told[name]?.schema == 2200) != isPacked, "\(name) in \(chain): \(told)")

@@ -2,8 +2,8 @@ import Testing
 import WAL
 
 @Suite struct SegmentSetTests {
-    /// The runs against a plain set, with segments coming and going in any order.
-    @Test func `runs say the same as a set`() {
+    /// Compares the runs with a plain set, adding and removing segments in any order.
+    @Test func `runs hold the same segments as a plain set`() {
         var random = Pseudorandom(seed: 5)
         var set = SegmentSet(segmentSize: 1 << 24)
         var model: Set<SegmentName> = []
@@ -29,7 +29,7 @@ import WAL
         }
     }
 
-    @Test func `neighbours are one run`() {
+    @Test func `consecutive segments are one run`() {
         var set = SegmentSet(segmentSize: 1 << 24)
         set.insert(10...20, on: TimelineID(1))
         set.insert(22...30, on: TimelineID(1))

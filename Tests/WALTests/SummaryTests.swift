@@ -44,7 +44,7 @@ import WAL
         }
     }
 
-    @Test func `destructive events keep what tells them apart`() throws {
+    @Test func `destructive events keep the facts that distinguish them`() throws {
         // DROP TABLE, TRUNCATE and VACUUM FULL of the PostgreSQL 15 chain, in that order.
         let summary = try scan(FixtureChain.pg15.segment("000000010000000000000009"), "000000010000000000000009")
         let removals = summary.facts.removals
@@ -60,7 +60,7 @@ import WAL
         #expect(!truncate.locks.isEmpty)
     }
 
-    @Test func `a dropped database is told with the mark that precedes it`() throws {
+    @Test func `a dropped database is found with the mark that precedes its drop`() throws {
         for chain in FixtureChain.main {
             let files = try chain.expected().files
             let facts = try files.map { try scan(chain.segment($0), $0).facts }

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import WAL
 
-/// What copies of a cluster replay instead of CREATE TABLESPACE.
+/// What copies of a cluster replay in place of CREATE TABLESPACE.
 @Suite struct TablespaceConfinementTests {
     @Test(arguments: getenv("TIDEMARK_SOAK") == nil ? [FixtureChain.pg15] : FixtureChain.main)
     func `only tablespaces' places differ in what a copy replays`(_ chain: FixtureChain) throws {
@@ -34,7 +34,7 @@ import WAL
         #expect(told.allSatisfy { $0.location.hasPrefix("/") } && told.count <= made)
     }
 
-    /// A segment is delivered before the next one is known: whatever it holds of the record, the halves must fit.
+    /// A segment is delivered before the next one is known: wherever the record is cut, the halves must match.
     @Test(arguments: [40, 300], [false, true])
     func `a record in two segments is replayed as one, wherever it is cut`(_ pathLength: Int, hasOrigin: Bool) throws {
         let path = "/" + String(repeating: "p", count: pathLength - 1)
@@ -47,11 +47,11 @@ import WAL
             other.bytes?[0] ^= 1
             let first = try confine(TwoSegments.names[0], log.first)
             let second = try confine(TwoSegments.names[1], log.second, after: [other, tail])
-            // What was noted about the segment before need not be right, nor be there.
+            // The summary of the previous segment may be wrong or missing.
             for noted in [[other], []] {
                 #expect(try confine(TwoSegments.names[1], log.second, after: noted, content: [tail]) == second)
             }
-            // Of a continuation that belongs to another record nothing is changed, unless it tells itself what it is.
+            // A continuation of another record is not changed, unless it shows its kind itself.
             for known in [[other], []] {
                 if cut < 24 {
                     #expect(throws: WALDamage.self) { try confine(TwoSegments.names[1], log.second, after: known) }
@@ -84,8 +84,8 @@ import WAL
         #expect(forms == ["in place", "nothing"])
     }
 
-    /// Shorter ones have no place for a tablespace's number; longer ones no server writes, and what is behind the path could
-    /// hide that it is one.
+    /// A shorter record has no room for a tablespace's OID; a longer one is written by no server, and bytes after the
+    /// path could hide its kind.
     @Test func `a record in two segments of a length that no server writes is refused, and ends nothing`() throws {
         var (replayed, refused) = (0, 0)
         for length in Array(0...8) + [1100, 2019, 2020, 3000, 70_000] {
@@ -105,13 +105,13 @@ import WAL
                     try? confine(TwoSegments.names[0], log.first),
                     try? confine(TwoSegments.names[1], log.second, after: [tail]),
                 ]
-                // A copy gets the path from neither.
+                // In neither case does a copy get the path.
                 if answers.contains(nil) { refused += 1 } else { replayed += 1 }
                 let isPossible = (30...2048).contains(24 + length)
                 #expect(answers.contains(nil) != isPossible, "\(length) bytes, cut after \(cut)")
             }
         }
-        // More than any segment holds: nobody makes that many zeros.
+        // More than any segment holds, so no zeros are written for it.
         for cut in [24, 32] {
             let log = TwoSegments(cut: cut, body: [0xFE, 0, 0, 0, 0x38, 1, 0, 0, 0, 0x2F, 0], announced: 0x3800_0000)
             #expect(throws: WALDamage.self, "cut after \(cut)") { try confine(TwoSegments.names[0], log.first) }
@@ -120,8 +120,8 @@ import WAL
     }
 
     /// - Parameters:
-    ///   - tails: what summaries have of the record that goes on in the segment.
-    ///   - content: what the segments themselves have of it, if not the same.
+    ///   - tails: the parts of the record that continues in the segment, from summaries.
+    ///   - content: the same from the segments themselves, if different.
     private func confine(
         _ name: String, _ bytes: [UInt8], after tails: [TailFragment] = [], content: [TailFragment]? = nil
     ) throws -> [UInt8] {
@@ -140,8 +140,8 @@ import WAL
     }
 }
 
-/// Two segments of PostgreSQL 15 with three records: one that fills the first up to `cut` bytes from its end, the creation of a
-/// tablespace, and another.
+/// Two segments of PostgreSQL 15 with three records: one that fills the first up to `cut` bytes from its end, the
+/// creation of a tablespace, and another.
 private struct TwoSegments {
     static let names = ["000000010000000000000002", "000000010000000000000003"]
     private static let size = 1 << 20
@@ -157,15 +157,15 @@ private struct TwoSegments {
     }
 
     /// - Parameters:
-    ///   - body: of the record that creates the tablespace, behind its header.
-    ///   - announced: the length that the record says it has, if another.
+    ///   - body: of the record that creates the tablespace, after its header.
+    ///   - announced: the length in the record's header, if it is a wrong one.
     init(cut: Int, body: [UInt8], announced: UInt32? = nil) {
         let room = 8192 - 40 + 127 * (8192 - 24)
         let filler = [UInt8](repeating: 0, count: room - cut - 24 - 5)
         add(manager: 0, info: 0x20, body: TwoSegments.body(filler))
         add(manager: 5, info: 0, body: body, announced: announced)
         add(manager: 0, info: 0x20, body: TwoSegments.body([1, 2, 3]))
-        // The pages behind the last record aren't written yet.
+        // The pages after the last record aren't written yet.
     }
 
     private static func body(_ data: [UInt8]) -> [UInt8] {

@@ -7,7 +7,7 @@ import WAL
 
     private func history() throws -> TimelineHistory { try TimelineHistory(timeline: TimelineID(3), file: three) }
 
-    @Test func `ancestors are read with where and why they were left`() throws {
+    @Test func `ancestors are read with switch point and reason`() throws {
         let history = try history()
         #expect(history.ancestors.map(\.timeline) == [TimelineID(1), TimelineID(2)])
         #expect(history.ancestors.map(\.switchPoint) == [LSN(0x1430F10), LSN(0x5000000)])
@@ -57,7 +57,7 @@ import WAL
         #expect(error?.detail == reason)
     }
 
-    @Test func `timelines that a recovery ended before count for nothing in its history`() throws {
+    @Test func `timelines that begin after a recovery's end don't count in its history`() throws {
         let history = try TimelineHistory(timeline: TimelineID(5), file: "1\t0/50\n2\t0/70\n3\t0/20\tbefore 740\n")
         #expect(history.ancestors == [.init(timeline: TimelineID(1), switchPoint: LSN(0x20), reason: "before 740")])
         let second = try TimelineHistory(timeline: TimelineID(5), file: "1\t0/50\n2\t0/70\n3\t0/60\n")

@@ -2,7 +2,8 @@
 #include <curl/curl.h>
 #include <stddef.h>
 
-// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift doesn't import: one typed door per kind of argument.
+// curl_easy_setopt and curl_easy_getinfo are variadic, which Swift doesn't import: one typed function per kind of
+// argument.
 
 CURLcode curldoor_set_long(CURL *handle, CURLoption option, long value);
 CURLcode curldoor_set_string(CURL *handle, CURLoption option, const char *value);
@@ -11,7 +12,7 @@ CURLcode curldoor_set_list(CURL *handle, CURLoption option, struct curl_slist *v
 CURLcode curldoor_set_error_buffer(CURL *handle, char *buffer);
 CURLcode curldoor_get_long(CURL *handle, CURLINFO info, long *value);
 
-/// Bytes to be sent, and how many have been.
+/// Bytes to send, and how many of them have been sent.
 struct curldoor_source {
     const char *bytes;
     size_t count;
@@ -20,7 +21,7 @@ struct curldoor_source {
 /// Sends `source` as an upload (CURLOPT_READFUNCTION); it and its bytes must outlive the transfer.
 CURLcode curldoor_send(CURL *handle, struct curldoor_source *source);
 
-/// The start of what was received; the rest is thrown away.
+/// The first bytes of the answer; the rest is discarded.
 struct curldoor_sink {
     char *bytes;
     size_t capacity;
