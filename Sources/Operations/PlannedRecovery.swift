@@ -93,7 +93,8 @@ public struct PlannedRecovery: Sendable {
         let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
         let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
         let general =
-            try archive.remarks + damaged + readAhead + leftOut + strayed + divergent + numbered() + notLoaded + streamed
+            try archive.remarks + damaged + readAhead + leftOut + strayed + divergent + numbered() + notLoaded
+            + streamed
             + pending
         guard let backup else { return general }
         let places = places(backup)

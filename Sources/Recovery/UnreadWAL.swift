@@ -53,7 +53,8 @@ public struct DropUnknown: Explained {
     public var message: String { "cannot tell whether \(subject) was dropped" }
     public var detail: String? {
         unread.isEmpty
-            ? "What happened in some WAL is not known: \(obstacles.joined(separator: "; "))." : UnreadWAL.sentence(unread)
+            ? "What happened in some WAL is not known: \(obstacles.joined(separator: "; "))."
+            : UnreadWAL.sentence(unread)
     }
     public var hint: String? {
         "Make this WAL readable, or restore it from a copy of the repository; otherwise name the moment with --target-time."
