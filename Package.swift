@@ -111,7 +111,8 @@ let package = Package(
         .executableTarget(
             name: "tidemark-main",
             dependencies: [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning", "Retention",
+                "Messages", "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning",
+                "Retention",
                 "Archiving", "Catalog", "Backups", "BackupTaking", "Restoring", "Expiring", "Recovery", "Notifications",
                 "Jobs", "Monitoring", "TableRecovery", "Operations", "Presentation", "ArchiveCommandLine",
             ],

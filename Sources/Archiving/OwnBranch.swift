@@ -13,19 +13,17 @@ extension Push {
     func requireOwnBranch(_ local: LocalFile, _ place: SegmentPlace) throws {
         guard case .segment(let segment) = place.file, !acceptDiscontinuity else { return }
         let folder = Files.parent(local.path)
+        // A primary's archiver hands them over in order.
+        guard try !LeftTimeline.isRunningPrimary(DataDirectory(Files.parent(folder)), on: segment.timeline) else {
+            return
+        }
         var earlier = segment
         while let previous = earlier.previous(segmentSize: place.page.segmentSize) {
             let path = "\(folder)/\(previous)"
-            let isArchived = try place.archive.has(.segment(previous))
-            // A primary's archiver hands them over in order.
-            if isArchived, earlier == segment,
-                try LeftTimeline.isRunningPrimary(DataDirectory(Files.parent(folder)), on: segment.timeline)
-            {
-                return
-            }
-            guard try Files.exists(path) else { return }
+            guard try Files.exists(path), let isArchived = try? place.archive.has(.segment(previous)) else { return }
             if isArchived {
-                guard try isContradicted(path, previous, of: place.archive) else { return }
+                // What can't be read tells nothing: a push never fails for that, and checks the link as well.
+                guard (try? isContradicted(path, previous, of: place.archive)) == true else { return }
                 throw OtherBranch(segment: segment, contradicted: previous)
             }
             earlier = previous

@@ -115,7 +115,6 @@ struct BackUnreached: Explained {
     var message: String { "no recovery reaches the end of timeline \(timeline)" }
     var detail: String? { refusal.detail ?? refusal.message }
     var hint: String? {
-        "\"tidemark expire\" and \"tidemark backup\" keep nothing for a timeline that is put aside. If a server is on timeline "
-            + "\(timeline), take a backup of it now."
+        "Nothing is kept for a timeline while it is put aside. If a server is on timeline \(timeline), take a backup of it now."
     }
 }

@@ -230,7 +230,12 @@ public struct RecoveryArchive: Sendable {
             {
                 throw refusal.adding(furthest, by: command)
             }
-            guard case .afterLast = refusal.reason,
+            let mayLead =
+                switch refusal.reason {
+                case .afterLast, .unknownRestorePoint, .unknownTransaction: true
+                default: false
+                }
+            guard mayLead,
                 let further = PlanRefusal.Alternative.withPartials(
                     request, withPartials, { _ in "with the incomplete last segment of the timeline" })
             else { throw refusal }

@@ -60,10 +60,10 @@ import Testing
             try a.tidemark(["backup"], expectSuccess: true)
             let again = ["--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"]
             try a.psql("select pg_create_restore_point('r1')", "insert into t values (1)")
-            try a.stop()
+            try a.kill()
             try a.tidemark(["recover", "--target-name", "r1"] + again, expectSuccess: true)
             try a.psql("insert into t values (2)", "select pg_create_restore_point('r2')", "insert into t values (3)")
-            try a.stop()
+            try a.kill()
             try a.tidemark(["recover", "--target-name", "r2"] + again, expectSuccess: true)
             try a.psql("insert into t values (4)", "select pg_switch_wal()")
             try group.drain(a)

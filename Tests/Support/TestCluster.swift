@@ -188,6 +188,7 @@ public final class TestCluster: Sendable {
         try wait(seconds: 900, for: "the archiver to have nothing to do") {
             try psql(
                 """
+                set statement_timeout = 0;
                 select not exists (select from pg_ls_archive_statusdir() where name like '%.ready')
                 and not exists (select from pg_stat_activity
                     where backend_type = 'archiver' and wait_event is distinct from 'ArchiverMain')
