@@ -116,7 +116,7 @@ struct TargetPlanner {
                 if isDatabaseMeant {
                     let database = tables[0].database
                     do { return try beforeDrop(ofDatabase: database, timeline, archive) } catch is NoDatabaseDropFound {
-                    }
+                    } catch is DropUnknown {}
                 }
                 if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
                 // Only what isn't there may be said not to be there.

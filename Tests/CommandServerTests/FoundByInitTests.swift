@@ -98,7 +98,7 @@ import Testing
         case .present: #expect(first.ending == .exited(0) && first.output.contains("is already in"), "\(first)")
         case .refused(let reason, let rebuilds):
             #expect(first.ending == .exited(1) && first.errors.contains(reason), "\(first)")
-            #expect(first.errors.contains("\"tidemark init --rebuild\"") == rebuilds, "\(first)")
+            #expect(first.errors.contains("\"tidemark init --rebuild ") == rebuilds, "\(first)")
             #expect(try listing(site) == before)
             let again = try site.tidemark(["init", "--rebuild"])
             guard rebuilds else {
