@@ -39,7 +39,7 @@ import Testing
 
         let last = try site.tidemark(["remove", labels[3], "--yes"])
         #expect(last.ending == .exited(1) && last.errors.contains("No other good backup"), "\(last)")
-        for label in [labels[0], "../\(labels[3])", "x/y", "", "."] {
+        for label in [labels[0], "../\(labels[3])", "x/y", "."] {
             let absent = try site.tidemark(["remove", label, "--yes"])
             #expect(absent.ending == .exited(1) && absent.errors.contains("no complete backup"), "\(label) \(absent)")
         }

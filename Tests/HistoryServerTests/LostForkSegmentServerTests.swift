@@ -13,8 +13,9 @@ import Testing
             try a.tidemark(["backup"], expectSuccess: true)
             let b = try group.addStandby("b", of: a)
             try a.psql("insert into t values (1)", "select pg_switch_wal()")
-            try a.psql("insert into t values (2)", "insert into t values (3)")
-            try a.psql("select pg_create_restore_point('here')")
+            // The commit after it flushes the restore point.
+            try a.psql(
+                "insert into t values (2)", "select pg_create_restore_point('here')", "insert into t values (3)")
             try group.drain(a)
             try group.catchUp(b, with: a)
             try a.stop("immediate")
