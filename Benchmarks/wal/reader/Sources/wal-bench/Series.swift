@@ -83,7 +83,7 @@ final class GeneratedStore: ObjectStore {
         }
     }
 
-    func open(_ key: RepositoryKey) throws -> any StoredObject {
+    func open(_ key: RepositoryKey, bringing head: Int) throws -> any StoredObject {
         guard let name = SegmentName(String(key.name.dropLast(4))) else {
             throw ObjectAbsent(key: key, location: location)
         }
@@ -120,6 +120,7 @@ final class GeneratedStore: ObjectStore {
     func makeDurable(_ key: RepositoryKey) {}
     func removeLeftovers(in folder: RepositoryKey) -> [String] { [] }
     func remove(_ key: RepositoryKey) throws { throw isReadOnly }
+    func move(_ key: RepositoryKey, to other: RepositoryKey) throws { throw isReadOnly }
     func lock(
         _ name: String, in folder: RepositoryKey, isShared: Bool, patience milliseconds: Int, makesFolder: Bool
     ) -> LockAttempt { .impossible(isReadOnly) }
