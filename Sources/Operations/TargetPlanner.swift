@@ -113,10 +113,11 @@ struct TargetPlanner {
                 }
                 return (moment.target, moment.doubt)
             } catch let nothing as NoDropFound {
+                var unknown: DropUnknown?
                 if isDatabaseMeant {
                     let database = tables[0].database
                     do { return try beforeDrop(ofDatabase: database, timeline, archive) } catch is NoDatabaseDropFound {
-                    } catch is DropUnknown {}
+                    } catch let nobodyTells as DropUnknown { unknown = nobodyTells }
                 }
                 if let early = try dropBeforeBackups(of: tables, in: archive, timeline: timeline) { throw early }
                 // Only what isn't there may be said not to be there.
@@ -126,6 +127,7 @@ struct TargetPlanner {
                         name.map { "table \($0.quoted)" } ?? "one of the tables", nothing.unread,
                         obstacles: nothing.obstacles)
                 }
+                if let unknown { throw unknown }
                 let elsewhere = try onOtherTimelines(archive) {
                     let moment = try momentBeforeDrop(of: tables, in: archive, timeline: $0)
                     return moment.drops.first.map { (moment.target, $0.transaction.xid, $0.transaction.lsn) }
