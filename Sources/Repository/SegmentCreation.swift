@@ -25,13 +25,16 @@ extension ObjectStore {
         head: (Digest) throws -> SegmentHead, written: () -> Void = {}, turn: () throws -> Void = {}
     ) throws {
         let line = Monitor(FrameQueue(count: SegmentFrame.count(length)))
-        let work: @Sendable (SegmentPress) -> Bool = { press in
-            guard let (index, piece) = line.wait(until: { $0.claim() }) else { return false }
+        let compress: @Sendable (Int, CompressedFrame, SegmentPress) -> Void = { index, piece, press in
             let outcome = Result { (piece, try press.press(index, of: length, into: piece, read: read)) }
             line.update { $0.finished[index] = outcome }
-            return true
         }
-        let helper = presses.count < 2 ? nil : try Worker { while work(presses[1]) {} }
+        let helper =
+            presses.count < 2
+            ? nil
+            : try Worker {
+                while let (index, piece) = line.wait(until: { $0.claim() }) { compress(index, piece, presses[1]) }
+            }
         defer { helper?.join() }
         do {
             let (digest, sums) = try survey(length, read, inspect)
@@ -45,7 +48,9 @@ extension ObjectStore {
             try head.encode().withUnsafeBytes(append)
             var table = FrameTable(start: head.encodedLength)
             for index in 0..<sums.count {
-                while line.update({ $0.canHelp(before: index) }), work(presses[0]) {}
+                while let (other, piece) = line.update({ $0.claim(before: index) }) {
+                    compress(other, piece, presses[0])
+                }
                 let (piece, sum) = try line.wait(until: { $0.take(index) }).get()
                 guard sum == sums[index] else { throw ContentChanged() }
                 try append(piece.bytes)
@@ -134,9 +139,11 @@ private struct FrameQueue {
         return .ready((started - 1, free.popLast() ?? CompressedFrame()))
     }
 
-    /// Whether the writer, which waits for frame `index`, should compress a frame in the meantime.
-    mutating func canHelp(before index: Int) -> Bool {
-        finished[index] == nil && started < count && started < taken + FrameQueue.ahead
+    /// A frame that the writer compresses while it waits for frame `index`; nil when it has nothing to do but wait for that.
+    /// It must not wait for a frame to compress: nobody else makes room for one.
+    mutating func claim(before index: Int) -> (Int, CompressedFrame)? {
+        guard finished[index] == nil, case .ready(let claimed) = claim() else { return nil }
+        return claimed
     }
 
     mutating func take(_ index: Int) -> Readiness<Result<(CompressedFrame, UInt64), any Error>> {
