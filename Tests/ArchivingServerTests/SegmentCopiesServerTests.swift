@@ -63,6 +63,15 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         + both("one that was completed", .longest) { whole, name, older in
             (try early(whole, name, older, .afterRecord, .olderPages), whole)
         }
+        + both("one with a single record", .longest) { whole, name, _ in
+            (try cut(whole, name, at: 1), try cut(whole, name, at: 500_000))
+        }
+        + both("one that ends inside a record, and the complete one", .longest) { whole, name, older in
+            (try early(whole, name, older, .insideRecord, .zeros), whole)
+        }
+        + both("two that differ after the end of the shorter one", .longest) { whole, name, _ in
+            (try cut(whole, name, at: 200_000), try cut(contradicted(whole, name), name, at: 600_000))
+        }
         + both("two that contradict each other", .contradiction) { whole, name, _ in
             (try cut(contradicted(whole, name), name, at: 600_000), try cut(whole, name, at: 700_000))
         }
@@ -126,6 +135,41 @@ struct TwoCopies: Sendable, CustomTestStringConvertible {
         if sample.outcome == .longest, !sample.isPartial {
             #expect(try Files.read(archive.scratch.file("got")) == longer)
         }
+        let verified = try tidemark(["verify", "--wal", "--config", archive.configuration])
+        #expect(verified.ending == .exited(0), "\(verified)")
+    }
+
+    /// A server that was promoted archives the `.partial`, and the one that it came from may archive the segment.
+    @Test(arguments: TwoCopies.all.filter { $0.isPartial && $0.server == .v15 })
+    func `a segment and a .partial of it are stored next to each other, and the one with more records is read`(
+        _ sample: TwoCopies
+    ) throws {
+        let archive = try Archive(sample.server, settings: ["archive_jobs = 1"])
+        let origin = archive.origin
+        let name = origin.segments[2]
+        let whole = try Files.read(origin.wal(name.description))
+        let (shorter, longer) = try sample.make(whole, name, Files.read(origin.wal(origin.segments[0].description)))
+        let (segment, partial) = sample.isReversed ? (longer, shorter) : (shorter, longer)
+        let wal = try ServerWAL(archive)
+        let start = name.start(segmentSize: UInt32(whole.count))
+        try wal.put("00000002.history", ServerWAL.history(leftAt: start + 100_000))
+        var files: [(ArchiveFileName, [UInt8])] = [(.segment(name), segment), (.partial(name), partial)]
+        for _ in 1...2 {
+            for (file, bytes) in files {
+                let before = try archive.contents()
+                let pushed = try archive.push(wal.put(file.description, bytes))
+                #expect(pushed.ending == .exited(0), "\(file): \(pushed)")
+                for (path, digest) in before { #expect(try archive.contents()[path] == digest, "\(path)") }
+            }
+            files.reverse()
+        }
+        for (file, bytes) in files {
+            let copies = try archive.archived.copies(of: file)
+            #expect(copies.map(\.head.digest) == [Digest(of: bytes)], "\(file)")
+        }
+        try archive.get(name.description, to: archive.scratch.file("got"), expectSuccess: true)
+        let read = try Files.read(archive.scratch.file("got"))
+        #expect(read == (sample.outcome == .longest ? longer : segment))
         let verified = try tidemark(["verify", "--wal", "--config", archive.configuration])
         #expect(verified.ending == .exited(0), "\(verified)")
     }

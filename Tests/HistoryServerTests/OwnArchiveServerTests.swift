@@ -32,7 +32,7 @@ import Testing
         #expect(try standby.tidemark(["plan", "--target", "latest"]).ending == .exited(0))
     }
 
-    @Test(arguments: TestServer.ends)
+    @Test(arguments: TestServer.allCases)
     func `a standby made on a later timeline backs up into its own archive`(_ server: TestServer) throws {
         let group = try ServerGroup(server)
         try group.accounted {
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TestServer.ends)
+    @Test(arguments: TestServer.allCases)
     func `a standby's own archive follows another's promotion, and its own`(_ server: TestServer) throws {
         let group = try ServerGroup(server)
         try group.accounted {

@@ -44,7 +44,7 @@ import Testing
                 "Patroni, seed \(seed): \(roundsDone) of \(rounds) rounds, mended \(mending.count) times "
                     + "(\(mending.putAside.count) timelines put aside, with \(left.count) acknowledged rows; "
                     + "\(mending.madeAnew.count) standbys made anew; "
-                    + "\(mending.synchronised) times synchronous mode off and on)")
+                    + "\(mending.synchronised) times synchronous mode off and on), \(trio.rewinds) times rewound")
             for reason in mending.madeAnew { print("  made anew: \(reason)") }
         }
         do {
@@ -52,9 +52,12 @@ import Testing
             _ = try first.psql("create table t (n uuid)")
             try first.tidemark(["backup"], expectSuccess: true)
             let ports = trio.nodes.map { "\($0.port)" }.joined(separator: ",")
-            let writer = try AcknowledgedWriter(
+            let conninfo =
                 "host=127.0.0.1,127.0.0.1,127.0.0.1 port=\(ports) user=postgres dbname=postgres connect_timeout=2 "
-                    + "target_session_attrs=read-write", psql: TestServer.v15.bin + "/psql", in: trio.directory)
+                + "target_session_attrs=read-write"
+            let writer = try AcknowledgedWriter(conninfo, psql: TestServer.v15.bin + "/psql", in: trio.directory)
+            let load = try BenchLoad(conninfo, pgbench: TestServer.v15.bin + "/pgbench", in: trio.directory)
+            defer { withExtendedLifetime(load) {} }
             for round in 1...rounds {
                 // A switchover every other time, as most installations mainly switch over and back.
                 let fault = round % 2 == 1 ? Fault.switchover : faults.randomElement(using: &random)!
@@ -68,6 +71,8 @@ import Testing
                 try check(trio, writer, without: left)
                 roundsDone = round
             }
+            // Each failover leaves a former leader that Patroni has to rewind.
+            if isSoak, names == nil { #expect(trio.rewinds > 0) }
         } catch { throw Problem("\(error)", detail: trio.account()) }
     }
 

@@ -254,6 +254,14 @@ final class PatroniTrio {
         }
     }
 
+    /// How often Patroni ran pg_rewind, according to its own log.
+    var rewinds: Int {
+        nodes.map { node in
+            let log = (try? Files.readText("\(directory)/patroni-\(node.name).out")) ?? ""
+            return log.split(separator: "\n").count { $0.contains("running pg_rewind from") }
+        }.reduce(0, +)
+    }
+
     // MARK: - Accounts
 
     func step(_ words: String) {

@@ -22,7 +22,6 @@ final class RandomHistory {
     private var lastRow = 0
     /// Servers that are dead, or ahead of the surviving history; each is brought back in one of four ways.
     private var lost: [Server] = []
-    private var switches: String { group.directory }
 
     private var standbys: [Server] {
         group.servers.filter { server in server !== primary && !lost.contains { $0 === server } }

@@ -118,7 +118,7 @@ import Testing
     }
 
     /// The server that archives the file: a standby that archives always, or one that becomes a primary later.
-    @Test(arguments: [(TestServer.v15, "always"), (.v16, "on"), (.v18, "always")])
+    @Test(arguments: TestServer.allCases, ["on", "always"])
     func `archiving continues after a segment of which nothing was received`(
         _ version: TestServer, mode: String
     ) throws {

@@ -140,8 +140,11 @@ struct WayOut: Sendable {
         #expect(try copy.psql("show restore_command") == "")
     }
 
-    @Test func `in place, the original's own settings count again, and its own command has run`() throws {
-        let past = try Past(.v15)
+    @Test(arguments: TestServer.ends)
+    func `in place, the original's own settings count again, and its own command has run`(
+        _ server: TestServer
+    ) throws {
+        let past = try Past(server)
         let (site, cluster) = (past.site, past.site.cluster)
         let ran = site.scratch.file("ran")
         let before = [
@@ -207,8 +210,9 @@ struct WayOut: Sendable {
         #expect(left.allSatisfy { $0.contains("/nowhere") }, "\(left)")
     }
 
-    @Test func `an interrupted recovery finds its settings, and a standby keeps its own`() throws {
-        let past = try Past(.v15)
+    @Test(arguments: TestServer.ends)
+    func `an interrupted recovery finds its settings, and a standby keeps its own`(_ server: TestServer) throws {
+        let past = try Past(server)
         let site = past.site
         // A server killed while it recovers is started again, with other settings, which apply.
         let copy = try RecoveredDirectory(site)

@@ -84,8 +84,9 @@ final class Sibling: Sendable {
         var testDescription: String { "\(server), recovered to \(target)" }
     }
     static let stories =
-        [Story(server: .v15, target: .name)]
-        + zip(TestServer.allCases, [WayOut.Target.time, .lsn, .latest]).map { Story(server: $0, target: $1) }
+        TestServer.allCases.flatMap { server in
+            [WayOut.Target.time, .latest].map { Story(server: server, target: $0) }
+        } + [Story(server: .v15, target: .name), Story(server: .v16, target: .lsn)]
 
     @Test(arguments: stories)
     func `standbys of a recovered server stream, follow a promotion and fail over`(_ story: Story) throws {

@@ -87,6 +87,9 @@ private let descents = [
         name: "two forks on one border and one on the next", ancestors: [(1, 0x4000), (2, 0x4000), (3, 0x5000)],
         newest: 4, files: "11134444", substitutes: ["1/4<4000", "2/4<4000", "3/5<5000"]),
     Descent(
+        name: "three forks on neighbouring borders", ancestors: [(1, 0x4000), (2, 0x5000), (3, 0x6000)], newest: 4,
+        files: "11123444", substitutes: ["1/4<4000", "2/5<5000", "3/6<6000"]),
+    Descent(
         name: "timelines whose numbers leave some out", ancestors: [(1, 0x30F8), (4, 0x6010)], newest: 9,
         files: "11444999", substitutes: ["1/3<30F8", "4/6<6010"]),
     Descent(
