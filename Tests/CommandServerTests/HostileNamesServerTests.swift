@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct HostileNamesServerTests {
     /// A quotation mark of each kind, a command, a sequence for terminals, a mark that turns the direction of writing.
     /// Not longer than names in PostgreSQL may be.
-    private static let word = "x'\"$(touch pwned)\\\u{1B}[31m\u{7F}\u{85}\u{202E}\u{200B}é"
+    private static let word = "x='\"$(touch pwned)\\\u{1B}[31m\u{7F}\u{85}\u{202E}\u{200B}é"
     /// The same, and a line of its own.
     private static let name = word + "\nFORGED\r\tx"
 
@@ -63,7 +63,8 @@ import Testing
         try site.archiveEverything()
         let copy = site.scratch.file("copy" + Self.name)
         return Made(
-            site: site, label: String(label), target: target, directory: copy, mapping: "\(space)=\(copy)-space")
+            site: site, label: String(label), target: target, directory: copy,
+            mapping: [space, copy + "-space"].map { $0.replacing("=", with: "\\=") }.joined(separator: "="))
     }
 
     /// What could move a cursor, turn the direction of writing or end a line.
@@ -121,6 +122,14 @@ import Testing
                 #expect(!text.contains("\nFORGED"), "\(said):\n\(text)")
             }
             #expect(!finished.output.contains("\n FORGED"), "\(said):\n\(finished.output)")
+            // Only details and hints have lines that go on.
+            var label = ""
+            for line in finished.errors.split(separator: "\n") {
+                if !line.hasPrefix("\t") { label = String(line) }
+                #expect(
+                    !line.hasPrefix("\t") || label.contains(" DETAIL:  ") || label.contains(" HINT:  "),
+                    "\(said):\n\(finished.errors)")
+            }
             // What runs in a directory of the tests' can't write there, and says so.
             #expect(!finished.errors.contains("cannot touch"), "\(said): \(finished)")
             if words.contains("--start") {
