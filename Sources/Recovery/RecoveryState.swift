@@ -17,6 +17,7 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     public struct Renamed: Codable, Sendable, Equatable {
         public let from: String
         public let to: String
+        public init(from: String, to: String) { (self.from, self.to) = (from, to) }
     }
     /// The command line without the command's name, and without passwords.
     public var arguments: [String]

@@ -2,6 +2,7 @@ import Configuration
 import Operations
 import Platform
 import Recovery
+import Restoring
 
 /// The options for the recovered server.
 enum RecoveryOptions {
