@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct HostileNamesServerTests {
     /// A quotation mark of each kind, a command, a sequence for terminals, a mark that turns the direction of writing.
     /// Not longer than names in PostgreSQL may be.
-    private static let word = "x='\"$(touch pwned)\\\u{1B}[31m\u{7F}\u{85}\u{202E}\u{200B}é"
+    private static let word = "x'\"$(touch pwned)\\\u{1B}[31m\u{7F}\u{85}\u{202E}\u{200B}é"
     /// The same, and a line of its own.
     private static let name = word + "\nFORGED\r\tx"
 
@@ -24,7 +24,7 @@ import Testing
         let cluster = site.cluster
         _ = TestSite.shared { site }
         let (data, repository) = (cluster.directory + "/" + word, site.scratch.file(word))
-        let space = site.scratch.file("space" + name.replacing("'", with: ""))
+        let space = site.scratch.file("space=" + name.replacing("'", with: ""))
         try cluster.stop()
         try runAsServerUser(
             "/bin/sh",
@@ -61,7 +61,7 @@ import Testing
         try sql("delete from \(sqlName).\(sqlName) where \(sqlName) < 10")
         try sql("create table \(sqlName).gone as select 1; drop table \(sqlName).gone; truncate \(sqlName).\(sqlName)")
         try site.archiveEverything()
-        let copy = site.scratch.file("copy" + Self.name)
+        let copy = site.scratch.file("copy=" + Self.name)
         return Made(
             site: site, label: String(label), target: target, directory: copy,
             mapping: [space, copy + "-space"].map { $0.replacing("=", with: "\\=") }.joined(separator: "="))
