@@ -106,6 +106,21 @@ public func damage(of name: SegmentName, _ archive: ClusterArchive) throws -> Ar
     return Examination(of: name, archive).problems.first
 }
 
+/// Why no server would get a segment that is there: its stored bytes are damaged, or can't be read. Nil for one that isn't
+/// there. Reads the whole object, and decompresses nothing.
+/// - Parameter file: the segment, or its `.partial`.
+public func deliveryFault(of file: ArchiveFileName, _ archive: ClusterArchive) throws -> WALBreak? {
+    guard let name = file.segmentName else { return nil }
+    do { try archive.stored(file).prove() } catch is ObjectAbsent {
+        return nil
+    } catch let error as ObjectDamaged {
+        return WALBreak(name, isLink: false, reason: error.reason)
+    } catch let error as any Explained where error.concernsOneObject {
+        return WALBreak(name, isLink: false, reason: error.objectFault)
+    }
+    return nil
+}
+
 /// Reads one segment again.
 private struct Examination: Sendable {
     let name: SegmentName

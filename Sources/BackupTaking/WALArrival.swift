@@ -67,7 +67,7 @@ struct WALArrival {
         if let state = try? server.archiverState() {
             if let last = state.lastArchived { text += "; the last one archived was \"\(last)\"" }
             if state.isFailing, let failed = state.lastFailed {
-                text += "; archiving \"\(failed)\" fails (\(state.failedCount) failures so far)"
+                text += "; archiving \"\(failed)\" fails (\(counted(state.failedCount, "failure")) so far)"
             }
         }
         return text

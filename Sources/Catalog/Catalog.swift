@@ -16,6 +16,8 @@ public final class Catalog {
     private(set) var file: CatalogFile
     private(set) var database: Database
     private let note: (String) -> Void
+    /// Segments that no server would get, though their heads, from which their rows are made, are sound.
+    public var undelivered: [WALBreak] = []
     /// How many segments are read before their rows are written.
     var batchSize = 2000
 

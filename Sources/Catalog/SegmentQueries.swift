@@ -35,10 +35,18 @@ extension Catalog {
     /// Segments that are damaged, unread, not linked to the one before, or at the start of a run.
     public func notable(of timeline: TimelineID, _ numbers: ClosedRange<UInt64>) throws -> [SegmentRow] {
         guard let size = try segmentSize() else { return [] }
-        return try rows(
+        var rows = try rows(
             of: timeline, numbers, "AND (link <> 1 OR state <> 0) ORDER BY timeline, number",
             // Without the hint SQLite would scan all of them by the primary key.
             by: "INDEXED BY segment_notable", size: size)
+        for found in undelivered
+        where found.segment.timeline == timeline && numbers.contains(found.segment.number(segmentSize: size)) {
+            guard var row = try segment(found.segment), row.state == .read else { continue }
+            (row.state, row.problem) = (.damaged, found.reason)
+            rows.removeAll { $0.name == row.name }
+            rows.insert(row, at: rows.firstIndex { $0.name > row.name } ?? rows.endIndex)
+        }
+        return rows
     }
 
     /// Timelines whose history file is damaged, or missing although they have a parent.

@@ -79,6 +79,12 @@ public struct WALGap: Hashable, Sendable {
     /// The first backup with which the WAL after the gap can be used.
     public let nextBackup: BackupSpan?
 
+    /// Whether a recovery from a backup can't get past it, or can't begin.
+    public func affects(_ backup: BackupSpan, _ genealogy: Genealogy) -> Bool {
+        // What is missing before its end keeps it from being consistent.
+        backup.start < max(to, from) && genealogy.history(of: timeline).contains(backup.timeline, at: backup.stop)
+    }
+
     public var firstMissing: SegmentName? { missing?.first }
     public var lastMissing: SegmentName? { missing?.last }
 
@@ -121,11 +127,7 @@ extension Catalog {
     public func gaps(behind backups: [BackupSpan], expired: SegmentSet) throws -> [WALGap] {
         let genealogy = try genealogy()
         return try report(backups: backups, expired: expired).gaps.filter { gap in
-            backups.contains {
-                // What is missing before its end keeps it from being consistent.
-                $0.start < max(gap.to, gap.from)
-                    && genealogy.history(of: gap.timeline).contains($0.timeline, at: $0.stop)
-            }
+            backups.contains { gap.affects($0, genealogy) }
         }
     }
 

@@ -4,15 +4,20 @@ import Synchronization
 /// another cluster. Every command in a message is made by this, and none in what is written into a file that others are called
 /// from (`ServerCommands`).
 ///
-/// - Parameter command: begins with `tidemark`; its words are quoted for a shell where they need it.
-public func runnable(_ command: String) -> String { command + commonOptions.withLock { $0 } }
+/// - Parameters:
+///   - command: begins with `tidemark`; its words are quoted for a shell where they need it.
+///   - isForAnotherHost: whether it is to be typed on another host, whose paths are its own: the cluster has the same name
+///     there, and the configuration its usual place, as far as anybody here knows.
+public func runnable(_ command: String, onAnotherHost isForAnotherHost: Bool = false) -> String {
+    let options = commonOptions.withLock { $0 }.filter { !isForAnotherHost || $0.name == "--cluster" }
+    return command + options.map { " \($0.name) \(shellQuoted($0.value))" }.joined()
+}
 
 /// Says which options commands are offered with. A process works for one cluster, as it was called.
 ///
 /// - Parameter options: each an option's name with its dashes, and its value.
 public func offerCommands(with options: [(name: String, value: String)]) {
-    let words = options.map { " \($0.name) \(shellQuoted($0.value))" }.joined()
-    commonOptions.withLock { $0 = words }
+    commonOptions.withLock { $0 = options }
 }
 
-private let commonOptions = Mutex("")
+private let commonOptions = Mutex<[(name: String, value: String)]>([])

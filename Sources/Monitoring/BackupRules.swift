@@ -89,7 +89,7 @@ extension Observation {
         }
         if let newest = archive.newestBackup, !newest.corruptPages.isEmpty {
             return .critical(
-                "The newest backup has \(newest.corruptPages.count) pages with wrong checksums, the first in "
+                "The newest backup has \(counted(newest.corruptPages.count, "page")) with wrong checksums, the first in "
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",
                 "The server's own disk has damaged them: \"\(runnable("tidemark show \(shellQuoted(newest.label))"))\" lists them."
             )
@@ -114,10 +114,13 @@ extension Observation {
         if let knownDamageProblem {
             return .unknown(knownDamageProblem, "Check the repository's storage, then run \"\(command)\".")
         }
+        if part == .backups, let first = formerProblems.first { return .critical(first, KnownDamage.formerRemedy) }
         if let last = [runs.last, whole].compactMap({ $0 }).first(where: part.hasProblems) {
             let ago = duration(max(0, age(last.finished)))
             if last.result == .problems, last.facts[VerifiedPart.missing] != nil, let gap = knownGaps.first {
-                let more = knownGaps.count > 1 ? ", and \(knownGaps.count - 1) more stretches" : ""
+                let more =
+                    knownGaps.count > 1
+                    ? ", and \(knownGaps.count - 1) more stretch\(knownGaps.count == 2 ? "" : "es")" : ""
                 return .critical(
                     "The last verification found problems \(ago) ago: \(gap.sentence)\(more).", gap.remedy)
             }

@@ -239,10 +239,26 @@ public struct KnownDamage: Sendable, Equatable {
             return KnownDamage(
                 name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
         }
-        return KnownDamage(name: name, segment: nil, reason: "a verification found \(last.problems) problems in it")
+        return KnownDamage(
+            name: name, segment: nil, reason: "a verification found \(counted(last.problems, "problem")) in it")
     }
 
-    /// As above, with the records in the journal.
+    /// The segments that a verification found damaged and that no server would get. Their heads, from which plans are made,
+    /// may be sound.
+    /// - Parameter note: gets why that is not known.
+    public static func undelivered(of archive: ClusterArchive, note: (String) -> Void) -> [WALBreak] {
+        do {
+            let jobs = try JobJournal(of: archive).contents(kind: .verify).jobs
+            return try verified(jobs, archive, [], Moment(microseconds: Clock.now)).compactMap(\.segment)
+                .compactMap { try deliveryFault(of: .segment($0), archive) }
+        } catch {
+            let reason = (error as? any Explained)?.message ?? "\(error)"
+            note("it is not known whether WAL that a verification found damaged still is: \(reason)")
+            return []
+        }
+    }
+
+    /// As `find`, with the records in the journal.
     public static func find(of archive: ClusterArchive) throws -> [KnownDamage] {
         try find(
             in: JobJournal(of: archive).contents(kind: .verify).jobs,

@@ -141,6 +141,8 @@ private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration)
     let catalog = try Catalog(
         at: cluster.state.catalog(of: archive.incarnation), archive: archive,
         mayBeInMemory: false, note: { _ in })
+    // The check of known damage reports what it could not examine.
+    catalog.undelivered = KnownDamage.undelivered(of: archive) { _ in }
     return try catalog.current(jobs: cluster.jobs) { try $0.breaks() }
 }
 
@@ -179,6 +181,9 @@ private func observeArchive(
             policy: request.policy, now: observation.now, breaks: found, contradiction: observation.contradiction)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
+        observation.formerProblems += known.lost.map {
+            "What was before initdb or pg_upgrade, incarnation \($0.incarnation.folderName), cannot be used: \($0.message)."
+        }
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =
             try JobJournal(of: archive, kept: KeptJobs(of: cluster)).contents(since: since).jobs

@@ -34,7 +34,8 @@ extension PermissionFinding {
         for case (let name, let place?) in [("repository", repository), ("state directory", stateDirectory)] {
             let open = OpenPlaces(below: place)
             if let first = open.first {
-                let more = open.count > 1 ? ", and to \(open.count - 1) more places in it" : ""
+                let more =
+                    open.count > 1 ? ", and to \(open.count - 1) more place\(open.count == 2 ? "" : "s") in it" : ""
                 add(
                     true, "Everybody may write to \"\(first)\" in the \(name)\(more).",
                     "chmod -R o-w \(shellQuoted(place))")

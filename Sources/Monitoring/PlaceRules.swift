@@ -57,7 +57,8 @@ extension Observation {
                 value: Double(givenUp.count))
         }
         return .warning(
-            "\(undelivered.count) messages wait for delivery, the oldest for \(duration(undelivered.age)).",
+            "\(counted(undelivered.count, "message")) \(undelivered.count == 1 ? "waits" : "wait") for delivery, the oldest for "
+                + "\(duration(undelivered.age)).",
             "Run \"\(runnable("tidemark notify --deliver"))\" and see why.", value: Double(undelivered.count))
     }
 }

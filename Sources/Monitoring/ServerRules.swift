@@ -88,8 +88,8 @@ extension Observation {
             waiting.ready == 0
             ? failing
                 ? "The last attempt to archive failed.\(last)" : "Nothing is waiting to be archived." + untilPromotion
-            : "The oldest of \(waiting.ready) finished segments has been waiting for \(duration(waiting.oldestReady))."
-                + (failing ? last : "")
+            : (waiting.ready == 1 ? "A finished segment" : "The oldest of \(waiting.ready) finished segments")
+                + " has been waiting for \(duration(waiting.oldestReady))." + (failing ? last : "")
         return limits.judge(
             waiting.oldestReady, message,
             "Look for \"archive command failed\" and tidemark's messages before it in the server's log.")

@@ -90,15 +90,16 @@ extension Observation {
                 + (parting ?? "") + (stray.last.map { ", and its last transaction is from \(wholeSeconds($0))" } ?? "")
                 + "."
         }
+        let isElsewhere = server?.isStandby == true
         // One that descends from another goes first.
         let commands = strays.reversed().map {
-            runnable("tidemark segments put-aside \($0.timeline.fileNamePart).history")
+            runnable("tidemark segments put-aside \($0.timeline.fileNamePart).history", onAnotherHost: isElsewhere)
         }
         let aside = "\(commands.joined(separator: "; ")) (nothing is deleted)"
         return .critical(
             sentences.joined(separator: " ") + " Standbys and recoveries that ask for the latest timeline would follow "
                 + "\(strays[strays.count - 1].timeline).",
-            server?.isStandby == true
+            isElsewhere
                 ? "If they are the cluster's, this standby is past the point where they begin, and cannot follow: make it "
                     + "anew. If they are not, run on the primary's machine: \(aside)."
                 : "If this server is the right one: \(aside). If not, stop this server.", value: Double(strays.count))

@@ -32,7 +32,8 @@ public struct AroundJob {
         }
         return AroundReport(
             moment: moment, timeline: found.timeline, before: found.before.map(named), after: found.after.map(named),
-            gaps: found.gaps, removed: found.removed, unreadable: found.unreadable, lost: lost)
+            gaps: found.gaps, removed: found.removed, unreadable: found.unreadable, lost: lost,
+            isContradicted: access.contradiction() != nil)
     }
 }
 
@@ -76,7 +77,9 @@ public struct AroundReport: Sendable {
     public let unreadable: [UnreadableWAL]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
+    /// Whether the cluster's own server has other WAL than some of the archive's.
+    public let isContradicted: Bool
 
     /// Whether nothing is missing but what is missing on purpose.
-    public var isWhole: Bool { gaps.isEmpty && unreadable.isEmpty && lost.isEmpty }
+    public var isWhole: Bool { gaps.isEmpty && unreadable.isEmpty && lost.isEmpty && !isContradicted }
 }

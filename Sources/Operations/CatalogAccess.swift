@@ -2,6 +2,7 @@ import Archiving
 public import Backups
 public import Catalog
 public import Configuration
+import Monitoring
 import Platform
 import Recovery
 public import Repository
@@ -27,6 +28,7 @@ public struct CatalogAccess {
             catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), archive: archive,
                 note: { message in context.note(.warning, message) })
+            catalog.undelivered = KnownDamage.undelivered(of: archive) { context.note(.warning, $0) }
         } catch let error as SystemError {
             throw Problem(
                 error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",

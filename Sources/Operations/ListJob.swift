@@ -1,7 +1,9 @@
 import Archiving
 public import Backups
-import Catalog
+public import Catalog
 public import Configuration
+import Jobs
+public import Monitoring
 import Platform
 public import Repository
 public import Retention
@@ -38,22 +40,18 @@ public struct ListJob {
                 report.isWhole = false
                 continue
             }
-            let (windows, histories) = listing.complete.isEmpty ? ([], []) : windows(of: listing.complete, archive)
-            report.lost += histories
+            let wal = listing.complete.isEmpty ? nil : reach(of: listing.complete, archive)
+            report.lost += wal?.lost ?? []
+            for gap in wal?.gaps ?? [] where !report.gaps.contains(gap) { report.gaps.append(gap) }
             let ends = Dictionary(
-                windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
+                (wal?.windows ?? []).filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
                 uniquingKeysWith: max)
-            let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
-            if !found.isEmpty {
-                let expired = try expiredSegments(of: archive, by: policy, segmentSize: found[0].segmentSize)
-                for gap in found where !report.gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
-                    report.gaps.append(gap)
-                }
-            }
             let backups = try listing.all.map { backup in
-                ListReport.Backup(
+                let span = BackupSpan(backup)
+                return ListReport.Backup(
                     description: backup, until: ends[backup.label],
                     verified: try lastVerification(of: backup.label, of: archive),
+                    gaps: wal.map { known in known.gaps.filter { $0.affects(span, known.genealogy) } } ?? [],
                     aside: listing.aside.first { $0.backup.label == backup.label })
             }
             for damaged in listing.unreadable { context.note(.warning, damaged.reason) }
@@ -63,26 +61,51 @@ public struct ListJob {
                 .init(
                     incarnation: incarnation, isCurrent: isCurrent, backups: backups, incomplete: listing.incomplete))
         }
+        do {
+            report.damage = try KnownDamage.find(
+                in: JobJournal(of: known.current).contents(kind: .verify).jobs,
+                and: known.current.listBackups().complete, of: known.current, former: known.former,
+                now: Moment(microseconds: Clock.now))
+        } catch {
+            context.note(.warning, "known damage could not be examined", detail: "\(error)")
+            report.isWhole = false
+        }
+        for item in report.damage { context.note(.error, item.sentence, hint: item.remedy) }
         return report
     }
 
-    /// How far each backup can be recovered, and the lost histories that might lead further. Empty without a catalog:
-    /// the backups are listed all the same.
-    private func windows(
-        of backups: [BackupDescription], _ archive: ClusterArchive
-    ) -> ([RecoveryWindow], [LostHistory]) {
-        let context = context
+    /// How far the WAL behind some backups leads.
+    private struct Reach {
+        let windows: [RecoveryWindow]
+        /// Where it can't be followed, except for what was removed on purpose.
+        let gaps: [WALGap]
+        let genealogy: Genealogy
+        /// The histories that might lead further.
+        let lost: [LostHistory]
+    }
+
+    /// Nil without a catalog: the backups are listed all the same.
+    private func reach(of backups: [BackupDescription], _ archive: ClusterArchive) -> Reach? {
+        let (context, spans) = (context, backups.map(BackupSpan.init))
         do {
             let catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), archive: archive,
                 note: { context.note(.warning, $0) })
+            catalog.undelivered = KnownDamage.undelivered(of: archive) { context.note(.warning, $0) }
             return try catalog.current(
                 jobs: cluster.jobs,
                 progress: { context.progress(.readingSegments(done: $0, total: $1)) },
-                { (try $0.windows(of: backups.map(BackupSpan.init)), try $0.lostHistories()) })
+                { catalog in
+                    let size = try catalog.segmentSize() ?? 16 << 20
+                    let expired = try expiredSegments(of: archive, by: policy, segmentSize: size)
+                    return Reach(
+                        windows: try catalog.windows(of: spans),
+                        gaps: try catalog.gaps(behind: spans, expired: expired).filter { !$0.isExpired },
+                        genealogy: try catalog.genealogy(), lost: try catalog.lostHistories())
+                })
         } catch {
             context.note(.warning, "it is not known until when backups are recoverable", detail: "\(error)")
-            return ([], [])
+            return nil
         }
     }
 }
@@ -94,6 +117,8 @@ public struct ListReport: Sendable {
         /// The last time to which it can be recovered; nil when unknown.
         public let until: Moment?
         public let verified: RecordedVerification?
+        /// Where the WAL behind it can't be followed, and not on purpose.
+        public let gaps: [WALGap]
         /// Why it can't be used.
         public let aside: AsideBackup?
     }
@@ -109,8 +134,10 @@ public struct ListReport: Sendable {
     public fileprivate(set) var incarnations: [Part] = []
     /// How many backups can't be read.
     public fileprivate(set) var unreadable = 0
-    /// WAL that is missing after backups, and not on purpose.
-    public fileprivate(set) var gaps: [LineageGap] = []
+    /// Where the WAL behind the backups can't be followed, and not on purpose.
+    public fileprivate(set) var gaps: [WALGap] = []
+    /// Damage that a verification found and that persists, also in former incarnations.
+    public fileprivate(set) var damage: [KnownDamage] = []
     /// Timelines whose histories are missing or damaged.
     public fileprivate(set) var lost: [LostHistory] = []
     /// Whether the cluster's own server has other WAL than some of the archive's.
@@ -120,5 +147,7 @@ public struct ListReport: Sendable {
 
     fileprivate init(cluster: String) { self.cluster = cluster }
 
-    public var isGood: Bool { gaps.isEmpty && lost.isEmpty && isWhole && !isContradicted && unreadable == 0 }
+    public var isGood: Bool {
+        gaps.isEmpty && damage.isEmpty && lost.isEmpty && isWhole && !isContradicted && unreadable == 0
+    }
 }

@@ -37,11 +37,13 @@ public struct PlannedRecovery: Sendable {
         try self.init(order, of: cluster, installation, context, rescued: nil)
     }
 
-    /// - Parameter rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last
-    ///   segment was, as `.partial`. Nil when it is still read in place.
+    /// - Parameters:
+    ///   - rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last segment was, as
+    ///     `.partial`. Nil when it is still read in place.
+    ///   - undelivered: archived segments that were found not to be delivered to a server.
     init(
         _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation, _ context: JobContext,
-        rescued: Bool?
+        rescued: Bool?, undelivered: [WALBreak] = []
     ) throws {
         self.cluster = cluster
         directory = order.directory
@@ -50,7 +52,7 @@ public struct PlannedRecovery: Sendable {
         if order.isInPlace(of: cluster) {
             try ForeignDirectory.refuse(directory, of: cluster.name, in: cluster.openRepository())
         }
-        let planner = try TargetPlanner(order.followed, of: cluster, context)
+        let planner = try TargetPlanner(order.followed, of: cluster, context, undelivered: undelivered)
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
         let found: TargetPlanner.Outcome
@@ -115,7 +117,7 @@ public struct PlannedRecovery: Sendable {
         return known.filter { $0.segment.map(needed.contains) ?? ($0.name == plan.backup.label) }.map {
             $0.segment == nil
                 ? "This recovery restores what is damaged: \($0.sentence)."
-                : "This recovery cannot replay all of its WAL: \($0.sentence)."
+                : "This recovery may not be able to replay all of its WAL: \($0.sentence)."
         }
     }
 
@@ -224,6 +226,31 @@ public struct PlannedRecovery: Sendable {
         try demands(backup, nil).refuseTooLow()
         try places(backup).check(keeping: keeping)
         _ = try outlook(backup)
+    }
+
+    /// The plan's segments that no server would get from the archive, whatever their heads say. Reads all of them once, and
+    /// decompresses nothing.
+    /// - Parameter proven: segments that are known to be delivered; gets those that were read.
+    /// - Throws: `JobCancelled`, and what makes reading impossible.
+    func undelivered(_ proven: inout Set<SegmentName>, _ context: JobContext) throws -> [WALBreak] {
+        let (partials, archive) = (Set(plan.partials), archive.contents)
+        let names = plan.segmentNames.filter { !proven.contains($0) && !plan.waiting.contains($0) }
+        var found: [WALBreak] = []
+        var done = 0
+        try mapInOrder(
+            names, workers: max(1, cluster.jobs), ahead: max(1, cluster.jobs) * 2,
+            transform: { name in
+                try deliveryFault(of: partials.contains(name) ? .partial(name) : .segment(name), archive)
+            },
+            consume: { fault in
+                if let fault { found.append(fault) }
+                done += 1
+                context.progress(.verifyingWAL(done: done, total: names.count))
+                try context.cancellation.check()
+            })
+        proven.formUnion(names)
+        proven.subtract(found.map(\.segment))
+        return found
     }
 
     private func links(_ backup: BackupDescription) throws -> LinkOutlook {

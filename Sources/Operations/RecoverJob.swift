@@ -68,7 +68,8 @@ public struct RecoverJob {
         try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
     }
 
-    /// Plans, archives what only the old directory holds, and plans with that.
+    /// Plans, archives what only the old directory holds, and plans with that. When it replaces a directory, it reads the
+    /// plan's WAL first: damage that nobody knows of yet counts as well.
     /// - Throws: as `PlannedRecovery.init`, and what makes the recovery impossible on this host: then nothing was archived.
     ///   `NotRescued` and `Contradiction`.
     public func plan() throws -> PlannedRecovery {
@@ -76,26 +77,42 @@ public struct RecoverJob {
             guard old != nil else { return try planned(rescued: wasRescued) }
             try refuseWhatIsThere()
         }
+        var damaged: [WALBreak] = []
         func possible(_ rescued: Bool?, _ context: JobContext) throws -> PlannedRecovery {
-            let planned = try planned(rescued: rescued, context)
+            let planned = try planned(rescued: rescued, context, damaged)
             // Found out before anybody is asked.
             try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
             return planned
         }
-        guard replacesOwn else { return try possible(nil, context) }
+        func readable(_ rescued: Bool?, _ context: JobContext) throws -> PlannedRecovery {
+            var proven: Set<SegmentName> = []
+            while true {
+                let planned = try possible(rescued, context)
+                let found = try planned.undelivered(&proven, context)
+                if found.isEmpty { return planned }
+                for fault in found {
+                    context.note(.warning, fault.sentence, detail: fault.reason)
+                }
+                damaged += found
+            }
+        }
+        guard replacesOwn else { return try old == nil ? possible(nil, context) : readable(nil, context) }
         let context = context.withoutRepeating()
         // A recovery that can't be leaves the repository as it was. What waits in pg_wal counts for it as archived.
         _ = try possible(nil, context)
         let rescued = try RescueJob(cluster: cluster, context: context, isDelta: order.isDelta).run(order.directory)
-        return try possible(rescued, context)
+        return try readable(rescued, context)
     }
 
     /// The interrupted call has archived the old directory's WAL, and the plan may use the server's `.partial`. For a
     /// copy beside the cluster it archived nothing.
     private var wasRescued: Bool? { order.isInPlace(of: cluster) ? true : nil }
 
-    private func planned(rescued: Bool?, _ context: JobContext? = nil) throws -> PlannedRecovery {
-        try PlannedRecovery(order, of: cluster, installation, context ?? self.context, rescued: rescued)
+    private func planned(
+        rescued: Bool?, _ context: JobContext? = nil, _ undelivered: [WALBreak] = []
+    ) throws -> PlannedRecovery {
+        try PlannedRecovery(
+            order, of: cluster, installation, context ?? self.context, rescued: rescued, undelivered: undelivered)
     }
 
     /// Carries the plan out.

@@ -72,15 +72,17 @@ struct RecoveryExecution {
             if planned.isDelta {
                 try OldDirectory.refuseIfChanged(planned.directory, since: old)
             } else if let old {
-                for (from, to) in try old.setAside(stamp: Moment(microseconds: Clock.now).compact) {
-                    context.note(.log, "renamed \"\(from)\" to \"\(to)\"")
-                }
+                let renamed = try old.setAside(stamp: Moment(microseconds: Clock.now).compact)
+                for (from, to) in renamed { context.note(.log, "renamed \"\(from)\" to \"\(to)\"") }
+                state.renamed = renamed.map { RecoveryState.Renamed(from: $0.from, to: $0.to) }
+                try state.save(in: cluster.state)
             }
             let done: PreparedRecovery
             do { done = try lease.reading { try restore() } } catch let cancelled as JobCancelled {
                 throw cancelled
             } catch {
-                throw UnfinishedRestore(cause: error, directory: planned.directory) ?? error
+                throw UnfinishedRestore(cause: error, directory: planned.directory, renamed: state.renamed ?? [])
+                    ?? error
             }
             try state.remember(done.serverOptions)
             try state.save(in: cluster.state)
@@ -123,6 +125,11 @@ struct RecoveryExecution {
                     })
             } catch {
                 if isLeased, !(error is JobCancelled), let lost = lease.loss() { warn(lost) }
+                if let back = RecoveryState.wayBack(state.renamed ?? []), !(error is JobCancelled) {
+                    context.note(
+                        .log, "the directory as it was before is \"\(back.directory)\"",
+                        hint: "Once the server is stopped, it is brought back by: \(back.command)")
+                }
                 throw error
             }
         }

@@ -22,11 +22,19 @@ struct TargetPlanner {
     /// A plan, and a doubt about its target, as a sentence.
     typealias Outcome = (plan: Plan, doubt: String?)
 
-    init(_ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext) throws {
-        archive = try RecoveryArchive(
+    /// - Parameter undelivered: archived segments that were found not to be delivered to a server.
+    init(
+        _ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext,
+        undelivered: [WALBreak] = []
+    ) throws {
+        var archive = try RecoveryArchive(
             repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,
             at: request.moment)
+        // The plan itself says what it doesn't know of damage.
+        archive.undelivered =
+            undelivered + KnownDamage.undelivered(of: archive.contents) { context.note(.debug, $0) }
+        self.archive = archive
         catalog = TargetPlanner.catalog(of: archive, cluster, context)
         (self.request, self.context, jobs) = (request, context, cluster.jobs)
     }
@@ -43,6 +51,7 @@ struct TargetPlanner {
                 at: cluster.state.catalog(of: archive.contents.incarnation), archive: archive.contents,
                 mayBeInMemory: false,
                 note: { message in context.note(.warning, message) })
+            catalog.undelivered = archive.undelivered
             try catalog.current(jobs: cluster.jobs) { _ in }
             return catalog
         } catch {

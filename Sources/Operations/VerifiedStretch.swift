@@ -18,15 +18,20 @@ struct VerifiedStretch {
     init(of cluster: ClusterConfiguration, _ context: JobContext) { (self.cluster, self.context) = (cluster, context) }
 
     /// Nil when neither is named: then everything is verified.
-    /// - Throws: `NoStretch`, and what asking the catalog throws.
+    /// - Throws: `NoStretch`, `NoWALInStretch`, and what asking the catalog throws.
     func range(_ from: WALPlace?, _ to: WALPlace?) throws -> ClosedRange<LSN>? {
         guard from != nil || to != nil else { return nil }
-        let first = try from.flatMap { try position($0, isEnd: false) } ?? .zero
+        let first =
+            try from.map {
+                guard let found = try position($0, isEnd: false) else { throw NoWALInStretch() }
+                return found
+            } ?? .zero
         let last = try to.flatMap { try position($0, isEnd: true) } ?? LSN(.max)
         guard first <= last else { throw NoStretch() }
         return first...last
     }
 
+    /// Nil when no transaction in the archive ended after the time.
     private func position(_ place: WALPlace, isEnd: Bool) throws -> LSN? {
         switch place {
         case .lsn(let lsn): return lsn
@@ -47,4 +52,10 @@ struct VerifiedStretch {
 /// The named range of WAL ends before it begins.
 public struct NoStretch: Refusal, Explained, Equatable {
     public var message: String { "--from is after --to" }
+}
+
+/// The named range has no archived WAL, and none is missing there.
+public struct NoWALInStretch: Refusal, Explained, Equatable {
+    public var message: String { "no WAL is archived between --from and --to" }
+    public var hint: String? { "\"\(runnable("tidemark segments"))\" shows what is archived." }
 }

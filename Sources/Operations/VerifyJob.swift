@@ -164,12 +164,15 @@ public struct VerifyJob {
     /// - Parameters:
     ///   - from: where to begin; nil for the beginning.
     ///   - to: where to end; nil for the end.
-    /// - Throws: `NoStretch`, `JobCancelled`, and what makes verifying impossible.
+    /// - Throws: `NoStretch`, `NoWALInStretch`, `JobCancelled`, and what makes verifying impossible.
     public func runWAL(from: WALPlace? = nil, to: WALPlace? = nil) throws -> ArchiveVerification {
         context.notes.begin()
         let range = try VerifiedStretch(of: cluster, context).range(from, to)
         let archive = try currentArchive(of: cluster)
         let verification = try verifyWAL(archive, range)
+        guard range == nil || verification.segments > 0 || !verification.problems.isEmpty else {
+            throw NoWALInStretch()
+        }
         if range != nil { context.notes(VerifiedPart.only, "a part of the WAL") }
         context.notes("segments", verification.segments)
         context.notes("problems", verification.problems.count)

@@ -36,8 +36,8 @@ public struct Log: Sendable {
             text = jsonLine(level, message, detail: detail, hint: hint)
         } else {
             text = line(level, label(level), message)
-            if let detail { text += line(level, "DETAIL", detail) }
-            if let hint { text += line(level, "HINT", hint) }
+            if let detail { text += line(level, "DETAIL", detail, keepingLines: true) }
+            if let hint { text += line(level, "HINT", hint, keepingLines: true) }
         }
         // One write(2) per message, so that the lines of concurrent processes don't mix.
         _ = text.withUTF8 { write(2, $0.baseAddress, $0.count) }
@@ -61,10 +61,11 @@ public struct Log: Sendable {
         return isatty(2) == 1 ? .terminal : .line
     }
 
-    private func line(_ level: Level, _ label: String, _ text: String) -> String {
+    /// - Parameter keepingLines: for what may be another program's text of several lines, such as libpq's. A message has one.
+    private func line(_ level: Level, _ label: String, _ text: String, keepingLines: Bool = false) -> String {
         // Continuation lines are indented, as in PostgreSQL's own log (append_with_tabs,
         // src/backend/utils/error/elog.c): a name with a newline in it can't forge a message.
-        let text = printable(text, keepingLines: true).split(separator: "\n", omittingEmptySubsequences: false)
+        let text = printable(text, keepingLines: keepingLines).split(separator: "\n", omittingEmptySubsequences: false)
             .joined(separator: "\n\t")
         return switch layout {
         case .journal: "<\(level.rawValue)>\(label):  \(text)\n"

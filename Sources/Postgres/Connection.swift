@@ -65,7 +65,10 @@ public struct QueryFailure: Explained, Equatable {
     public let sql: String
 
     public var message: String {
-        sqlState.isEmpty ? "lost the connection to the PostgreSQL server: \(reason)" : "the server refused: \(reason)"
+        // libpq's text has lines with guesses about the cause.
+        sqlState.isEmpty
+            ? "lost the connection to the PostgreSQL server: \(reason.prefix { $0 != "\n" })"
+            : "the server refused: \(reason)"
     }
     public var detail: String? { serverDetail ?? "The statement was: \(sql)" }
     public var hint: String? {

@@ -1,5 +1,6 @@
 import Catalog
 public import Operations
+import Platform
 import WAL
 
 /// The transactions around a moment, with what they changed.
@@ -42,7 +43,7 @@ public func aroundText(_ report: AroundReport) -> String {
 extension AroundReport.Transaction {
     /// The changed relations; where only nameless files are known, their number.
     fileprivate var relationWords: [String] {
-        relations.isEmpty && nameless > 0 ? ["\(nameless) files without a name"] : relations
+        relations.isEmpty && nameless > 0 ? ["\(counted(nameless, "file")) without a name"] : relations
     }
 }
 

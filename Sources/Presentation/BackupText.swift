@@ -1,11 +1,12 @@
 public import Backups
 import Monitoring
+import Platform
 import WAL
 
 /// The result of a backup.
 public func backupText(_ backup: BackupDescription) -> String {
     """
-    backup \(backup.label): \(size(backup.size)) in \(backup.fileCount) files, \(size(backup.storedSize)) stored, \
+    backup \(backup.label): \(size(backup.size)) in \(counted(backup.fileCount, "file")), \(size(backup.storedSize)) stored, \
     \(duration(backup.timings.total))
     It can be recovered to any moment from \(backup.stopTime) on.
     """

@@ -1,11 +1,12 @@
 public import Operations
+import Platform
 import WAL
 
 /// The state of the catalog.
 public func catalogText(_ report: CatalogReport) -> String {
     "catalog \(report.path): \(size(report.size))\n"
-        + "\(report.segments) segments on \(report.timelines.count) timelines, \(report.backups) backups; "
-        + "\(report.read) segments read now, \(report.gone) gone"
+        + "\(counted(report.segments, "segment")) on \(counted(report.timelines.count, "timeline")), \(counted(report.backups, "backup")); "
+        + "\(counted(report.read, "segment")) read now, \(report.gone) gone"
 }
 
 /// The same as JSON.

@@ -1,6 +1,7 @@
 import Backups
 import Monitoring
 public import Planning
+import Platform
 public import Recovery
 import Restoring
 import WAL
@@ -11,12 +12,12 @@ public func drillText(_ report: DrillReport, _ plan: Plan) -> String {
     var lines = [
         "Recovered to \(plan.target.summary) from \(plan.backup.label) in \(duration(report.seconds)): "
             + "restored \(size(report.restore.size)) in \(duration(report.restore.seconds)), replayed "
-            + "\(plan.segmentCount) segments in \(duration(report.replaySeconds)).",
+            + "\(counted(plan.segmentCount, "segment")) in \(duration(report.replaySeconds)).",
         "Reached: \(last)" + (report.complaints.isEmpty ? ", as predicted." : "."),
         report.amcheck
             ? "pg_amcheck checked every database."
             : "pg_amcheck was not run: it is not installed here, or there was no time for it.",
-        "\(report.checks) checks of your own, \(duration(report.checkedSeconds)) for all checks.",
+        "\(counted(report.checks, "check")) of your own, \(duration(report.checkedSeconds)) for all checks.",
     ]
     if !report.raised.isEmpty {
         let words = report.raised.map { "\($0.name) = \($0.demanded) instead of \($0.present)" }

@@ -1,6 +1,7 @@
 import Configuration
 public import Jobs
 import Monitoring
+import Platform
 import WAL
 
 /// The records of jobs.
@@ -8,7 +9,7 @@ import WAL
 /// - Parameter days: how many days they cover; nil for all.
 public func historyText(_ jobs: [JobRecord], days: Int?) -> String {
     guard !jobs.isEmpty else {
-        return days.map { "No jobs are recorded in the last \($0) days." } ?? "No jobs are recorded."
+        return days.map { "No jobs are recorded in the last \(counted($0, "day"))." } ?? "No jobs are recorded."
     }
     var table = TextTable(["started", "job", "took", "result", "by", "about"], [.left, .left, .right])
     for job in jobs {

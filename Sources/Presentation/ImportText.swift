@@ -1,10 +1,11 @@
 public import Archiving
+import Platform
 
 /// What was imported from an archive, and what was omitted.
 public func importText(_ report: ImportReport) -> String {
     var lines = [
-        "\(report.stored) files stored, \(report.present) were there already, \(report.duplicates) were duplicates, "
-            + "\(report.problems.count) problems"
+        "\(counted(report.stored, "file")) stored, \(report.present) already there, \(counted(report.duplicates, "duplicate")), "
+            + counted(report.problems.count, "problem")
     ]
     lines += report.unfinished.map { "left out, as it is not finished: \($0)" }
     lines += report.unwritten.map { "left out, as it contains no WAL of its segment: \($0)" }

@@ -1,4 +1,5 @@
 import Backups
+import Catalog
 import Monitoring
 public import Operations
 import Platform
@@ -25,7 +26,10 @@ public func listText(_ report: ListReport) -> String {
         lines += table.lines
     }
     lines += report.incarnations.flatMap(remarks)
-    lines += report.gaps.map { "WAL \($0.sentence): backups taken before the gap cannot be recovered past it." }
+    lines += report.gaps.map { gap in
+        gap.obstacle.map { "WAL \($0.sentence): backups taken before it cannot be recovered past it." }
+            ?? "WAL \(gap.sentence): backups taken before the gap cannot be recovered past it."
+    }
     return joined(lines)
 }
 
@@ -67,6 +71,22 @@ public struct ListedBackup: Encodable {
     let recoverableUntil: String?
     let verified: String?
     let verifyProblems: Int?
+    /// Where the WAL behind it can't be followed, and not on purpose.
+    let gaps: [Gap]
+
+    struct Gap: Encodable {
+        /// The first and the last segment that is missing, or twice the one that can't be replayed.
+        let first, last: String?
+        /// Without a full stop.
+        let reason: String
+
+        init(_ gap: WALGap) {
+            let obstacle = gap.obstacle?.segment
+            first = (gap.missing?.first ?? obstacle)?.description
+            last = (gap.missing?.last ?? obstacle)?.description
+            reason = gap.sentence
+        }
+    }
 
     /// Why it can't be used.
     let damage: String?
@@ -75,6 +95,7 @@ public struct ListedBackup: Encodable {
         let backup = listed.description
         recoverableUntil = listed.until?.iso8601
         damage = listed.aside?.damage
+        gaps = listed.gaps.map(Gap.init)
         pinned = backup.isPinned
         pinnedUntil = backup.pinnedUntil?.iso8601
         verified = listed.verified?.time.iso8601
@@ -96,7 +117,7 @@ public struct ListedBackup: Encodable {
 
     private var remarks: String {
         let pin = pinned ? pinnedUntil.map { "pinned until \($0.prefix(10))" } ?? "pinned" : nil
-        let corrupt = corruptPages > 0 ? "\(corruptPages) corrupt page\(corruptPages == 1 ? "" : "s")" : nil
+        let corrupt = corruptPages > 0 ? counted(corruptPages, "corrupt page") : nil
         return [damage, note, pin, corrupt].compactMap { $0 }.joined(separator: "; ")
     }
 
@@ -111,7 +132,7 @@ public struct ListedBackup: Encodable {
             recoverableUntil.map(short) ?? (damage == nil ? "not known" : "never"),
             verified.map { day in
                 let count = verifyProblems ?? 0
-                return String(day.prefix(10)) + (count == 0 ? "" : ": \(count) \(count == 1 ? "problem" : "problems")")
+                return String(day.prefix(10)) + (count == 0 ? "" : ": " + counted(count, "problem"))
             }
                 ?? "never", remarks,
         ]

@@ -3,17 +3,17 @@ import Platform
 public import Repository
 
 /// `3 objects (FIRST to LAST)`.
-private func counted(_ names: [String]) -> String {
-    "\(names.count) \(names.count == 1 ? "object" : "objects")"
+private func objects(_ names: [String]) -> String {
+    counted(names.count, "object")
         + (names.isEmpty ? "" : " (\(names[0])" + (names.count > 1 ? " to \(names[names.count - 1])" : "") + ")")
 }
 
 extension PutAside {
-    fileprivate var objectWords: String { counted(keys.map(\.name)) }
+    fileprivate var objectWords: String { Presentation.objects(keys.map(\.name)) }
 }
 
 extension PutBack {
-    fileprivate var objectWords: String { counted(objects.map(\.place.name)) }
+    fileprivate var objectWords: String { Presentation.objects(objects.map(\.place.name)) }
 }
 
 /// The question before putting aside.

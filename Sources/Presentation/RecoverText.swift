@@ -15,7 +15,7 @@ extension RecoverReport {
         var lines = [""]
         if let prepared {
             lines.append(
-                "Restored \(size(prepared.restore.size)) in \(prepared.restore.files) files to \"\(planned.directory)\" "
+                "Restored \(size(prepared.restore.size)) in \(counted(prepared.restore.files, "file")) to \"\(planned.directory)\" "
                     + "in \(duration(prepared.restore.seconds)).")
             lines += prepared.remarks
         }

@@ -3,6 +3,7 @@ import Configuration
 import Jobs
 public import Monitoring
 import Notifications
+import Platform
 import WAL
 
 /// The status as a self-contained page: no scripts, fonts or pictures to fetch; fit for print and for screen readers,
@@ -35,7 +36,7 @@ public func reportPage(_ observation: Observation, _ results: [CheckResult], day
         page += "<div><p class=\"question\">\(question)</p><p class=\"answer\">\(escapedForHTML(answer))</p>"
         page += "<p>\(escapedForHTML(remark))</p></div>\n"
     }
-    page += "</section>\n<section>\n<h2>The last \(count) days</h2>\n\(picture(days))\n"
+    page += "</section>\n<section>\n<h2>The last \(counted(count, "day"))</h2>\n\(picture(days))\n"
     page += "<p>\(escapedForHTML(observation.reach))</p>\n"
     page += "<details open><summary>The same as a table</summary>\n\(dayTable(days))</details>\n</section>\n"
     page += "<section>\n<h2>Checks</h2>\n\(checkTable(results))</section>\n"
@@ -67,7 +68,7 @@ private func picture(_ days: [DayRecord]) -> String {
     let width = left + days.count * cell
     let bad = days.count { $0.log == .broken }
     let words =
-        "\(days.count { $0.backup == .good }) days with a backup, \(days.count { $0.log == .whole }) with complete WAL, "
+        "\(counted(days.count { $0.backup == .good }, "day")) with a backup, \(days.count { $0.log == .whole }) with complete WAL, "
         + "\(bad) with a gap in it, \(days.count { $0.verify == .good }) with a verification, \(days.count { $0.drill == .good }) with a drill."
     var svg =
         "<svg role=\"img\" aria-labelledby=\"picture-title picture-words\" viewBox=\"0 0 \(width) \(rows.count * height + 30)\" "

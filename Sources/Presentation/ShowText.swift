@@ -1,5 +1,6 @@
 import Backups
 public import Operations
+import Platform
 import WAL
 
 /// The contents of a backup.
@@ -12,9 +13,12 @@ public func showText(_ report: ShowReport) -> String {
         ("start", "\(backup.startTime) at \(backup.startLSN)"),
         ("stop", "\(backup.stopTime) at \(backup.stopLSN), timeline \(backup.timeline)"),
         ("WAL", "\(backup.startSegment) to \(backup.stopSegment)"),
-        ("size", "\(size(backup.size)) in \(backup.fileCount) files"),
-        ("stored", "\(size(backup.storedSize)) in \(contents.packs) packs, \(contents.frames) frames"),
-        ("checksums", backup.hasChecksums ? "\(backup.verifiedPages) pages verified" : "off"),
+        ("size", "\(size(backup.size)) in \(counted(backup.fileCount, "file"))"),
+        (
+            "stored",
+            "\(size(backup.storedSize)) in \(counted(contents.packs, "pack")), \(counted(contents.frames, "frame"))"
+        ),
+        ("checksums", backup.hasChecksums ? "\(counted(backup.verifiedPages, "page")) verified" : "off"),
     ]
     if backup.isPinned { facts.append(("pinned", backup.pinnedUntil.map { "until \($0)" } ?? "for good")) }
     facts += backup.tablespaces.map { ("tablespace", "\($0.name) in \($0.location), \(size($0.size))") }

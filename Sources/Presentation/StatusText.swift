@@ -81,7 +81,7 @@ private func facts(_ observation: Observation) -> [String] {
         let backups = archive.ownBackups
         if let newest = archive.newestBackup {
             lines.append(
-                "\(backups.count) backups; the newest\(archive.newestDamaged == nil ? "" : " usable one"), \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
+                "\(counted(backups.count, "backup")); the newest\(archive.newestDamaged == nil ? "" : " usable one"), \"\(newest.label)\", is \(duration(max(0, observation.age(newest.stopTime)))) old: "
                     + "\(Quantity.pretty(bytes: newest.size)), \(Quantity.pretty(bytes: newest.storedSize)) stored.")
         }
         if !archive.strangers.isEmpty {

@@ -20,18 +20,18 @@ public func storageText(_ storage: ClusterStorage, days: Int?) -> String {
         let of = " of incarnation \(part.incarnation.folderName)"
         add(part.report.backups, of)
         let count = part.report.days.reduce(0) { $0 + $1.segments }
-        if count > 0 { table.add(["WAL\(of), \(count) segments", size(part.report.walBytes)]) }
+        if count > 0 { table.add(["WAL\(of), \(counted(count, "segment"))", size(part.report.walBytes)]) }
     }
     add(report.backups)
     for day in report.days.suffix(days ?? .max) {
-        table.add(["WAL of \(day.date), \(day.segments) segments", size(day.stored)])
+        table.add(["WAL of \(day.date), \(counted(day.segments, "segment"))", size(day.stored)])
     }
     table.add(["all backups", size(storage.backupBytes)])
     table.add(["all WAL", size(storage.walBytes)])
     if storage.asideBytes > 0 { table.add(["what was put aside", size(storage.asideBytes)]) }
     var lines = table.lines
     if let growth = report.walPerDay, growth > 0 {
-        let room = storage.free.map { "; \(size($0)) are free, enough for \($0 / growth) days of WAL" } ?? ""
+        let room = storage.free.map { "; \(size($0)) are free, enough for \(counted($0 / growth, "day")) of WAL" } ?? ""
         lines.append("WAL grows by \(size(growth)) a day\(room).")
     } else if let free = storage.free {
         lines.append("\(size(free)) are free.")

@@ -1,6 +1,7 @@
 import Configuration
 import Monitoring
 public import Planning
+import Platform
 public import TableRecovery
 import WAL
 
@@ -13,7 +14,7 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
     for table in report.tables {
         if let difference = table.difference {
             var line =
-                "\(table.name): \(difference.recovered) rows then, \(difference.live) now; \(difference.missing) missing, "
+                "\(table.name): \(counted(difference.recovered, "row")) then, \(difference.live) now; \(difference.missing) missing, "
                 + "\(difference.changed) changed, \(difference.added) added since"
             if let inserted = table.inserted { line += "; \(inserted) put back" }
             lines.append(line)
@@ -24,7 +25,7 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
                 lines.append("    Not compared: \(difference.uncomparedColumns.joined(separator: ", "))")
             }
         } else if let destination = table.destination {
-            lines.append("\(table.name): \(table.rows ?? 0) rows in \(destination)")
+            lines.append("\(table.name): \(counted(table.rows ?? 0, "row")) in \(destination)")
         }
     }
     for file in report.files { lines.append("Written: \(file)") }

@@ -2,6 +2,7 @@ public import Archiving
 import Backups
 import Monitoring
 public import Operations
+import Platform
 import WAL
 
 /// The result of verifying a backup.
@@ -10,27 +11,26 @@ public func verifiedLine(_ backup: VerifyJob.Backup) -> String {
     let verdict =
         switch report.problems.count {
         case 0: "good"
-        case 1: "1 problem"
-        case let count: "\(count) problems"
+        case let count: counted(count, "problem")
         }
     let before =
         report.skippedPacks == 0
         ? ""
-        : "; \(report.skippedPacks) of \(report.packs) packs \(report.skippedPacks == 1 ? "was" : "were") found good "
+        : "; \(report.skippedPacks) of \(counted(report.packs, "pack")) \(report.skippedPacks == 1 ? "was" : "were") found good "
             + "before an interruption"
-    return "backup \(report.label): \(verdict); \(size(report.bytes)) in \(report.frames) frames, "
-        + "\(report.pages) pages and \(report.segments) WAL segments read, "
+    return "backup \(report.label): \(verdict); \(size(report.bytes)) in \(counted(report.frames, "frame")), "
+        + "\(counted(report.pages, "page")) and \(counted(report.segments, "WAL segment")) read, "
         + duration(report.seconds) + before
 }
 
 /// The result of verifying archived WAL.
 public func verifiedWALText(_ verification: ArchiveVerification) -> String {
-    "\(verification.segments) segments (\(size(Int64(clamping: verification.bytes))), stored in "
-        + "\(size(verification.storedBytes))) with \(verification.records) records and "
-        + "\(verification.otherFiles) other files read; \(verification.problems.count) problems"
+    "\(counted(verification.segments, "segment")) (\(size(Int64(clamping: verification.bytes))), stored in "
+        + "\(size(verification.storedBytes))) with \(counted(verification.records, "record")) and "
+        + "\(counted(verification.otherFiles, "other file")) read; \(counted(verification.problems.count, "problem"))"
         + (verification.unread > 0
-            ? "\n\(verification.unread) segments are of a PostgreSQL version this tidemark does not know: only their "
-                + "checksums were verified."
+            ? "\n\(counted(verification.unread, "segment")) \(verification.unread == 1 ? "is" : "are") of a PostgreSQL version this tidemark does not know: only "
+                + (verification.unread == 1 ? "its checksum was verified." : "their checksums were verified.")
             : "")
 }
 

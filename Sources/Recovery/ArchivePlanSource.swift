@@ -1,3 +1,4 @@
+import Archiving
 import Backups
 public import Planning
 import Platform
@@ -15,6 +16,7 @@ public final class ArchivePlanSource: PlanSource {
     private let usePartials: Bool
     /// The WAL in a dead server's pg_wal, read where it lies.
     private let waiting: WaitingWAL
+    private let undelivered: [SegmentName: WALBreak]
     private var local: [SegmentName: WaitingWAL.Segment] = [:]
     private var partialSegments: Set<SegmentName> = []
     private var summaries: [SegmentName: SegmentSummary] = [:]
@@ -27,10 +29,12 @@ public final class ArchivePlanSource: PlanSource {
     ///   - jobs: how many summaries are read at once.
     ///   - usePartials: where a segment is missing, use its `.partial`.
     ///   - waiting: counts as archived.
+    ///   - undelivered: archived segments that no server would get, though their heads are sound.
     public init(
         archive: ClusterArchive, segmentSize: UInt32, backups: [RestorableBackup], jobs: Int,
-        usePartials: Bool = false, waiting: WaitingWAL = WaitingWAL()
+        usePartials: Bool = false, waiting: WaitingWAL = WaitingWAL(), undelivered: [WALBreak] = []
     ) {
+        self.undelivered = Dictionary(undelivered.map { ($0.segment, $0) }) { first, _ in first }
         (self.archive, self.segmentSize) = (archive, segmentSize)
         (known, self.jobs, self.usePartials, self.waiting) = (backups, jobs, usePartials, waiting)
         majorVersion = archive.incarnation.major
@@ -212,6 +216,7 @@ public final class ArchivePlanSource: PlanSource {
                 guard summaries[name] != nil else {
                     return WALBreak(name, isLink: false, reason: unreadable(name).message + ".")
                 }
+                if let known = undelivered[name], local[name] == nil { return known }
                 if case .broken(let link) = try add(name, to: &continuity).join {
                     return WALBreak(name, isLink: true, reason: link.detail ?? link.message)
                 }
@@ -223,14 +228,7 @@ public final class ArchivePlanSource: PlanSource {
     public func fault(of path: WALSegments, at index: Int) throws -> WALBreak? {
         let name = path[index]
         guard local[name] == nil, !partialSegments.contains(name) else { return nil }
-        do { try archive.stored(.segment(name)).prove() } catch is ObjectAbsent {
-            return nil
-        } catch let error as ObjectDamaged {
-            return WALBreak(name, isLink: false, reason: error.reason)
-        } catch let error as any Explained where error.concernsOneObject {
-            return WALBreak(name, isLink: false, reason: error.objectFault)
-        }
-        return nil
+        return try deliveryFault(of: .segment(name), archive)
     }
 
     public func records(of path: WALSegments, at index: Int, visit: (ReplayRecord) throws -> Bool) throws {

@@ -63,7 +63,7 @@ public struct CopyTablespaces: Sendable {
         for place in places where !place.isYounger && mapping[place.location] == nil && !isLinked(place) {
             throw Problem(
                 "cannot put a tablespace of a copy where the original has its own, in \"\(place.location)\"",
-                hint: "Send it elsewhere with --tablespace-mapping \(shellQuoted(place.location + "=DIRECTORY")).")
+                hint: "Send it elsewhere with --tablespace-mapping \(TablespaceMapping.offered(place.location)).")
         }
         let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
         for place in sent(from: directory) where !isLinked(place) {
@@ -71,7 +71,7 @@ public struct CopyTablespaces: Sendable {
             throw TargetInUse(
                 path: place.directory, reason: "It already holds a tablespace of this version, in \"\(folder)\".",
                 advice:
-                    "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(place.location + "=DIRECTORY"))."
+                    "Send the tablespace elsewhere with --tablespace-mapping \(TablespaceMapping.offered(place.location))."
             )
         }
     }
@@ -92,7 +92,7 @@ public struct CopyTablespaces: Sendable {
         return places.filter { $0.isYounger && !chosen.contains($0) }.map { place in
             "Tablespace \(place.oid) in \"\(place.location)\" is younger than the backup: the copy has it in its own "
                 + "directory, in \"pg_tblspc/\(place.oid)\". To put it elsewhere: --tablespace-mapping "
-                + "\(shellQuoted(place.location + "=DIRECTORY"))."
+                + "\(TablespaceMapping.offered(place.location))."
         }
     }
 }

@@ -97,7 +97,8 @@ public enum DrillCheck: Hashable, Sendable {
                 let place = "\(quotedIdentifier(schema)).\(quotedIdentifier(table))"
                 let count = try connection.query("SELECT count(*) FROM \(place)").scalar.flatMap { Int64($0) } ?? 0
                 let table = DrillCheck.shown(schema, table)
-                return count < minimum ? "Table \(table) has \(count) rows; at least \(minimum) were expected." : nil
+                return count < minimum
+                    ? "Table \(table) has \(counted(count, "row")); at least \(minimum) were expected." : nil
             }
         } catch {
             return "\(name) failed: \(error.reason)."

@@ -20,7 +20,8 @@ public struct NotRescued: Explained {
         guard let first = files.first else {
             return "cannot tell what WAL in \"\(directory)\" is not archived"
         }
-        return "cannot archive \"\(first)\"" + (files.count > 1 ? " and \(files.count - 1) more files" : "")
+        return "cannot archive \"\(first)\""
+            + (files.count > 1 ? " and \(files.count - 1) more file\(files.count == 2 ? "" : "s")" : "")
             + " of the old directory \"\(directory)\""
     }
     public var detail: String? {

@@ -16,6 +16,8 @@ public struct RecoveryArchive: Sendable {
     public let own: OwnDirectory?
     /// What else counts as archived, besides whole segments.
     private var extent = Extent()
+    /// Segments that are known to be there and not to be delivered to any server, though their heads are sound.
+    public var undelivered: [WALBreak] = []
     private let jobs: Int
     let dataDirectory: String
     private let restorable: [RestorableBackup]
@@ -123,7 +125,7 @@ public struct RecoveryArchive: Sendable {
         ArchivePlanSource(
             archive: contents, segmentSize: backups.complete.last?.segmentSize ?? 16 << 20,
             backups: restorable, jobs: jobs, usePartials: usePartials,
-            waiting: waiting)
+            waiting: waiting, undelivered: undelivered)
     }
 
     /// Plans a recovery in the place of the cluster's own dead server, before what it left in pg_wal is archived.

@@ -77,7 +77,7 @@ public struct RecoveryPlaces: Sendable {
             return
                 "Directory \"\(place)\" of tablespace \"\(tablespace.name)\" does not exist here and will be created. "
                 + "Mount what belongs there first, or use --tablespace-mapping "
-                + "\(shellQuoted(tablespace.location + "=DIRECTORY"))."
+                + "\(TablespaceMapping.offered(tablespace.location))."
         }
     }
 

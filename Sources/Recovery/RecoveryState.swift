@@ -13,6 +13,12 @@ public struct RecoveryState: Codable, Sendable, Equatable {
         /// Everything is in place; the server may have been started.
         case prepared
     }
+    /// A directory that made way for the recovered one, and its present name.
+    public struct Renamed: Codable, Sendable, Equatable {
+        public let from: String
+        public let to: String
+        public init(from: String, to: String) { (self.from, self.to) = (from, to) }
+    }
     /// The command line without the command's name, and without passwords.
     public var arguments: [String]
     /// The options whose passwords were removed: `conninfo`, or `set NAME`.
@@ -21,6 +27,8 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     public private(set) var phase: Phase
     /// For the server's command line.
     public private(set) var serverOptions: [String]
+    /// The directories that were renamed; nil until then.
+    public var renamed: [Renamed]?
     /// Of the restored directory, from `.prepared` on, so that a resumed call recognises it.
     private var inode: UInt64?
 

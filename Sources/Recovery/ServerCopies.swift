@@ -15,7 +15,9 @@ extension RecoveryArchive {
             (missing, size) = (gaps.flatMap { Array($0.names.prefix(4096)) }, first.segmentSize)
         case .broken(let found):
             // What can't be opened keeps a whole one from being stored as well.
-            guard !found.isLink, (try? contents.delivers(found.segment)) == false else { return nil }
+            guard !found.isLink, let isHeadSound = try? contents.delivers(found.segment),
+                !isHeadSound || undelivered.contains(where: { $0.segment == found.segment })
+            else { return nil }
             (missing, size) = ([found.segment], backups.complete.last?.segmentSize ?? 16 << 20)
         default: return nil
         }

@@ -107,7 +107,7 @@ struct RestoreTarget {
         for (oid, place) in places {
             let original = backup.tablespaces.first { $0.oid == oid }?.location ?? place
             let elsewhere =
-                "Send the tablespace elsewhere with --tablespace-mapping \(shellQuoted(original + "=DIRECTORY"))."
+                "Send the tablespace elsewhere with --tablespace-mapping \(TablespaceMapping.offered(original))."
             if links.contains(where: { $0.oid == oid && $0.location == place }) {
                 // A copy made by hand shares its links with the original.
                 if let living, let status = try FileStatus(ifPresent: place),

@@ -1,3 +1,4 @@
+import Messages
 import WAL
 
 /// Applies the rules of retention.
@@ -71,7 +72,9 @@ struct RetentionRules {
         }
         if let days = policy.keepDays {
             let limit = before(Int64(days) * 86_400_000)
-            for backup in candidates where backup.stopTime >= limit { keep(backup, "younger than \(days) days") }
+            for backup in candidates where backup.stopTime >= limit {
+                keep(backup, "younger than \(counted(days, "day"))")
+            }
         }
         if let window = policy.recoveryWindow { keepWindow(window, candidates) }
     }
@@ -119,7 +122,9 @@ struct RetentionRules {
     private mutating func count(_ backups: [RetainedBackup], of scope: String = "") {
         if let count = policy.keepFull {
             for backup in backups.filter(\.isFull).suffix(count) {
-                keep(backup, "one of the newest \(count) full backups", in: scope)
+                keep(
+                    backup, count == 1 ? "newest for keep_full = 1" : "one of the newest \(count) full backups",
+                    in: scope)
             }
         }
         periods(.day, policy.keepDaily, "daily of", backups, in: scope)

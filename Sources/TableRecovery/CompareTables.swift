@@ -37,7 +37,9 @@ struct CompareTables {
             }
             if insert { try putBack(comparisons, &tables) }
             let done = tables.compactMap { table in
-                table.inserted.map { "\($0) missing rows of \"\(table.name)\" are inserted." }
+                table.inserted.map {
+                    "\(counted($0, "missing row")) of \"\(table.name)\" \($0 == 1 ? "is" : "are") inserted."
+                }
             }
             try LastStep.run(done.isEmpty ? nil : done.joined(separator: " ")) { try live.execute("COMMIT") }
             return tables

@@ -225,7 +225,7 @@ struct TableCopy {
             guard sent == taken else {
                 throw Problem(
                     "the copy of table \(old.name.quoted) is not complete",
-                    detail: "\(sent) rows were sent, \(taken) arrived.")
+                    detail: "\(counted(sent, "row")) \(sent == 1 ? "was" : "were") sent, \(taken) arrived.")
             }
             result.tables.append((old: old.name, new: new, rows: taken))
         }

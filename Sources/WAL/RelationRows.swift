@@ -1,3 +1,5 @@
+import Messages
+
 /// A row of pg_class as a WAL record leaves it: a relation was created, renamed, moved or rewritten.
 public struct RelationRow: Hashable, Sendable {
     public let lsn: LSN
@@ -238,5 +240,5 @@ private func number(_ bytes: [UInt8], at place: Int) -> UInt32 {
 
 /// A name, up to the first zero.
 private func text(_ bytes: [UInt8], _ range: Range<Int>) -> String {
-    String(decoding: bytes[range].prefix { $0 != 0 }, as: UTF8.self)
+    Array(bytes[range].prefix { $0 != 0 }).withUnsafeBytes(ServerText.string)
 }

@@ -15,7 +15,8 @@ enum ListCommand: Command {
         exits: [
             (
                 3,
-                "WAL is missing that a backup needs to reach later moments, or a backup or an earlier incarnation cannot be read"
+                "WAL that a backup needs to reach later moments is missing or cannot be used, a verification found damage, "
+                    + "or a backup or an earlier incarnation cannot be read"
             )
         ])
 

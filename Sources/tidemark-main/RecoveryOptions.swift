@@ -2,6 +2,7 @@ import Configuration
 import Operations
 import Platform
 import Recovery
+import Restoring
 
 /// The options for the recovered server.
 enum RecoveryOptions {
@@ -16,7 +17,7 @@ enum RecoveryOptions {
             "use the last segment of a timeline if it was archived only as .partial"),
         .init(
             "tablespace-mapping", value: "OLD=NEW", repeats: true,
-            "put the tablespace that was in OLD into NEW; may be repeated"),
+            "put the tablespace that was in OLD into NEW; \\= stands for an equals sign in a path; may be repeated"),
         .init(
             "set", value: "NAME=VALUE", repeats: true, "a server setting for the recovered directory; may be repeated"),
     ]
@@ -54,11 +55,12 @@ enum RecoveryOptions {
     static func tablespaces(_ arguments: Arguments) throws(UsageError) -> [String: String] {
         var mapping: [String: String] = [:]
         for text in arguments.all("tablespace-mapping") {
-            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("/") }) else {
-                throw UsageError("--tablespace-mapping takes OLD=NEW, two absolute paths, not \"\(text)\"")
+            guard let (old, new) = TablespaceMapping.parse(text), old.hasPrefix("/"), new.hasPrefix("/") else {
+                throw UsageError(
+                    "--tablespace-mapping takes OLD=NEW, two absolute paths, not \"\(text)\"",
+                    hint: "In a path, write \\= for an equals sign.")
             }
-            mapping[parts[0].withoutTrailingSlash] = parts[1].withoutTrailingSlash
+            mapping[old.withoutTrailingSlash] = new.withoutTrailingSlash
         }
         return mapping
     }

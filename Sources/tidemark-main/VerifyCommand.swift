@@ -15,7 +15,7 @@ enum VerifyCommand: Command {
                 + "after a backup is reported, too, although the backup is not damaged.",
             "Unless backups are named, it then reads every archived segment: every record in it, and whether it continues where the one "
                 + "before it ended. --backups and --wal read one part only. \"tidemark check\" shows how long ago each was read, and "
-                + "plan, window and status report damage that was found and still exists.",
+                + "plan, window, list and status report damage that was found and still exists.",
             "A verification that was interrupted less than a day ago continues where it stopped.",
         ],
         words: [.init("LABEL", count: .any, "backups as \"tidemark list\" names them; all when none is named")],

@@ -146,8 +146,8 @@ import WAL
         // Missing objects are noticed without a verification.
         if !isCut { #expect(try backups.site.tidemark(["verify", newest]).ending == .exited(3)) }
         #expect(
-            try backups.verdict(newest).contains("kept: newest backup; one of the newest 1 full backups; damaged: "))
-        #expect(try backups.verdict(old).contains("kept: newest good backup; one of the newest 1 full backups"))
+            try backups.verdict(newest).contains("kept: newest backup; newest for keep_full = 1; damaged: "))
+        #expect(try backups.verdict(old).contains("kept: newest good backup; newest for keep_full = 1"))
         try backups.site.tidemark(["expire"], expectSuccess: true)
         #expect(try backups.site.backupLabels() == [old, newest])
     }

@@ -256,7 +256,7 @@ import WAL
         let push = cluster.data + "/pg_wal/" + newest.dropLast(4)
         try site.tidemark(["archive-push", push], expectSuccess: true)
         let status = try site.tidemark(["catalog", "status"], expectSuccess: true)
-        #expect(status.output.contains(" segments on 1 timelines, 2 backups"), "\(status.output)")
+        #expect(status.output.contains(" segments on 1 timeline, 2 backups"), "\(status.output)")
         try site.tidemark(["catalog", "rebuild"], expectSuccess: true)
         #expect(try site.tidemark(["catalog", "mend"]).ending == .exited(2))
     }

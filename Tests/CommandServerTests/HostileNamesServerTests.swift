@@ -24,7 +24,7 @@ import Testing
         let cluster = site.cluster
         _ = TestSite.shared { site }
         let (data, repository) = (cluster.directory + "/" + word, site.scratch.file(word))
-        let space = site.scratch.file("space" + name.replacing("'", with: ""))
+        let space = site.scratch.file("space=" + name.replacing("'", with: ""))
         try cluster.stop()
         try runAsServerUser(
             "/bin/sh",
@@ -61,9 +61,10 @@ import Testing
         try sql("delete from \(sqlName).\(sqlName) where \(sqlName) < 10")
         try sql("create table \(sqlName).gone as select 1; drop table \(sqlName).gone; truncate \(sqlName).\(sqlName)")
         try site.archiveEverything()
-        let copy = site.scratch.file("copy" + Self.name)
+        let copy = site.scratch.file("copy=" + Self.name)
         return Made(
-            site: site, label: String(label), target: target, directory: copy, mapping: "\(space)=\(copy)-space")
+            site: site, label: String(label), target: target, directory: copy,
+            mapping: [space, copy + "-space"].map { $0.replacing("=", with: "\\=") }.joined(separator: "="))
     }
 
     /// What could move a cursor, turn the direction of writing or end a line.
@@ -121,6 +122,14 @@ import Testing
                 #expect(!text.contains("\nFORGED"), "\(said):\n\(text)")
             }
             #expect(!finished.output.contains("\n FORGED"), "\(said):\n\(finished.output)")
+            // Only details and hints have lines that go on.
+            var label = ""
+            for line in finished.errors.split(separator: "\n") {
+                if !line.hasPrefix("\t") { label = String(line) }
+                #expect(
+                    !line.hasPrefix("\t") || label.contains(" DETAIL:  ") || label.contains(" HINT:  "),
+                    "\(said):\n\(finished.errors)")
+            }
             // What runs in a directory of the tests' can't write there, and says so.
             #expect(!finished.errors.contains("cannot touch"), "\(said): \(finished)")
             if words.contains("--start") {

@@ -111,6 +111,7 @@ import Testing
             (["check", "--only", "recovery_window"], "can be reached, but not to now: "),
             (["status"], "can be reached, but not to now: "), (["window"], "can be recovered to"),
             (["list"], "-full"), (["segments"], "first commit"), (["events"], ""), (["verify", "--wal"], ""),
+            (["around", "--target-time", "2100-01-01 00:00 UTC"], ""),
         ] {
             let told = try server.tidemark(command)
             let all = told.output + told.errors

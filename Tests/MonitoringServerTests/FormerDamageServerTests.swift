@@ -94,6 +94,17 @@ import Testing
             try site.tidemark(["verify"], expectSuccess: true)
             #expect(try site.tidemark(["check", "--only", row.check]).output.contains("It was verified"), "\(row)")
         }
+        // Whether or not anything was verified.
+        let marker = "\(site.repository)/main/\(renewed.former)/incarnation.json"
+        try runAsServerUser("/bin/mv", [marker, marker + ".away"])
+        let check = try site.tidemark(["check", "--only", "verify"])
+        #expect(check.ending == .exited(3), "\(check)")
+        for told in [check, try site.tidemark(["status"]), try site.tidemark(["list"])] {
+            let said = told.output + told.errors
+            #expect(said.contains("\(renewed.former)/incarnation.json\" is missing"), "\(said)")
+        }
+        try runAsServerUser("/bin/mv", [marker + ".away", marker])
+        try site.tidemark(["check", "--only", "verify"], expectSuccess: true)
     }
 
     @Test func `a gap that was found and then expired is none any more`() throws {

@@ -28,7 +28,8 @@ import Testing
     }
 
     private static let lookers = [
-        ["plan", "--target", "latest"], ["window"], ["status"], ["check"], ["check", "--json"], ["window", "--json"],
+        ["plan", "--target", "latest"], ["window"], ["status"], ["list"], ["check"], ["check", "--json"],
+        ["window", "--json"],
         ["plan", "--target", "latest", "--json"],
     ]
 
@@ -61,7 +62,7 @@ import Testing
 
         // Repaired: it is not reported any more, and check asks for another verification.
         try runAsServerUser("/bin/cp", [original, path])
-        for command in Self.lookers.prefix(3) {
+        for command in Self.lookers.prefix(4) {
             let words = try said(site, command)
             #expect(!words.contains("is damaged"), "\(command): \(words)")
         }
@@ -211,7 +212,7 @@ import Testing
             try replaceDurably(record, bytes: resealed(text), mode: 0o644)
         }
         func expect(isDamaged: Bool, _ when: String) throws {
-            for command in Self.lookers.prefix(3) + [["check", "--only", "verify"]] {
+            for command in Self.lookers.prefix(4) + [["check", "--only", "verify"]] {
                 let words = try said(site, command)
                 // A plan names a segment itself.
                 let isTold = ["is damaged", "cannot be read", "is missing"].contains(where: words.contains)
@@ -262,6 +263,6 @@ import Testing
             "\(status)")
         #expect(try said(site, ["plan", "--target", "latest"]).contains("This recovery restores what is damaged"))
         try runAsServerUser("/bin/mv", [path + ".kept", String(path)])
-        for command in Self.lookers.prefix(3) { #expect(try !said(site, command).contains("is damaged")) }
+        for command in Self.lookers.prefix(4) { #expect(try !said(site, command).contains("is damaged")) }
     }
 }

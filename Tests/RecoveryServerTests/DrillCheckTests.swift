@@ -43,7 +43,7 @@ import Testing
         #expect(drill.ending == .exited(0), "\(drill)")
         let more = try site.tidemark(["drill", "--drill-min-rows", "public.\(quotedIdentifier(name))=2"])
         #expect(more.ending == .exited(3), "\(more)")
-        #expect(more.output.contains("Table public.\(quotedIdentifier(name)) has 1 rows; at least 2 were expected."))
+        #expect(more.output.contains("Table public.\(quotedIdentifier(name)) has 1 row; at least 2 were expected."))
         let refused = try site.tidemark(["drill", "--drill-min-rows", "public.kept where false=1"])
         #expect(refused.ending == .exited(1), "\(refused)")
         #expect(refused.errors.contains("drill_min_rows must be a list of schema.table=number"), "\(refused)")

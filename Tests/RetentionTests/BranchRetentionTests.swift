@@ -244,10 +244,10 @@ import WAL
         let reasons = Dictionary(uniqueKeysWithValues: decision.verdicts.map { ($0.label, $0.reasons) })
         #expect(
             reasons["1-8"] == [
-                "newest good backup of timeline 1", "one of the newest 1 full backups in the history of timeline 1",
+                "newest good backup of timeline 1", "newest for keep_full = 1 in the history of timeline 1",
                 "daily of 2026-11-08 in the history of timeline 1",
             ])
         #expect(
-            reasons["2-9"] == ["newest good backup", "one of the newest 1 full backups", "daily of 2026-11-09"])
+            reasons["2-9"] == ["newest good backup", "newest for keep_full = 1", "daily of 2026-11-09"])
     }
 }

@@ -70,8 +70,8 @@ import WAL
             name: "a damaged one is no substitute, and stays", backups: [backup(2), backup(3) { $0.damage = "so" }],
             policy: { $0.keepFull = 1 },
             kept: [
-                "2-2": ["newest good backup", "one of the newest 1 full backups"],
-                "3-2": ["newest backup", "one of the newest 1 full backups", "damaged: so"],
+                "2-2": ["newest good backup", "newest for keep_full = 1"],
+                "3-2": ["newest backup", "newest for keep_full = 1", "damaged: so"],
             ]),
         Row(
             name: "one that stands in for a damaged one stays when it is found damaged itself",
@@ -84,9 +84,9 @@ import WAL
             ],
             policy: { $0.keepFull = 1 },
             kept: [
-                "2-2": ["newest good backup", "one of the newest 1 full backups"],
-                "3-2": ["newest backup", "one of the newest 1 full backups", "damaged: so"],
-                "4-2": ["newest backup", "one of the newest 1 full backups", "damaged: short"],
+                "2-2": ["newest good backup", "newest for keep_full = 1"],
+                "3-2": ["newest backup", "newest for keep_full = 1", "damaged: so"],
+                "4-2": ["newest backup", "newest for keep_full = 1", "damaged: short"],
             ]),
         Row(
             name: "a damaged one of a tier stays beside the good one",
@@ -110,19 +110,19 @@ import WAL
             ], policy: { $0.keepFull = 1 },
             kept: [
                 "1-2": ["pinned"], "3-2": ["pinned until 2026-11-30 02:00:00+00"],
-                "4-2": ["newest good backup", "one of the newest 1 full backups"],
+                "4-2": ["newest good backup", "newest for keep_full = 1"],
             ]),
         Row(
             name: "what a kept one refers to", backups: [backup(1), backup(2), backup(3) { $0.needs = ["1-2"] }],
             policy: { $0.keepFull = 1 },
             kept: [
-                "1-2": ["needed by 3-2"], "3-2": ["newest good backup", "one of the newest 1 full backups"],
+                "1-2": ["needed by 3-2"], "3-2": ["newest good backup", "newest for keep_full = 1"],
             ]),
         Row(
             name: "in use", backups: [backup(1) { $0.isLeased = true }, backup(2)], policy: { $0.keepFull = 1 },
             kept: [
                 "1-2": ["in use by a restore or verification"],
-                "2-2": ["newest good backup", "one of the newest 1 full backups"],
+                "2-2": ["newest good backup", "newest for keep_full = 1"],
             ]),
         Row(
             name: "two rules, either of which is enough", backups: [backup(1), backup(2), backup(8), backup(9)],

@@ -47,6 +47,9 @@ public final class TestSite: Sendable {
             Executables.tidemark(), arguments,
             environment: ["TIDEMARK_CONFIG": configuration].merging(environment) { $1 },
             expectSuccess: expectSuccess)
+        if let wrong = wrongPlural(in: finished.output + finished.errors) {
+            throw Problem("tidemark \(arguments) said \"\(wrong)\":\n\(finished.output)\(finished.errors)")
+        }
         // Readers differ in which of two keys of the same name they take.
         if arguments.contains("--json"), let key = repeatedKey(inJSON: finished.output) {
             throw Problem("tidemark \(arguments) printed the key \"\(key)\" twice in an object:\n\(finished.output)")

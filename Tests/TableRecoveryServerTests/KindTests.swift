@@ -220,7 +220,7 @@ import Testing
                 "select relkind, obj_description(oid), (select count(*) from pg_index where indrelid = c.oid) from pg_class c where relname = 'then'"
             ) == "r|how many|1")
         let dropped = try shop.recover(["-t", "shop.public.counted", "--before-drop", "--into-table=public.again"])
-        #expect(dropped.output.contains("1 rows in public.again"), "\(dropped.output)")
+        #expect(dropped.output.contains("1 row in public.again"), "\(dropped.output)")
         let all = try shop.recover(["--database", "shop", "--target", "latest", "--to-file", file])
         for note in [
             "Unlogged at the target, and so in no backup and in no WAL: public.\"Scratch pad\", \"public.mixed2\".",

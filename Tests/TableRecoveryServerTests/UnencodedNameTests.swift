@@ -2,8 +2,6 @@ import Platform
 import Support
 import Testing
 
-@testable import Postgres
-
 /// Names that are not UTF-8, as databases without an encoding have them.
 @Suite(.serialized) struct UnencodedNameTests {
     @Test(arguments: [
@@ -89,6 +87,48 @@ import Testing
         let refused = try site.tidemark(
             ["recover-table", "-t", "\"caf\u{FFFD}e9\".public.t", "--target", "latest", "--diff"])
         #expect(refused.ending == .exited(1) && refused.errors.contains("its name is not UTF-8"), "\(refused)")
+        #expect(refused.errors.contains("use pg_dump there"), "\(refused)")
+    }
+
+    /// Both as a terminal of that encoding sends it, and as it is shown.
+    @Test func `the drop of a database of such a name is found, and no other's`() throws {
+        let site = try TestSite(initdb: ["--encoding=SQL_ASCII", "--locale=C"])
+        func psql(_ statement: String) throws {
+            try runAsServerUser(
+                "/bin/sh",
+                [
+                    "-c", "printf \"$1\" | \"$3\" -XAtq -v ON_ERROR_STOP=1 -h \"$2\" -U postgres -d postgres", "sh",
+                    statement, site.cluster.directory, site.cluster.server.bin + "/psql",
+                ], environment: ["PGCLIENTENCODING": "SQL_ASCII"], expectSuccess: true)
+        }
+        // The first one is in the backup, the others' names are in WAL only.
+        try psql("create database \\042caf\\351\\042")
+        try site.tidemark(["backup"], expectSuccess: true)
+        for byte in ["350", "352"] { try psql("create database \\042caf\\\(byte)\\042") }
+        var drops: [String: String] = [:]
+        for byte in ["351", "350", "352"] {
+            drops[byte] = try site.cluster.psql("select pg_current_xact_id()")
+            try psql("drop database \\042caf\\\(byte)\\042")
+        }
+        try site.archiveEverything()
+        for (byte, shown) in [("351", "e9"), ("350", "e8"), ("352", "ea")] {
+            var said: [String] = []
+            for word in ["caf\\\(byte)", "caf\u{FFFD}\(shown)"] {
+                let plan = try runAsServerUser(
+                    "/bin/sh",
+                    [
+                        "-c", "\"$1\" plan --before-drop-database \"$(printf \"$2\")\"", "sh", Executables.tidemark(),
+                        word,
+                    ], environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
+                #expect(plan.ending == .exited(0), "\(byte): \(plan)")
+                #expect(plan.errors.contains("database \"caf\u{FFFD}\(shown)\" was dropped"), "\(plan)")
+                let found = try #require(plan.errors.firstMatch(of: /by transaction ([0-9]+)/)?.1, "\(plan)")
+                said.append(String(found))
+            }
+            let before = try #require(drops[byte].flatMap { Int($0) })
+            #expect(
+                Set(said).count == 1 && said.allSatisfy { (before + 1...before + 2).contains(Int($0) ?? 0) }, "\(said)")
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 ///
 /// What is UTF-8 stays what it is. Any other byte becomes U+FFFD and its two hexadecimal digits, as does each byte of a U+FFFD,
 /// so that no two names become one, and each can be told to the server again.
-enum ServerText {
-    static func string(_ bytes: UnsafeRawBufferPointer) -> String {
+public enum ServerText {
+    public static func string(_ bytes: UnsafeRawBufferPointer) -> String {
         let text = String(decoding: bytes, as: UTF8.self)
         guard text.unicodeScalars.contains("\u{FFFD}") else { return text }
         var result = ""
@@ -23,7 +23,7 @@ enum ServerText {
         return result
     }
 
-    static func bytes(_ text: String) -> [UInt8] {
+    public static func bytes(_ text: String) -> [UInt8] {
         guard text.unicodeScalars.contains("\u{FFFD}") else { return Array(text.utf8) }
         var bytes: [UInt8] = []
         var rest = text.unicodeScalars[...]
