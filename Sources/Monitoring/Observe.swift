@@ -176,7 +176,8 @@ private func observeArchive(
         }
         observation.archive = try ArchiveObservation(
             of: archive, timeline: timeline, segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now, breaks: found, contradiction: observation.contradiction)
+            policy: request.policy, now: observation.now, dataDirectory: directory.path,
+            breaks: found, contradiction: observation.contradiction)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
@@ -192,7 +193,9 @@ private func observeArchive(
                 let listing = try place.listBackups()
                 let size = listing.complete.last?.segmentSize ?? control?.segmentSize ?? 16 << 20
                 let expired = try expiredSegments(
-                    of: place, listing: listing, policy: request.policy, now: observation.now, segmentSize: size)
+                    of: place, listing: listing, policy: request.policy,
+                    dataDirectory: cluster.dataDirectory, now: observation.now,
+                    segmentSize: size)
                 return (expired, listing.all.map(\.startLSN).min())
             }
         } catch {

@@ -45,7 +45,8 @@ public struct ListJob {
                 uniquingKeysWith: max)
             let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
             if !found.isEmpty {
-                let expired = try expiredSegments(of: archive, by: policy, segmentSize: found[0].segmentSize)
+                let expired = try expiredSegments(
+                    of: archive, cluster, by: policy, segmentSize: found[0].segmentSize)
                 for gap in found where !report.gaps.contains(gap) && !gap.names.allSatisfy({ expired.contains($0) }) {
                     report.gaps.append(gap)
                 }
