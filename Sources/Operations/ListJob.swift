@@ -3,6 +3,7 @@ public import Backups
 import Catalog
 public import Configuration
 import Platform
+import Recovery
 public import Repository
 public import Retention
 public import WAL
@@ -38,12 +39,12 @@ public struct ListJob {
                 report.isWhole = false
                 continue
             }
-            let (windows, histories) = listing.complete.isEmpty ? ([], []) : windows(of: listing.complete, archive)
+            let (moments, histories) =
+                listing.complete.isEmpty ? (nil, []) : moments(of: listing.complete, archive)
             report.lost += histories
-            let ends = Dictionary(
-                windows.filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
-                uniquingKeysWith: max)
-            let found = windows.compactMap { if case .missing(let gap) = $0.ending { gap } else { nil } }
+            let found = (moments?.windows ?? []).compactMap {
+                if case .missing(let gap) = $0.ending { gap } else { nil }
+            }
             if !found.isEmpty {
                 let expired = try expiredSegments(
                     of: archive, cluster, by: policy, segmentSize: found[0].segmentSize)
@@ -52,8 +53,9 @@ public struct ListJob {
                 }
             }
             let backups = try listing.all.map { backup in
-                ListReport.Backup(
-                    description: backup, until: ends[backup.label],
+                let span = BackupSpan(backup)
+                return ListReport.Backup(
+                    description: backup, until: histories.obstacle(to: span) == nil ? moments?.end(of: span) : nil,
                     verified: try lastVerification(of: backup.label, of: archive),
                     aside: listing.aside.first { $0.backup.label == backup.label })
             }
@@ -69,21 +71,25 @@ public struct ListJob {
 
     /// How far each backup can be recovered, and the lost histories that might lead further. Empty without a catalog:
     /// the backups are listed all the same.
-    private func windows(
+    private func moments(
         of backups: [BackupDescription], _ archive: ClusterArchive
-    ) -> ([RecoveryWindow], [LostHistory]) {
+    ) -> (ReachableMoments?, [LostHistory]) {
         let context = context
         do {
+            let recovery = try RecoveryArchive(of: cluster, archive.incarnation)
             let catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), archive: archive,
                 note: { context.note(.warning, $0) })
             return try catalog.current(
                 jobs: cluster.jobs,
                 progress: { context.progress(.readingSegments(done: $0, total: $1)) },
-                { (try $0.windows(of: backups.map(BackupSpan.init)), try $0.lostHistories()) })
+                {
+                    let moments = try ReachableMoments(of: backups.map(BackupSpan.init), in: recovery, $0)
+                    return (moments, try $0.lostHistories())
+                })
         } catch {
             context.note(.warning, "it is not known until when backups are recoverable", detail: "\(error)")
-            return ([], [])
+            return (nil, [])
         }
     }
 }
@@ -93,7 +99,7 @@ public struct ListReport: Sendable {
     public struct Backup: Sendable {
         public let description: BackupDescription
         /// The last time to which it can be recovered; nil when unknown.
-        public let until: Moment?
+        public let until: ReachableMoments.End?
         public let verified: RecordedVerification?
         /// Why it can't be used.
         public let aside: AsideBackup?

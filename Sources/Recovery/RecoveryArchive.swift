@@ -180,6 +180,14 @@ public struct RecoveryArchive: Sendable {
             aware(request), by: { try plan($0, usePartials: extent.usesPartials, waiting: extent.waiting) }, meaning)
     }
 
+    /// The timelines that a recovery follows when none is named.
+    /// - Parameter catalog: already synchronized.
+    public func followedTimelines(_ catalog: Catalog) throws -> FollowedTimelines {
+        try Planning.followedTimelines(
+            aware(PlanRequest(RecoveryTarget(.latest))),
+            from: CatalogPlanSource(catalog, planSource(usePartials: false)))
+    }
+
     /// The request, completed with what is known of the cluster.
     public func aware(_ request: PlanRequest) -> PlanRequest {
         var request = request
