@@ -169,6 +169,7 @@ private func observeArchive(
         let timeline = control.map { observation.timeline($0, of: directory) }
         if let timeline, control?.systemIdentifier == archive.incarnation.systemIdentifier {
             do {
+                observation.damagedHistories = try DamagedOwnHistory.all(in: directory, of: archive)
                 observation.contradiction = try Contradiction.find(in: directory.path, timeline: timeline, of: archive)
             } catch {
                 observation.contradictionProblem = ContradictionUnknown(dataDirectory: directory.path, cause: error)

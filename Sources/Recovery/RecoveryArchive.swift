@@ -85,6 +85,7 @@ public struct RecoveryArchive: Sendable {
             remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(because(error)).")
         }
         remarks += own?.unreadWaiting ?? []
+        remarks += own?.damagedHistories.map { "\(capitalized($0.message)). \($0.hint ?? "")" } ?? []
         if let problem = own?.contradictionProblem {
             let unknown = ContradictionUnknown(dataDirectory: dataDirectory, cause: problem)
             remarks.append("tidemark \(unknown.message): \(because(problem)).")
