@@ -59,7 +59,9 @@ let package = Package(
         module("BackupTaking", ["Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Postgres", "Backups"]),
         module("Restoring", ["CChecksum", "Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Backups"]),
         module("BackupVerification", ["Platform", "WAL", "DataDirectory", "SQLite", "Repository", "Backups"]),
-        module("Expiring", ["Platform", "WAL", "Configuration", "Repository", "Retention", "Backups"]),
+        module(
+            "Expiring",
+            ["Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Retention", "Backups"]),
         module(
             "Recovery",
             [

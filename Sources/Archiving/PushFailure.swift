@@ -22,7 +22,7 @@ public struct PushFailure: Sendable, Equatable {
         let isRefusal =
             switch error {
             case is WALDamage, is ArchiveConflict, is DamagedCopyDiffers, is Discontinuity, is NotArchivable,
-                is NotInitialised, is BadTimelineHistory:
+                is NotInitialised, is BadTimelineHistory, is DamagedOwnHistory:
                 true
             default: false
             }

@@ -1,3 +1,4 @@
+import DataDirectory
 import Platform
 import Repository
 import WAL
@@ -6,7 +7,9 @@ extension Push {
     /// Timeline history files and backup history files: small texts without a header that names their cluster.
     func pushText(_ local: LocalFile, _ name: ArchiveFileName) throws -> Outcome {
         let bytes = try local.bytes(limit: 1 << 20)
-        try checkText(bytes, name)
+        do { try checkText(bytes, name) } catch let damage as BadTimelineHistory {
+            throw try ownHistory(local, damage) ?? damage
+        }
         let archive = try ownArchive()
         let incarnation = archive.incarnation
         guard case .history(let timeline) = name else { return try pushBackupHistory(local, bytes, name, archive) }
@@ -30,6 +33,19 @@ extension Push {
             }
         }
         throw ObjectExists(key: incarnation.history(timeline), location: store.location)
+    }
+
+    /// The same of a file in a server's pg_wal, where something can be done about it; nil elsewhere.
+    private func ownHistory(_ local: LocalFile, _ damage: BadTimelineHistory) throws -> DamagedOwnHistory? {
+        let folder = Files.resolvedAsFarAsPossible(Files.parent(local.path))
+        // pg_wal may be a symbolic link.
+        let directories = [Files.parent(folder), identity.dataDirectory].compactMap { $0 }
+        guard
+            let directory = try directories.first(where: {
+                try Files.exists($0 + "/" + ControlFile.path) && Files.isSamePlace($0 + "/pg_wal", folder)
+            })
+        else { return nil }
+        return try DamagedOwnHistory(damage.timeline, in: DataDirectory(directory), of: ownArchive())
     }
 
     /// Recovery reads no backup history file, so another one of the same name doesn't stop the archiver: it is stored

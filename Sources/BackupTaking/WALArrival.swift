@@ -151,7 +151,8 @@ struct WALMissing: Explained {
     var hint: String? {
         isStandby
             ? "An idle primary finishes its segment only when told to: run \"SELECT pg_switch_wal()\" there."
-            : "Look for failures of archive_command in the server's log; the setting wal_wait_timeout says how long to wait."
+            : "\"\(runnable("tidemark check --only archiving"))\" tells why archiving fails, as does the server's log; the setting "
+                + "wal_wait_timeout says how long to wait."
     }
 }
 

@@ -106,7 +106,7 @@ public struct AsideBackup: Sendable {
         BackupProblem(
             "backup \"\(backup.label)\" cannot be used: \(damage)",
             detail: "Its own \"\(file)\" was put aside after it was taken. What the archive has since is another "
-                + "server's log, which does not fit the backup.", trace: .listing)
+                + "server's WAL, which does not fit the backup.", trace: .listing)
     }
 }
 

@@ -12,6 +12,8 @@ public struct RecoveryWindow: Hashable, Sendable {
     }
     public let backup: BackupSpan
     public let timeline: TimelineID
+    /// Further timelines along whose histories a recovery gets exactly as far, since it ends before their own segments.
+    public internal(set) var descendants: [TimelineID] = []
     /// Whether the WAL reaches the backup's end; without that the backup can't be recovered.
     public let isConsistent: Bool
     /// From the backup's end…
@@ -22,6 +24,14 @@ public struct RecoveryWindow: Hashable, Sendable {
     public let end: LSN?
     public let segments: Int64
     public internal(set) var ending: Ending
+
+    public init(
+        backup: BackupSpan, timeline: TimelineID, isConsistent: Bool, last: TransactionMark?, end: LSN?,
+        segments: Int64, ending: Ending
+    ) {
+        (self.backup, self.timeline, self.isConsistent, from) = (backup, timeline, isConsistent, backup.stopTime)
+        (self.last, self.end, self.segments, self.ending) = (last, end, segments, ending)
+    }
 
     fileprivate func goes(asFarAs other: RecoveryWindow) -> Bool { end == other.end && segments == other.segments }
 }
@@ -42,6 +52,7 @@ extension Catalog {
                 } else if case .missing = window.ending, let same = its.lastIndex(where: { $0.goes(asFarAs: window) }) {
                     // A descendant that can't be reached only explains why its ancestor's window ends…
                     if its[same].ending == .archiveEnd { its[same].ending = window.ending }
+                    its[same].descendants.append(timeline)
                 } else if case .missing = window.ending, !its.contains(where: { $0.ending == window.ending }) {
                     // …unless the ancestor itself continues.
                     its.append(window)
@@ -74,7 +85,7 @@ extension Catalog {
         return (
             RecoveryWindow(
                 backup: backup, timeline: lineage.timeline, isConsistent: end.map { $0 >= backup.stop } ?? false,
-                from: backup.stopTime, last: last, end: end,
+                last: last, end: end,
                 segments: pieces.reduce(0) { $0 + Int64($1.numbers.count) }, ending: ending),
             pieces.contains { $0.timeline == lineage.timeline }
         )

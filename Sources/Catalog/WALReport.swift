@@ -48,9 +48,6 @@ public struct WALGap: Hashable, Sendable {
     public enum Cause: Hashable, Sendable {
         /// The segments aren't in the repository, for no known reason.
         case missing
-        /// The segments aren't in the repository; the WAL before them ends with the segment that makes this backup
-        /// consistent, as `expire` leaves it.
-        case expired(backup: String)
         /// A `.partial` of the first one, or of its beginning, exists: its server never filled it.
         case unfinished(SegmentName)
         /// Some of them were put aside, under this name.
@@ -104,9 +101,9 @@ extension Catalog {
     ) throws -> (stretches: [WALStretch], gaps: [WALGap]) {
         let wal = try archivedWAL(expired: expired, provenBy: backups)
         var gaps: [WALGap] = []
-        for missing in wal.gaps() { gaps.append(try gap(missing, try cause(of: missing, wal, backups), wal, backups)) }
+        for missing in wal.gaps() { gaps.append(try gap(missing, try cause(of: missing, wal), wal, backups)) }
         for missing in wal.removals() {
-            var removed = try gap(missing, try cause(of: missing, wal, backups), wal, backups)
+            var removed = try gap(missing, try cause(of: missing, wal), wal, backups)
             removed.isExpired = true
             gaps.append(removed)
         }
@@ -142,16 +139,9 @@ extension Catalog {
     }
 
     /// Why segments aren't there, as far as what is there tells.
-    private func cause(of gap: LineageGap, _ wal: ArchivedWAL, _ backups: [BackupSpan]) throws -> WALGap.Cause {
+    private func cause(of gap: LineageGap, _ wal: ArchivedWAL) throws -> WALGap.Cause {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
-        let size = wal.segments.segmentSize
         if let name = try archive.aside(gap).first { return .putAside(name) }
-        if let backup = backups.last(where: {
-            $0.timeline == first.timeline && $0.stop.rawValue > 0
-                && ($0.stop.rawValue - 1) / UInt64(size) + 1 == number
-        }) {
-            return .expired(backup: backup.label)
-        }
         let beginnings = wal.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
         for name in [first] + beginnings.reversed()
         where try archive.partials(timeline: name.timeline, from: name).first == name {

@@ -1,4 +1,5 @@
 public import Backups
+import DataDirectory
 public import Platform
 public import Repository
 import Retention
@@ -100,21 +101,24 @@ public struct NamedRemoval {
     private let kept: KeptPacks
     private let force: Bool
     private let archive: ClusterArchive
+    private let dataDirectory: String
 
     /// Reads everything that decides; removes and locks nothing, so that a user can be asked.
     ///
-    /// - Parameter force: removes the backup even if it is pinned, or the last good one, of all or of a living branch.
+    /// - Parameters:
+    ///   - force: removes the backup even if it is pinned, or the last good one, of all or of a living branch.
+    ///   - dataDirectory: the cluster's own: the timeline it is on counts as a living branch.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what the store throws.
-    public init(of label: String, force: Bool, from archive: ClusterArchive) throws {
+    public init(of label: String, force: Bool, from archive: ClusterArchive, dataDirectory: String) throws {
         guard try !BackupLock.isHeld(archive) else {
             throw BackupInProgress(cluster: archive.incarnation.cluster)
         }
-        try self.init(label, force, archive)
+        try self.init(label, force, archive, dataDirectory)
         guard try !BackupLease.isHeld(label, of: archive) else { throw NamedRemoval.isRead(label) }
     }
 
-    private init(_ label: String, _ force: Bool, _ archive: ClusterArchive) throws {
-        (self.label, self.force, self.archive) = (label, force, archive)
+    private init(_ label: String, _ force: Bool, _ archive: ClusterArchive, _ dataDirectory: String) throws {
+        (self.label, self.force, self.archive, self.dataDirectory) = (label, force, archive, dataDirectory)
         let listing = try archive.listBackups()
         try listing.confirmUsable()
         backup = listing.all.first { $0.label == label }
@@ -150,8 +154,11 @@ public struct NamedRemoval {
             if let backup = listing.backup(label) {
                 let branches: RetainedBranches
                 do {
-                    branches = RetainedBranches(try Expiry(archive: archive, listing: listing).timelines(), now: now)
-                } catch let fault as any Explained where fault is BadTimelineHistory || fault is ObjectDamaged {
+                    let own = try OwnTimeline(in: dataDirectory, of: archive.incarnation)
+                    branches = RetainedBranches(try Expiry(archive: archive, listing: listing).timelines(own), now: now)
+                } catch let fault as any Explained
+                    where fault is BadTimelineHistory || fault is ObjectDamaged || fault is DamagedControlFile
+                {
                     throw refuse(
                         "Which timelines need it cannot be determined: \(fault.message).",
                         hint: "With --force, it is removed anyway.")
@@ -181,7 +188,7 @@ public struct NamedRemoval {
     public func carryOut() throws -> NamedRemoval {
         let lock = try BackupLock(archive)
         let removal = try BackupRemoval(from: archive)
-        let found = try NamedRemoval(label, force, archive)
+        let found = try NamedRemoval(label, force, archive, dataDirectory)
         guard let lease = try ExclusiveLease(label, of: archive) else { throw NamedRemoval.isRead(label) }
         let confirmed = removal.confirmed {
             try lock.confirm()

@@ -26,17 +26,6 @@ public struct ExpiryReport: Sendable {
     public var unknown: [TimelineID] = []
 }
 
-/// The timeline that the cluster's own data directory is on.
-public struct OwnTimeline: Sendable {
-    public let timeline: TimelineID
-    /// Nil when the directory has no history file of it.
-    public let history: TimelineHistory?
-
-    public init(_ timeline: TimelineID, _ history: TimelineHistory?) {
-        (self.timeline, self.history) = (timeline, history)
-    }
-}
-
 /// Decides by `policy` what to remove, and removes it unless `dryRun`: backups, remains of dead backups, and WAL. Each
 /// backup's `backup.json` is removed first, so that a half-removed one is never taken for a whole one.
 ///
@@ -109,13 +98,14 @@ public func expireBackups(
 }
 
 /// What `policy` would keep now. Changes nothing and takes no lock: a check may call it while a backup runs.
+/// - Parameter own: as for `expireBackups`.
 /// - Throws: `ClockWentBack`, and what the store throws.
 public func retentionDecision(
-    of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy, now: Moment
+    of archive: ClusterArchive, listing: BackupListing, policy: RetentionPolicy, own: OwnTimeline? = nil, now: Moment
 ) throws -> RetentionDecision {
     let expiry = Expiry(archive: archive, listing: listing)
     return try decideRetention(
-        expiry.facts { try BackupLease.isHeld($0, of: archive) }, timelines: expiry.timelines(),
+        expiry.facts { try BackupLease.isHeld($0, of: archive) }, timelines: expiry.timelines(own),
         policy: policy, now: now, firstWAL: expiry.firstWAL)
 }
 

@@ -46,9 +46,13 @@ public struct StorageReport: Sendable {
 }
 
 /// Sums up an incarnation's objects; reads the head of every segment for its day.
-public func storageReport(of archive: ClusterArchive, policy: RetentionPolicy) throws
-    -> StorageReport
-{
+///
+/// - Parameters:
+///   - policy: says what would be freed.
+///   - dataDirectory: the cluster's own; what leads to the timeline it is on stays.
+public func storageReport(
+    of archive: ClusterArchive, policy: RetentionPolicy, dataDirectory: String? = nil
+) throws -> StorageReport {
     var report = StorageReport()
     let listing = try archive.listBackups()
     func stored(_ folder: RepositoryKey) throws -> Int64 {
@@ -81,7 +85,10 @@ public func storageReport(of archive: ClusterArchive, policy: RetentionPolicy) t
     }
     report.asideBytes = try archive.store.bytes(below: archive.incarnation.asideFolder)
     report.days = days.values.sorted { $0.number ?? .min < $1.number ?? .min }
-    if let expiry = try? expireBackups(of: archive, policy: policy, dryRun: true) {
+    let expiry = try? expireBackups(
+        of: archive, policy: policy,
+        own: dataDirectory.flatMap { try OwnTimeline(in: $0, of: archive.incarnation) }, dryRun: true)
+    if let expiry {
         report.wouldFree = expiry.freed
     }
     return report

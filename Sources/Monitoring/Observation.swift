@@ -64,6 +64,8 @@ public struct Observation: Sendable {
     public var serverTimeline: TimelineID?
     /// Newer timelines in the archive, which the server isn't on.
     public var strays: [StrayTimeline] = []
+    /// Files of the server's pg_wal that are named after timeline histories, and aren't any.
+    public var damagedHistories: [DamagedOwnHistory] = []
     /// Whether the server's timeline was put aside, and its history has not been archived again.
     public var isPutAside = false
     /// Whether the data directory is a standby's (standby.signal).

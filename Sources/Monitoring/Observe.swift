@@ -171,6 +171,7 @@ private func observeArchive(
         let timeline = control.map { observation.timeline($0, of: directory) }
         if let timeline, control?.systemIdentifier == archive.incarnation.systemIdentifier {
             do {
+                observation.damagedHistories = try DamagedOwnHistory.all(in: directory, of: archive)
                 observation.contradiction = try Contradiction.find(in: directory.path, timeline: timeline, of: archive)
             } catch {
                 observation.contradictionProblem = ContradictionUnknown(dataDirectory: directory.path, cause: error)
@@ -178,7 +179,8 @@ private func observeArchive(
         }
         observation.archive = try ArchiveObservation(
             of: archive, timeline: timeline, segmentSize: control?.segmentSize ?? 16 << 20,
-            policy: request.policy, now: observation.now, breaks: found, contradiction: observation.contradiction)
+            policy: request.policy, now: observation.now, dataDirectory: directory.path,
+            breaks: found, contradiction: observation.contradiction)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         observation.formerProblems += known.lost.map {
@@ -197,7 +199,9 @@ private func observeArchive(
                 let listing = try place.listBackups()
                 let size = listing.complete.last?.segmentSize ?? control?.segmentSize ?? 16 << 20
                 let expired = try expiredSegments(
-                    of: place, listing: listing, policy: request.policy, now: observation.now, segmentSize: size)
+                    of: place, listing: listing, policy: request.policy,
+                    dataDirectory: cluster.dataDirectory, now: observation.now,
+                    segmentSize: size)
                 return (expired, listing.all.map(\.startLSN).min())
             }
         } catch {

@@ -13,11 +13,12 @@ extension ArchiveObservation {
     ///   - timeline: the server's; nil takes the newest one in the archive.
     ///   - segmentSize: in bytes, when the repository has no backup that tells it.
     ///   - policy: what may have been expired on purpose: that is no gap.
+    ///   - dataDirectory: the cluster's own: what leads to its timeline isn't expired.
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
     ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this one's.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
-        policy: RetentionPolicy, now: Moment, breaks: [WALBreak] = [],
+        policy: RetentionPolicy, now: Moment, dataDirectory: String? = nil, breaks: [WALBreak] = [],
         contradiction: Contradiction? = nil
     ) throws {
         incarnation = archive.incarnation
@@ -82,7 +83,8 @@ extension ArchiveObservation {
         let all = wal.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
-                of: archive, listing: backups, policy: policy, now: now, segmentSize: size)
+                of: archive, listing: backups, policy: policy, dataDirectory: dataDirectory, now: now, segmentSize: size
+            )
             wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks, proven: proven)
         }
         gaps = wal.gaps(on: lineage, from: first).map { Gap($0) }

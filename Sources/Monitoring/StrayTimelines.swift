@@ -1,5 +1,6 @@
 import Archiving
 import DataDirectory
+import Planning
 import Platform
 import Recovery
 public import Repository
@@ -57,6 +58,9 @@ extension Observation {
     }
 
     var timelinesVerdict: Verdict {
+        if let damaged = damagedHistories.first(where: \.isOwn) {
+            return .critical("\(capitalized(damaged.message)). \(damaged.detail ?? "")", damaged.hint)
+        }
         guard let serverTimeline else {
             return .unknown(
                 server == nil
@@ -80,6 +84,9 @@ extension Observation {
             return .unknown(
                 "tidemark \(unknown.message): \(unknown.detail ?? "")",
                 "\"\(runnable("tidemark verify --wal"))\" names every segment that cannot be read.")
+        }
+        if strays.isEmpty, let damaged = damagedHistories.first {
+            return .warning("\(capitalized(damaged.message)). \(damaged.detail ?? "")", damaged.hint)
         }
         guard !strays.isEmpty else { return .ok("The server is on timeline \(serverTimeline); no other is newer.") }
         let sentences = strays.map { stray in

@@ -48,7 +48,7 @@ public struct CatalogAccess {
 
     /// The segments that were removed on purpose.
     public func expired(by policy: RetentionPolicy) throws -> SegmentSet {
-        try expiredSegments(of: archive, by: policy, segmentSize: try ask { try $0.segmentSize() } ?? 16 << 20)
+        try expiredSegments(of: archive, cluster, by: policy, segmentSize: try ask { try $0.segmentSize() } ?? 16 << 20)
     }
 
     public var spans: [BackupSpan] { backups.map(BackupSpan.init) }

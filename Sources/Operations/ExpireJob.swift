@@ -1,8 +1,6 @@
 import Archiving
 public import Configuration
-import DataDirectory
 public import Expiring
-import Glibc
 import Jobs
 import Monitoring
 import Platform
@@ -37,7 +35,8 @@ public struct ExpireJob {
     ///   stays removed; the next expiry removes the rest.
     public func run(dryRun: Bool = false) throws -> ClusterExpiry {
         let started = Moment(microseconds: Clock.now)
-        let expiry = try known.expire(policy: policy, own: try ownTimeline(), dryRun: dryRun) {
+        let own = try OwnTimeline(in: cluster.dataDirectory, of: current)
+        let expiry = try known.expire(policy: policy, own: own, dryRun: dryRun) {
             try context.cancellation.check()
         }
         for timeline in expiry.current.unknown {
@@ -58,18 +57,5 @@ public struct ExpireJob {
                 .add(.expire, of: one.incarnation, since: started, [ExpiredWAL.fact: ExpiredWAL.note(runs)])
         }
         return expiry
-    }
-    /// Of a server that has just left a timeline nothing may be archived yet. Nil when the cluster's directory isn't here, or
-    /// is closed to whoever runs this.
-    private func ownTimeline() throws -> OwnTimeline? {
-        let path = cluster.dataDirectory
-        do {
-            guard try Files.exists(path + "/global/pg_control") else { return nil }
-            let directory = DataDirectory(path)
-            let control = try directory.controlFile()
-            guard control.systemIdentifier == current.systemIdentifier else { return nil }
-            let timeline = try directory.timeline(control)
-            return OwnTimeline(timeline, try TimelineHistory(timeline, inWAL: path + "/pg_wal"))
-        } catch let error as SystemError where [EACCES, ENOENT].contains(error.code) { return nil }
     }
 }

@@ -5,6 +5,7 @@ public import Configuration
 import Jobs
 public import Monitoring
 import Platform
+import Recovery
 public import Repository
 public import Retention
 public import WAL
@@ -43,13 +44,11 @@ public struct ListJob {
             let wal = listing.complete.isEmpty ? nil : reach(of: listing.complete, archive)
             report.lost += wal?.lost ?? []
             for gap in wal?.gaps ?? [] where !report.gaps.contains(gap) { report.gaps.append(gap) }
-            let ends = Dictionary(
-                (wal?.windows ?? []).filter(\.isConsistent).map { ($0.backup.label, $0.last?.time ?? $0.from) },
-                uniquingKeysWith: max)
             let backups = try listing.all.map { backup in
                 let span = BackupSpan(backup)
                 return ListReport.Backup(
-                    description: backup, until: ends[backup.label],
+                    description: backup,
+                    until: wal.flatMap { $0.lost.obstacle(to: span) == nil ? $0.moments.end(of: span) : nil },
                     verified: try lastVerification(of: backup.label, of: archive),
                     gaps: wal.map { known in known.gaps.filter { $0.affects(span, known.genealogy) } } ?? [],
                     aside: listing.aside.first { $0.backup.label == backup.label })
@@ -76,7 +75,7 @@ public struct ListJob {
 
     /// How far the WAL behind some backups leads.
     private struct Reach {
-        let windows: [RecoveryWindow]
+        let moments: ReachableMoments
         /// Where it can't be followed, except for what was removed on purpose.
         let gaps: [WALGap]
         let genealogy: Genealogy
@@ -88,6 +87,7 @@ public struct ListJob {
     private func reach(of backups: [BackupDescription], _ archive: ClusterArchive) -> Reach? {
         let (context, spans) = (context, backups.map(BackupSpan.init))
         do {
+            let recovery = try RecoveryArchive(of: cluster, archive.incarnation)
             let catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), archive: archive,
                 note: { context.note(.warning, $0) })
@@ -97,9 +97,9 @@ public struct ListJob {
                 progress: { context.progress(.readingSegments(done: $0, total: $1)) },
                 { catalog in
                     let size = try catalog.segmentSize() ?? 16 << 20
-                    let expired = try expiredSegments(of: archive, by: policy, segmentSize: size)
+                    let expired = try expiredSegments(of: archive, cluster, by: policy, segmentSize: size)
                     return Reach(
-                        windows: try catalog.windows(of: spans),
+                        moments: try ReachableMoments(of: spans, in: recovery, catalog),
                         gaps: try catalog.gaps(behind: spans, expired: expired).filter { !$0.isExpired },
                         genealogy: try catalog.genealogy(), lost: try catalog.lostHistories())
                 })
@@ -115,7 +115,7 @@ public struct ListReport: Sendable {
     public struct Backup: Sendable {
         public let description: BackupDescription
         /// The last time to which it can be recovered; nil when unknown.
-        public let until: Moment?
+        public let until: ReachableMoments.End?
         public let verified: RecordedVerification?
         /// Where the WAL behind it can't be followed, and not on purpose.
         public let gaps: [WALGap]

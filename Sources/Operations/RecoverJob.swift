@@ -99,7 +99,16 @@ public struct RecoverJob {
         guard replacesOwn else { return try old == nil ? possible(nil, context) : readable(nil, context) }
         let context = context.withoutRepeating()
         // A recovery that can't be leaves the repository as it was. What waits in pg_wal counts for it as archived.
-        _ = try possible(nil, context)
+        let first = try possible(nil, context)
+        if let contradiction = first.archive.own?.contradiction {
+            // The plan ends before the other server's WAL. What the server has from there on can't be archived.
+            guard !order.isDelta else { throw contradiction }
+            context.note(
+                .warning, "nothing of pg_wal in \"\(order.directory)\" is archived",
+                detail: "\(contradiction.message).",
+                hint: "The recovery ends before that. The renamed directory keeps what this server wrote.")
+            return first
+        }
         let rescued = try RescueJob(cluster: cluster, context: context, isDelta: order.isDelta).run(order.directory)
         return try readable(rescued, context)
     }

@@ -18,7 +18,8 @@ public struct RemoveJob {
     ) throws {
         let known = try incarnations(of: cluster)
         found = try NamedRemoval(
-            of: label, force: force, from: try incarnation.map(known.named) ?? known.holding(label))
+            of: label, force: force, from: try incarnation.map(known.named) ?? known.holding(label),
+            dataDirectory: cluster.dataDirectory)
     }
 
     /// - Returns: what was removed.

@@ -2,6 +2,7 @@ public import Catalog
 public import Configuration
 import Jobs
 public import Monitoring
+public import Recovery
 public import Retention
 import Setup
 public import WAL
@@ -41,7 +42,7 @@ public struct SegmentsJob {
                             $0, in: access.archive, dataDirectory: cluster.dataDirectory, pushCommand: push)
                     }
                 return SegmentsReport.Gap(gap: gap, removed: removals[gap], remedy: remedy)
-            }, lost: lost, isContradicted: access.contradiction() != nil)
+            }, lost: lost, contradiction: access.contradiction())
     }
 
     /// When `expire` removed the WAL in gaps, according to its records.
@@ -74,9 +75,9 @@ public struct SegmentsReport: Sendable {
     public let gaps: [Gap]
     /// Timelines whose histories are missing or damaged.
     public let lost: [LostHistory]
-    /// Whether the cluster's own server has other WAL than some of the archive's.
-    public let isContradicted: Bool
+    /// Where the archive has another server's WAL under the names of that of the cluster's own.
+    public let contradiction: Contradiction?
 
     /// Whether nothing is missing but what is missing on purpose.
-    public var isWhole: Bool { gaps.allSatisfy(\.gap.isExpired) && lost.isEmpty && !isContradicted }
+    public var isWhole: Bool { gaps.allSatisfy(\.gap.isExpired) && lost.isEmpty && contradiction == nil }
 }

@@ -17,7 +17,9 @@ public struct StorageJob {
     public func run() throws -> ClusterStorage {
         let known = try incarnations(of: cluster)
         func part(_ archive: ClusterArchive) throws -> ClusterStorage.Part {
-            .init(incarnation: archive.incarnation, report: try storageReport(of: archive, policy: policy))
+            .init(
+                incarnation: archive.incarnation,
+                report: try storageReport(of: archive, policy: policy, dataDirectory: cluster.dataDirectory))
         }
         return ClusterStorage(
             current: try part(known.current), former: try known.former.map(part),

@@ -4,7 +4,7 @@ public import Backups
 public import Configuration
 import Monitoring
 import Platform
-public import Repository
+import Repository
 public import Retention
 public import WAL
 
@@ -109,7 +109,8 @@ public struct VerifyJob {
                 do {
                     walOf[archive.incarnation] = .some(
                         try archivedWAL(
-                            of: archive, expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) }))
+                            of: archive,
+                            expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) }))
                 } catch let failure as any Explained where failure.concernsOneObject {
                     complain(failure)
                     walOf[archive.incarnation] = .some(nil)
@@ -195,7 +196,7 @@ public struct VerifyJob {
     private func verifyWAL(_ archive: ClusterArchive, _ range: ClosedRange<LSN>? = nil) throws -> ArchiveVerification {
         try verifyArchive(
             of: archive, range: range,
-            expired: { try expiredSegments(of: archive, by: policy, segmentSize: $0) },
+            expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) },
             proven: try archive.listBackups().complete.map(\.stopSegment), jobs: cluster.jobs,
             progress: { done, total in
                 context.progress(.verifyingWAL(done: done, total: total))
@@ -247,12 +248,13 @@ public struct VerifyJob {
 }
 
 /// The segments of an archive that were removed on purpose.
-public func expiredSegments(
-    of archive: ClusterArchive, by policy: RetentionPolicy, segmentSize: UInt32
+func expiredSegments(
+    of archive: ClusterArchive, _ cluster: ClusterConfiguration, by policy: RetentionPolicy, segmentSize: UInt32
 ) throws -> SegmentSet {
     try expiredSegments(
-        of: archive, listing: archive.listBackups(), policy: policy, now: Moment(microseconds: Clock.now),
-        segmentSize: segmentSize)
+        of: archive, listing: archive.listBackups(), policy: policy,
+        dataDirectory: cluster.dataDirectory,
+        now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
 }
 
 /// There is nothing to verify.

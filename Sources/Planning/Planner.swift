@@ -100,7 +100,7 @@ struct Planner<Source: PlanSource> {
     }
 
     /// Without an explicit timeline, a newer one than the chosen one may be the cluster's.
-    private func refuseLostHistory(besides history: History) throws {
+    func refuseLostHistory(besides history: History) throws {
         guard makesOffers, let followed = history.timeline else { return }
         let lost = try source.lostHistories().filter { $0.timeline > followed }
         // Before a recovered server takes a number of its own it requests a damaged history, whatever timeline it
@@ -114,7 +114,7 @@ struct Planner<Source: PlanSource> {
     }
 
     /// Without its history a timeline looks like a branch; the missing history is reported instead.
-    private func refuseLostHistory(among branches: [Branch]) throws {
+    func refuseLostHistory(among branches: [Branch]) throws {
         let timelines = Set(branches.map(\.timeline))
         guard makesOffers, let lost = try source.lostHistories().last(where: { timelines.contains($0.timeline) }) else {
             return

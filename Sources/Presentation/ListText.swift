@@ -69,6 +69,8 @@ public struct ListedBackup: Encodable {
     let pinned: Bool
     let pinnedUntil: String?
     let recoverableUntil: String?
+    /// The timeline that must be named to get there (`--target-timeline`).
+    let recoverableTimeline: UInt32?
     let verified: String?
     let verifyProblems: Int?
     /// Where the WAL behind it can't be followed, and not on purpose.
@@ -93,7 +95,7 @@ public struct ListedBackup: Encodable {
 
     fileprivate init(_ listed: ListReport.Backup, of incarnation: Incarnation) {
         let backup = listed.description
-        recoverableUntil = listed.until?.iso8601
+        (recoverableUntil, recoverableTimeline) = (listed.until?.moment.iso8601, listed.until?.mustName?.rawValue)
         damage = listed.aside?.damage
         gaps = listed.gaps.map(Gap.init)
         pinned = backup.isPinned
@@ -129,7 +131,8 @@ public struct ListedBackup: Encodable {
             label, type, short(start), short(stop),
             duration(seconds), Presentation.size(size),
             Presentation.size(storedSize), ratio(size, to: storedSize) ?? "0.0", "\(firstWal) … \(lastWal.suffix(8))",
-            recoverableUntil.map(short) ?? (damage == nil ? "not known" : "never"),
+            recoverableUntil.map { short($0) + (recoverableTimeline.map { " on timeline \($0)" } ?? "") }
+                ?? (damage == nil ? "not known" : "never"),
             verified.map { day in
                 let count = verifyProblems ?? 0
                 return String(day.prefix(10)) + (count == 0 ? "" : ": " + counted(count, "problem"))

@@ -34,8 +34,6 @@ extension SegmentsReport.Gap {
         }
         return switch gap.cause {
         case .missing: "The segments are not in the repository: they were never archived, or have been removed."
-        case .expired(let backup):
-            "They come right after what backup \(backup) needs to be consistent: probably \"expire\" removed them."
         case .unfinished(let name):
             "Of the first segment only \"\(name).partial\" is there: the server that wrote it stopped before it was full."
         case .elsewhere(let timeline):
@@ -88,8 +86,10 @@ public struct SegmentsDocument: Encodable {
     }
     let stretches: [Stretch]
     let gaps: [Gap]
+    let contradiction: ToldContradiction?
 
     public init(_ report: SegmentsReport) {
+        contradiction = report.contradiction.map(ToldContradiction.init)
         stretches = report.stretches.map {
             Stretch(
                 timeline: $0.timeline.rawValue, first: $0.first.description, last: $0.last.description,

@@ -2,6 +2,7 @@ import Catalog
 import Configuration
 import Monitoring
 public import Operations
+import Planning
 import WAL
 
 /// The times to which a recovery is possible.
@@ -12,22 +13,26 @@ public func windowText(_ report: WindowReport) -> String {
             : "Cluster \"\(report.cluster)\" has no complete backup that can be read (\(report.unreadable) cannot): nothing "
                 + "can be recovered."
     }
+    let named = report.windows.map { report.moments.mustName(for: $0) }
+    // Most archives have one timeline, and nothing needs to be named.
+    let heading = named.contains { $0 != nil } ? ["reached with"] : []
     var table = TextTable(
-        ["backup", "timeline", "from", "to", "LSN", "segments", "ends"],
+        ["backup", "timeline", "from", "to", "LSN", "segments", "ends"] + heading,
         [.left, .right, .left, .left, .left, .right])
-    for window in report.windows {
-        table.add([
-            window.backup.label, "\(window.timeline)", window.from.description,
-            window.isConsistent ? window.last?.time.description ?? window.from.description : "never consistent",
-            window.end?.description ?? "", "\(window.segments)", text(window.ending, report),
-        ])
+    for (window, name) in zip(report.windows, named) {
+        table.add(
+            [
+                window.backup.label, "\(window.timeline)", window.from.description,
+                window.isConsistent ? window.last?.time.description ?? window.from.description : "never consistent",
+                window.end?.description ?? "", "\(window.segments)", text(window.ending, report),
+            ] + heading.map { _ in window.isConsistent ? name.map { "--target-timeline \($0)" } ?? "" : "" })
     }
     guard !report.usable.isEmpty else {
         return table.text
             + "\nNo moment can be recovered to: some WAL that the backups need is missing."
     }
     let gaps = report.gaps.filter { !$0.isExpired }.map { "\($0.unreachableMoments): \($0.sentence)." }
-    return joined(table.lines + [summary(report.usable, now: report.now)] + gaps)
+    return joined(table.lines + summaries(report) + gaps)
 }
 
 private func text(_ ending: RecoveryWindow.Ending, _ report: WindowReport) -> String {
@@ -37,6 +42,22 @@ private func text(_ ending: RecoveryWindow.Ending, _ report: WindowReport) -> St
     case .missing(let gap): gap.sentence
     case .unusable(let found): found.sentence
     }
+}
+
+/// What is reached without naming a timeline, and by naming one.
+private func summaries(_ report: WindowReport) -> [String] {
+    var lines = report.ordinary.isEmpty ? [] : [summary(report.ordinary, now: report.now)]
+    let followed = report.moments.followed.timelines
+    if followed.count > 1 {
+        lines.append(
+            "It can't be told which of timelines \(followed.map(\.description).joined(separator: ", ")) is the cluster's: "
+                + "name one.")
+    }
+    let others = Dictionary(grouping: report.usable.filter { report.moments.mustName(for: $0) != nil }, by: \.timeline)
+    lines += others.sorted { $0.key < $1.key }.map { timeline, windows in
+        "With --target-timeline \(timeline): " + summary(windows, now: report.now)
+    }
+    return lines
 }
 
 /// The period in which every moment can be recovered to.
@@ -73,6 +94,8 @@ public struct WindowDocument: Encodable {
     struct Window: Encodable {
         let backup: String
         let timeline: UInt32
+        /// The timeline that must be named to reach its last moments (`--target-timeline`).
+        let targetTimeline: UInt32?
         let isConsistent: Bool
         let from: String
         let to: String?
@@ -97,6 +120,7 @@ public struct WindowDocument: Encodable {
     }
     /// Damage that a verification found and that persists.
     let knownDamage: [String]
+    let contradiction: ToldContradiction?
 
     public init(_ report: WindowReport) {
         (from, to) = (report.from?.iso8601, report.to?.iso8601)
@@ -104,7 +128,8 @@ public struct WindowDocument: Encodable {
         windows = report.windows.map {
             let (word, place, last) = ends($0)
             return Window(
-                backup: $0.backup.label, timeline: $0.timeline.rawValue, isConsistent: $0.isConsistent,
+                backup: $0.backup.label, timeline: $0.timeline.rawValue,
+                targetTimeline: report.moments.mustName(for: $0)?.rawValue, isConsistent: $0.isConsistent,
                 from: $0.from.iso8601, to: $0.last?.time.iso8601, toXid: $0.last?.xid, end: $0.end?.description,
                 segments: $0.segments, ends: word, endsAt: place, endsAtLast: last)
         }
@@ -113,5 +138,6 @@ public struct WindowDocument: Encodable {
                 after: $0.lastBefore?.time.iso8601, before: $0.nextBackup?.stopTime.iso8601, reason: reason($0))
         }
         knownDamage = report.damage.map(\.name)
+        contradiction = report.contradiction.map(ToldContradiction.init)
     }
 }

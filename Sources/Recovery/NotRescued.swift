@@ -1,3 +1,4 @@
+import Archiving
 public import Platform
 
 /// What the dead server committed last is in its pg_wal only, and can't be archived: a recovery would do without it.
@@ -33,7 +34,8 @@ public struct NotRescued: Explained {
             + (isBlocked
                 ? "Make the object readable; if that is impossible, move it out of the repository: the old directory's own "
                     + "segment is then archived in its place. Then run the command again."
-                : "Fix the cause, and run the command again.")
+                : (reason as? DamagedOwnHistory)?.hint.map { $0 + " Then run the command again." }
+                    ?? "Fix the cause, and run the command again.")
             + " To recover without this WAL, move the directory "
             + "out of the way: mv \(shellQuoted(directory)) \(shellQuoted(directory + ".dead"))"
     }

@@ -20,11 +20,15 @@ public struct OwnDirectory: Sendable {
     public let contradiction: Contradiction?
     /// Why contradictions could not be looked for; nil when they were.
     public let contradictionProblem: (any Error)?
+    /// Files of its pg_wal that are named after histories, and aren't any.
+    let damagedHistories: [DamagedOwnHistory]
 
     /// What keeps some of that from being archived, before anything is tried: `recover` in its place is refused.
     public var blocked: NotRescued? {
         waiting.blocked.first.map {
-            NotRescued(directory: path, files: waiting.blocked.map(\.name), reason: $0.reason, isBlocked: true)
+            NotRescued(
+                directory: path, files: waiting.blocked.map(\.name), reason: $0.reason,
+                isBlocked: !($0.reason is DamagedOwnHistory))
         }
     }
 
@@ -62,6 +66,7 @@ public struct OwnDirectory: Sendable {
                 in: path, timeline: timeline, segments: waiting.named, of: archive)
             contradictionProblem = nil
         } catch { (contradiction, contradictionProblem) = (nil, error) }
+        damagedHistories = try DamagedOwnHistory.all(in: directory, of: archive)
         place = KnownPlace(
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
             history: try TimelineHistory(timeline, in: path),
@@ -102,7 +107,8 @@ public struct WaitingWAL: Sendable {
     public private(set) var unreadable: [String] = []
     /// Why it could not be looked for.
     public private(set) var problem: (any Error)?
-    /// Of those whose names are taken in the archive, what can be neither read nor replaced there, and why.
+    /// What `recover` can't archive, and why: of what has a name that is taken in the archive, what can be neither read nor
+    /// replaced there; and histories that are none.
     private(set) var blocked: [(name: String, reason: any Error)] = []
     /// All segments from the last checkpoint on, whatever the archive has, and those before it that it lacks.
     private(set) var named: [SegmentName] = []
@@ -158,9 +164,13 @@ public struct WaitingWAL: Sendable {
                     }
                     if isArchived(segment) { segments[segment] = nil }
                 case .history(let timeline):
-                    do { histories[timeline] = try TimelineHistory(timeline, in: dataDirectory) } catch {
-                        unreadable.append(file)
-                    }
+                    do {
+                        histories[timeline] = try TimelineHistory(timeline, in: dataDirectory)
+                        if let damaged = try DamagedOwnHistory(timeline, in: DataDirectory(dataDirectory), of: archive)
+                        {
+                            blocked.append((file, damaged))
+                        }
+                    } catch { unreadable.append(file) }
                 case .partial, .backupHistory: continue
                 }
             }

@@ -20,7 +20,7 @@ public struct RecoveryArchive: Sendable {
     public var undelivered: [WALBreak] = []
     private let jobs: Int
     let dataDirectory: String
-    private let restorable: [RestorableBackup]
+    private var restorable: [RestorableBackup]
     /// A remark about an incarnation that isn't in use; nil for the one that is.
     private let former: String?
     /// The requested timeline, when some or all of it was put aside; it is served for this recovery only.
@@ -87,13 +87,14 @@ public struct RecoveryArchive: Sendable {
             remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(because(error)).")
         }
         remarks += own?.unreadWaiting ?? []
+        remarks += own?.damagedHistories.map { "\(capitalized($0.message)). \($0.hint ?? "")" } ?? []
         if let problem = own?.contradictionProblem {
             let unknown = ContradictionUnknown(dataDirectory: dataDirectory, cause: problem)
             remarks.append("tidemark \(unknown.message): \(because(problem)).")
         }
         if let other = own?.contradiction {
             remarks.append(
-                "\(other.message). This follows the archive's. If the server is the right one, "
+                "\(other.message). From LSN \(other.position) on, this follows the archive's. If the server is the right one, "
                     + "\"\(other.remedy)\" takes the other's out of the way.")
         }
         self.remarks = remarks
@@ -129,11 +130,12 @@ public struct RecoveryArchive: Sendable {
     }
 
     /// Plans a recovery in the place of the cluster's own dead server, before what it left in pg_wal is archived.
-    /// - Throws: as `plan`.
-    /// - Throws: `NotRescued` and `Contradiction` as well.
+    ///
+    /// Where the archive has another server's WAL under the names of that server's, only what comes before can be reached.
+    /// - Throws: as `plan`; `NotRescued` and `Contradiction` as well.
     public func planInPlace(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
         if let blocked = own?.blocked { throw blocked }
-        if let contradiction = own?.contradiction { throw contradiction }
+        if let contradiction = own?.contradiction { return try plan(request, before: contradiction, catalog) }
         if let problem = own?.contradictionProblem, let own {
             throw ContradictionUnknown(dataDirectory: own.path, cause: problem)
         }
@@ -147,6 +149,19 @@ public struct RecoveryArchive: Sendable {
             plan.segments.contains { $0.first.timeline == name.timeline && $0.first <= name && name <= $0.last }
         }.sorted()
         return plan
+    }
+
+    /// - Throws: `contradiction` when the target isn't reached before it.
+    private func plan(
+        _ request: PlanRequest, before contradiction: Contradiction, _ catalog: Catalog?
+    ) throws -> Plan {
+        var earlier = self
+        earlier.restorable.removeAll { $0.stop > contradiction.position }
+        do {
+            let plan = try earlier.plan(request, usePartials: false, catalog: catalog)
+            if plan.end <= contradiction.position { return plan }
+        } catch is PlanRefusal {}
+        throw contradiction
     }
 
     /// A refusal that says which archive it is about, where the repository has several of the cluster, what of a gap was put
@@ -180,6 +195,14 @@ public struct RecoveryArchive: Sendable {
     public func offer(_ request: PlanRequest, _ meaning: (Plan) -> String) -> PlanRefusal.Alternative? {
         .proven(
             aware(request), by: { try plan($0, usePartials: extent.usesPartials, waiting: extent.waiting) }, meaning)
+    }
+
+    /// The timelines that a recovery follows when none is named.
+    /// - Parameter catalog: already synchronized.
+    public func followedTimelines(_ catalog: Catalog) throws -> FollowedTimelines {
+        try Planning.followedTimelines(
+            aware(PlanRequest(RecoveryTarget(.latest))),
+            from: CatalogPlanSource(catalog, planSource(usePartials: false)))
     }
 
     /// The request, completed with what is known of the cluster.

@@ -210,10 +210,10 @@ public struct ReplayFollower: Sendable {
     private func afterwards(_ seconds: Double) throws -> RecoveryResult {
         let control = try? server.dataDirectory.controlFile()
         if setup.action == .shutdown, !setup.isStandby, control?.state == .shutDownInRecovery {
-            let reached = control?.minimumRecoveryPoint
+            let end = try control.map { try replayEnd(at: $0.minimumRecoveryPoint, $0) }
             return RecoveryResult(
-                state: .shutDown, timeline: nil, reached: reached, reason: nil,
-                asPredicted: reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }, seconds: seconds)
+                state: .shutDown, timeline: nil, reached: end?.position, reason: nil,
+                asPredicted: end?.isEnd(of: plan), seconds: seconds)
         }
         let log = server.log()
         throw RecoveryFailure(
@@ -235,6 +235,7 @@ public struct ReplayFollower: Sendable {
         -> RecoveryResult
     {
         var result = RecoveryResult(state: state, seconds: seconds)
+        var end: ReplayEnd?
         switch state {
         case .promoted:
             // The server's recovery_end_command has done so already, unless it failed.
@@ -248,20 +249,31 @@ public struct ReplayFollower: Sendable {
                 result.timeline = history.timeline
                 result.reached = last.switchPoint
                 result.reason = last.reason
+                end = ReplayEnd(position: last.switchPoint, known: last.switchPoint, history: history)
             }
         case .paused, .standby:
             result.reached = try connection?.query("SELECT pg_last_wal_replay_lsn()").scalar.flatMap { LSN($0) }
+            let control = try server.dataDirectory.controlFile()
+            end = try result.reached.map { try replayEnd(at: $0, control) }
         case .shutDown: break
         }
         if state != .standby {
-            result.asPredicted = result.reached.map { LSN.agree($0, plan.end, segmentSize: plan.segmentSize) }
+            result.asPredicted = end?.isEnd(of: plan)
             // Where the end isn't known, it doesn't count as predicted.
             if state == .promoted { result.asPredicted = result.asPredicted ?? false }
-            if result.asPredicted == false, plan.stop == nil, let reached = result.reached, reached > plan.end {
+            if result.asPredicted == false, plan.stop == nil, end?.isBeyond(plan) == true {
                 (result.asPredicted, result.archiveHasGrown) = (true, true)
             }
         }
         return result
+    }
+
+    private func replayEnd(at position: LSN, _ control: ControlFile) throws -> ReplayEnd {
+        let timeline = control.minimumRecoveryTimeline
+        let own = try TimelineHistory(timeline, in: server.dataDirectory.path)
+        return ReplayEnd(
+            position: position, known: min(position, control.minimumRecoveryPoint),
+            history: own ?? TimelineHistory(timeline))
     }
 
     /// The history of the timeline that the server began when it was promoted: it is the only one written since it was

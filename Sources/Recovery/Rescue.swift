@@ -45,11 +45,15 @@ public struct Rescue: Sendable {
         let own = try TimelineHistory(timeline, in: dataDirectory)
         let known = try own ?? archive?.readableHistory(timeline)
         let lineage = Lineage(known ?? TimelineHistory(timeline), segmentSize: control.segmentSize)
+        // The archive's own are used.
+        let useless = Set(
+            try DamagedOwnHistory.all(in: directory, of: archive).filter(\.isArchived).map { Files.name($0.path) })
+        files.subtract(useless)
         // No recovery finds a timeline without its history. A server that doesn't archive here has no `.ready` mark for
         // it.
         for step in lineage.steps {
             let file = ArchiveFileName.history(step.timeline).description
-            if try Files.exists(folder + "/" + file) { files.insert(file) }
+            if try !useless.contains(file) && Files.exists(folder + "/" + file) { files.insert(file) }
         }
         let present = try Files.list(folder).compactMap { SegmentName($0) }
         var name = lineage.file(containing: control.redo)

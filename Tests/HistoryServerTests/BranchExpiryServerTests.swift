@@ -91,30 +91,70 @@ import Testing
         Lack(version: .v15, isLost: true, isElsewhere: true), Lack(version: .v18, isLost: false),
     ]
 
-    /// The newest backup is of a past that a recovery in place undid.
+    /// A group whose servers archive nothing while a file `block` is there.
+    private func blockableGroup(_ version: TestServer) throws -> ServerGroup {
+        let push = "\(try Executables.tidemark()) archive-push --config DIRECTORY/NAME.conf %p"
+        return try ServerGroup(version, settings: ["archive_command": "'test ! -e DIRECTORY/block && \(push)'"])
+    }
+
+    /// A server whose recovery in place undid the past of its newest backup.
+    ///
+    /// - Returns: the label of the older backup, which alone leads to where it is now.
+    private func goBack(_ group: ServerGroup, blocked: Bool) throws -> (Server, own: String) {
+        let a = try group.addPrimary()
+        try a.psql("create table t (i int)")
+        try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        let own = try #require(labels(a).first)
+        try a.psql("insert into t values (1)", "select pg_create_restore_point('r1')", "select pg_switch_wal()")
+        try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
+        try fill(a, segments: 1)
+        try group.drain(a)
+        try a.stop()
+        if blocked { try a.shell("touch \(group.directory)/block") }
+        try a.tidemark(
+            ["recover", "--target-name", "r1", "--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"],
+            expectSuccess: true)
+        try fill(a, segments: 2)
+        return (a, own)
+    }
+
+    /// Nothing of the timeline that the server is on is archived yet.
+    @Test(arguments: TestServer.ends)
+    func `every command counts the timeline that the server is on`(_ version: TestServer) throws {
+        let group = try blockableGroup(version)
+        try group.accounted {
+            let (a, own) = try goBack(group, blocked: true)
+            let configuration = group.directory + "/rules.conf"
+            let text = try Files.readText(a.configuration) + "[retention]\nkeep_full = 1\n"
+            try replaceDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
+            func tell(_ words: [String]) throws -> Finished { try a.tidemark(words + ["--config", configuration]) }
+            let dry = try tell(["expire", "--dry-run"])
+            #expect(dry.output.contains("backup \(own) kept: "), "\(dry)")
+            func number(_ key: String, _ words: [String]) throws -> String {
+                let told = try tell(words + ["--json"])
+                let found = told.output.split(separator: "\n").first { $0.contains("\"\(key)\"") }
+                return try #require(found?.split(separator: ":").last.map(String.init), "\(told)")
+                    .filter(\.isNumber)
+            }
+            #expect(try number("would_free", ["du"]) == number("freed", ["expire", "--dry-run"]))
+            let removed = try tell(["remove", own, "--yes"])
+            #expect(
+                removed.ending == .exited(1)
+                    && removed.errors.contains("No other good backup is on the history of timeline 2."), "\(removed)")
+            let expired = try tell(["expire"])
+            #expect(expired.ending == .exited(0) && expired.output.contains("backup \(own) kept: "), "\(expired)")
+            for words in [["segments"], ["window"]] { #expect(try tell(words).ending == .exited(0)) }
+            try a.shell("rm \(group.directory)/block")
+            try group.drain(a)
+            #expect(try tell(["plan", "--target", "latest"]).output.contains(own))
+        }
+    }
+
     @Test(arguments: lacks)
     func `what may lead to the living timeline stays, whatever the archive lacks of it`(_ lack: Lack) throws {
-        let push = "\(try Executables.tidemark()) archive-push --config DIRECTORY/NAME.conf %p"
-        let group = try ServerGroup(
-            lack.version, settings: ["archive_command": "'test ! -e DIRECTORY/block && \(push)'"])
+        let group = try blockableGroup(lack.version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
-            let own = try #require(labels(a).first)
-            try a.psql("insert into t values (1)", "select pg_create_restore_point('r1')", "select pg_switch_wal()")
-            try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
-            try fill(a, segments: 1)
-            try group.drain(a)
-            try a.stop()
-            if !lack.isLost { try a.shell("touch \(group.directory)/block") }
-            try a.tidemark(
-                [
-                    "recover", "--target-name", "r1", "--start", "--yes", "--set",
-                    "config_file=\(a.serverConfiguration)",
-                ],
-                expectSuccess: true)
-            try fill(a, segments: 2)
+            let (a, own) = try goBack(group, blocked: !lack.isLost)
             let (history, kept) = ("\(group.wal)/00000002.history.zst", group.directory + "/kept")
             if lack.isLost {
                 try group.drain(a)

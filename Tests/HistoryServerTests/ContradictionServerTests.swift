@@ -2,6 +2,7 @@ import Glibc
 import Platform
 import Support
 import Testing
+import WAL
 
 /// Two servers wrote the same timeline, and the wrong one archived first: nothing follows it unless asked to.
 @Suite struct ContradictionServerTests {
@@ -20,52 +21,60 @@ import Testing
         ? Form.allCases.map { (.v15, $0) } + [(.v16, .otherSwitchPoint), (.v18, .sameSwitchPoint), (.v18, .copy)]
         : TestServer.allCases.flatMap { server in Form.allCases.map { (server, $0) } }
 
+    /// Two servers of one timeline, of which the wrong one archived first and is dead.
+    ///
+    /// - Returns: the right one, and the rows that it had before the other one's WAL.
+    private func contradict(_ form: Form, _ group: ServerGroup) throws -> (right: Server, before: String) {
+        let a = try group.addBackedUpPrimary()
+        try a.psql("insert into t values (0)", "select pg_create_restore_point('early')", "select pg_switch_wal()")
+        let right: Server
+        let wrong: Server
+        if form == .copy {
+            try a.psql("insert into t values (1)", "select pg_switch_wal()")
+            try group.drain(a)
+            wrong = try group.addCopy("k", of: a)
+            right = a
+        } else {
+            right = try group.addStandby("c", of: a)
+            wrong = try group.addStandby("b", of: a)
+            try a.psql("insert into t values (1)")
+            try group.catchUp(wrong, with: a)
+            if form == .otherSwitchPoint {
+                try wrong.stop()
+                try a.psql("insert into t values (2)")
+            }
+            try group.catchUp(right, with: a)
+            try a.kill()
+            // With a restore_command the second one would follow the first.
+            right.settings["restore_command"] = "''"
+            for server in [right, wrong] {
+                try server.stop()
+                try server.follow(nil)
+                try server.start()
+            }
+            try wrong.promote()
+        }
+        let before = try right.psql("select coalesce(string_agg(i::text, ',' order by i), '') from t")
+        try wrong.psql("insert into t values (-1)", "select pg_switch_wal()")
+        try wrong.psql("insert into t values (-2)", "select pg_switch_wal()")
+        try group.drain(wrong)
+        try wrong.kill()
+        if form != .copy { try right.promote() }
+        try right.psql("insert into t values (4)", "select pg_switch_wal()")
+        try right.psql("insert into t values (5)", "select pg_switch_wal()")
+        try group.wait(for: "the archiver to be refused") {
+            try right.psql("select failed_count > 0 from pg_stat_archiver") == "t"
+        }
+        return (right, before)
+    }
+
     @Test(arguments: samples)
     private func `WAL that another server archived under this one's names is not followed`(
         _ server: TestServer, _ form: Form
     ) throws {
         let group = try ServerGroup(server)
         try group.accounted {
-            let a = try group.addBackedUpPrimary()
-            let right: Server
-            let wrong: Server
-            if form == .copy {
-                try a.psql("insert into t values (1)", "select pg_switch_wal()")
-                try group.drain(a)
-                wrong = try group.addCopy("k", of: a)
-                right = a
-            } else {
-                right = try group.addStandby("c", of: a)
-                wrong = try group.addStandby("b", of: a)
-                try a.psql("insert into t values (1)")
-                try group.catchUp(wrong, with: a)
-                if form == .otherSwitchPoint {
-                    try wrong.stop()
-                    try a.psql("insert into t values (2)")
-                }
-                try group.catchUp(right, with: a)
-                try a.kill()
-                // With a restore_command the second one would follow the first.
-                right.settings["restore_command"] = "''"
-                for server in [right, wrong] {
-                    try server.stop()
-                    try server.follow(nil)
-                    try server.start()
-                }
-                try wrong.promote()
-            }
-            let before = try right.psql("select coalesce(string_agg(i::text, ',' order by i), '') from t")
-            try wrong.psql("insert into t values (-1)", "select pg_switch_wal()")
-            try wrong.psql("insert into t values (-2)", "select pg_switch_wal()")
-            try group.drain(wrong)
-            try wrong.kill()
-            if form != .copy { try right.promote() }
-            try right.psql("insert into t values (4)", "select pg_switch_wal()")
-            try right.psql("insert into t values (5)", "select pg_switch_wal()")
-            try group.wait(for: "the archiver to be refused") {
-                try right.psql("select failed_count > 0 from pg_stat_archiver") == "t"
-            }
-
+            let (right, before) = try contradict(form, group)
             group.step("while the server lives")
             let planned = try right.tidemark(["plan", "--target", "latest"])
             #expect(
@@ -75,6 +84,18 @@ import Testing
             #expect(
                 checked.ending == .exited(3) && checked.output.contains("is not the one that the server"), "\(checked)")
             #expect(!checked.output.contains("Every commit is in the repository"), "\(checked)")
+            for command in ["segments", "window"] {
+                struct Document: Decodable {
+                    struct Contradiction: Decodable { let file, lsn, message, remedy: String }
+                    let contradiction: Contradiction?
+                }
+                let told = try right.tidemark([command, "--json"])
+                let found = try #require(
+                    decoded(Document.self, told.output).contradiction, "\(told)")
+                #expect(told.errors.contains("\"\(found.file)\" in the archive is not the one that"), "\(told)")
+                #expect(told.errors.contains("From LSN \(found.lsn) on, what is told"), "\(told)")
+                #expect(told.errors.contains(found.message) && told.errors.contains(found.remedy), "\(told)")
+            }
             try expectLossFromThere(right)
 
             group.step("when it is dead")
@@ -86,6 +107,11 @@ import Testing
                 #expect(finished.ending == .exited(4), "\(form) \(finished)")
                 #expect(finished.errors.contains("a recovery follows it"), "\(form) \(finished)")
             }
+            let early = ["--target-name", "early"]
+            try right.tidemark(["plan"] + early, expectSuccess: true)
+            try right.tidemark(["recover", "--dry-run", "--start"] + early, expectSuccess: true)
+            let delta = try right.tidemark(["recover", "--delta", "--start", "--yes"] + early)
+            #expect(delta.ending == .exited(4) && delta.errors.contains("a recovery follows it"), "\(delta)")
             #expect(try FileStatus(of: right.data).inode == inode)
             // The other one may be the right one: its history is followed in another directory.
             let elsewhere = try right.tidemark(
@@ -100,6 +126,32 @@ import Testing
                 ["recover", "--target", "latest", "--start", "--yes"]
                     + ["--set", "config_file=\(right.serverConfiguration)"], expectSuccess: true)
             #expect(try right.psql("select string_agg(i::text, ',' order by i) from t") == "\(before),4,5")
+        }
+    }
+
+    @Test(arguments: [(TestServer.v15, Form.copy), (.v15, .otherSwitchPoint), (.v18, .sameSwitchPoint)])
+    private func `in place, a moment before the other server's WAL can be recovered to`(
+        _ server: TestServer, _ form: Form
+    ) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let right = try contradict(form, group).right
+            try right.kill()
+            let recovered = try right.tidemark([
+                "recover", "--target-name", "early", "--start", "--yes", "--set",
+                "config_file=\(right.serverConfiguration)",
+            ])
+            try #require(recovered.ending == .exited(0), "\(recovered)")
+            #expect(recovered.errors.contains("nothing of pg_wal in \"\(right.data)\" is archived"), "\(recovered)")
+            #expect(try right.psql("select string_agg(i::text, ',' order by i) from t") == "0")
+            let kept = try #require(
+                Files.list(group.directory).first { $0.hasPrefix(Files.name(right.data) + ".before-") })
+            #expect(try Files.list("\(group.directory)/\(kept)/pg_wal").contains { SegmentName($0) != nil })
+            // It has left the contradiction behind.
+            try right.psql("insert into t values (7)", "select pg_switch_wal()")
+            try group.drain(right)
+            try right.tidemark(["backup"], expectSuccess: true)
+            try right.tidemark(["plan", "--target", "latest"], expectSuccess: true)
         }
     }
 
