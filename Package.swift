@@ -173,8 +173,8 @@ let package = Package(
         tests(
             "OperationsServerTests",
             [
-                "Platform", "WAL", "Configuration", "Repository", "Planning", "Retention", "Postgres", "Archiving",
-                "Backups", "Restoring", "Recovery", "TableRecovery", "Operations",
+                "Platform", "WAL", "Configuration", "Repository", "Documents", "Planning", "Retention", "Postgres",
+                "Archiving", "Backups", "Restoring", "Recovery", "TableRecovery", "Operations",
             ]),
         tests("CommandServerTests", ["Platform"]),
         tests("HistoryServerTests", ["Platform", "WAL", "Recovery"]),
