@@ -133,7 +133,7 @@ let package = Package(
                 "Documents", "Retention", "Postgres", "Archiving", "Setup", "Backups", "Restoring",
                 "BackupVerification", "Recovery", "Notifications", "Jobs", "Monitoring", "TableRecovery",
             ]),
-        tests("RepositoryTests", ["Platform", "WAL", "Repository", "Backups"]),
+        tests("RepositoryTests", ["Platform", "WAL", "Repository", "Archiving", "Backups"]),
         tests("DataDirectoryTests", ["Platform", "WAL", "DataDirectory"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Platform", "WAL", "Repository", "Archiving"]),
         tests(

@@ -169,6 +169,9 @@ public protocol StoredObject: AnyObject, Sendable {
     var size: Int64 { get }
     /// Fills as much of `buffer` as the object has from `offset` (bytes) on, and says how much that was.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int
+    /// How many bytes to request at once from a store that answers each request late, to whoever needs all of them; nil
+    /// where small reads cost no more (a file).
+    var requestLength: Int? { get }
     /// Announces that these bytes will be read soon. Does not wait.
     func readAhead(at offset: Int64, count: Int64)
     /// Announces that these bytes need not be kept in memory: they won't be read again soon.
@@ -176,6 +179,7 @@ public protocol StoredObject: AnyObject, Sendable {
 }
 
 extension StoredObject {
+    public var requestLength: Int? { nil }
     public func readAhead(at offset: Int64, count: Int64) {}
     public func release(at offset: Int64, count: Int64) {}
 }

@@ -135,6 +135,7 @@ public final class InterceptedStore: ObjectStore {
         }
         var key: RepositoryKey { object.key }
         var size: Int64 { object.size }
+        var requestLength: Int? { object.requestLength }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
             interception.willMove(Int(max(0, min(Int64(buffer.count), size - offset))), .read)
             return try interception.around(.read, after: { .repeatable }, { try object.read(into: buffer, at: offset) })
