@@ -43,7 +43,8 @@ struct TargetPlanner {
                 at: cluster.state.catalog(of: archive.contents.incarnation), archive: archive.contents,
                 mayBeInMemory: false,
                 note: { message in context.note(.warning, message) })
-            try catalog.current(jobs: cluster.jobs) { _ in }
+            // A recovery is rare, and nothing that has changed may be missed.
+            try catalog.current(jobs: cluster.jobs, isExact: true) { _ in }
             return catalog
         } catch {
             context.note(.debug, "planning without a catalog: \(error)")

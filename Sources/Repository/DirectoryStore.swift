@@ -84,6 +84,8 @@ public final class DirectoryStore: ObjectStore {
         return entries
     }
 
+    public var tellsChanges: Bool { true }
+
     /// The directory's modification time, unless it is so recent that another change could get the same.
     public func changeMark(of folder: RepositoryKey) throws -> Int64? {
         guard let status = try FileStatus(ifPresent: place(folder)), status.modified < Clock.now - 2_000_000 else {

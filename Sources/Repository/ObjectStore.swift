@@ -45,6 +45,10 @@ public protocol ObjectStore: Sendable {
     /// - Parameter name: only what comes after this name, which need not be one of the folder's.
     func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry]
 
+    /// Whether `changeMark` answers at all. From a store that has no such number, a folder must be listed to find out
+    /// whether it has changed.
+    var tellsChanges: Bool { get }
+
     /// A number that changes whenever something is created in a folder or removed from it, so that an unchanged folder
     /// need not be listed again. Nil when it isn't cheap to tell, or not certain at the moment.
     func changeMark(of folder: RepositoryKey) throws -> Int64?
@@ -100,6 +104,7 @@ public protocol ObjectStore: Sendable {
 
 extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
+    public var tellsChanges: Bool { false }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
     public func reopen() {}
     public func removal() -> any ObjectRemoval { RemovalByName(from: self) }

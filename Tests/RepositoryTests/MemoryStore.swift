@@ -166,6 +166,7 @@ final class MemoryStore: ObjectStore {
         return entries.values.filter { entry in name.map { $0 < entry.name } ?? true }.sorted { $0.name < $1.name }
     }
 
+    var tellsChanges: Bool { true }
     func changeMark(of folder: RepositoryKey) throws -> Int64? { try use { $0.marks[folder] } }
     func makeDurable(_ key: RepositoryKey) throws { try use { _ in } }
 
