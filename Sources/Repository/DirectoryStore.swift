@@ -173,6 +173,9 @@ public final class DirectoryStore: ObjectStore {
         return StoreCapacity(free: space.free, total: space.total)
     }
 
+    /// A file system that isn't mounted looks like an empty one.
+    public var absenceHint: String? { "Is all of the repository's storage mounted?" }
+
     public var localDirectory: LocalDirectory? { LocalDirectory(path: location) }
 
     public func removal() -> any ObjectRemoval { HeldFolders(in: self) }

@@ -92,6 +92,10 @@ public protocol ObjectStore: Sendable {
     /// How much can be stored; nil where a store has no limit, or can't tell.
     func capacity() throws -> StoreCapacity?
 
+    /// What to check where something is missing that should be in the repository, as a question; nil where a store that
+    /// answers has everything.
+    var absenceHint: String? { get }
+
     /// Where the objects are files of this host; nil where they are something else.
     var localDirectory: LocalDirectory? { get }
 
@@ -106,6 +110,7 @@ extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
     public var tellsChanges: Bool { false }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
+    public var absenceHint: String? { nil }
     public func reopen() {}
     public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
     public func capacity() throws -> StoreCapacity? { nil }

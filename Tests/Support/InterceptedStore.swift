@@ -41,6 +41,8 @@ public final class InterceptedStore: ObjectStore {
         tellsChanges = base.tellsChanges && !hidesChanges
     }
 
+    public var absenceHint: String? { base.absenceHint }
+
     public var location: String { base.location }
 
     private func call<Value>(_ verb: StoreVerb, _ body: () throws -> Value) throws -> Value {
