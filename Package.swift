@@ -46,6 +46,7 @@ let package = Package(
         module("Configuration", ["Platform", "WAL"]),
         module("DataDirectory", ["CChecksum", "Platform", "WAL"]),
         module("SQLite", ["CSQLite", "Platform"]),
+        module("HTTP", ["CCurl", "CCurlDoors", "Platform"]),
         module("Repository", ["CXXHash", "CZstd", "Messages", "Platform", "WAL"]),
         module("Documents", ["Repository"]),
         module("Planning", ["Messages", "WAL"]),
@@ -69,7 +70,7 @@ let package = Package(
         module(
             "Notifications",
             [
-                "CCrypto", "CCurl", "CCurlDoors", "Platform", "WAL", "Configuration", "Repository", "Documents",
+                "CCrypto", "CCurl", "Platform", "WAL", "Configuration", "HTTP", "Repository", "Documents",
                 "Archiving",
             ]),
         module(
@@ -160,8 +161,8 @@ let package = Package(
         tests(
             "MonitoringTests",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving", "Setup", "Backups",
-                "Notifications", "Jobs", "Monitoring", "Presentation",
+                "Platform", "WAL", "Configuration", "DataDirectory", "HTTP", "Repository", "Archiving", "Setup",
+                "Backups", "Notifications", "Jobs", "Monitoring", "Presentation",
             ],
             exclude: ["Servers"]),
         tests(
