@@ -46,6 +46,7 @@ let package = Package(
         module("Configuration", ["Platform", "WAL"]),
         module("DataDirectory", ["CChecksum", "Platform", "WAL"]),
         module("SQLite", ["CSQLite", "Platform"]),
+        module("HTTP", ["CCurl", "CCurlDoors", "Platform"]),
         module("Repository", ["CXXHash", "CZstd", "Messages", "Platform", "WAL"]),
         module("Documents", ["Repository"]),
         module("Planning", ["Messages", "WAL"]),
@@ -71,7 +72,7 @@ let package = Package(
         module(
             "Notifications",
             [
-                "CCrypto", "CCurl", "CCurlDoors", "Platform", "WAL", "Configuration", "Repository", "Documents",
+                "CCrypto", "CCurl", "Platform", "WAL", "Configuration", "HTTP", "Repository", "Documents",
                 "Archiving",
             ]),
         module(
@@ -135,7 +136,7 @@ let package = Package(
                 "Documents", "Retention", "Postgres", "Archiving", "Setup", "Backups", "Restoring",
                 "BackupVerification", "Recovery", "Notifications", "Jobs", "Monitoring", "TableRecovery",
             ]),
-        tests("RepositoryTests", ["Platform", "WAL", "Repository", "Backups"]),
+        tests("RepositoryTests", ["Platform", "WAL", "Repository", "Archiving", "Backups"]),
         tests("DataDirectoryTests", ["Platform", "WAL", "DataDirectory"], exclude: ["Fixtures"]),
         tests("ArchivingServerTests", ["Platform", "WAL", "Repository", "Archiving"]),
         tests(
@@ -162,8 +163,8 @@ let package = Package(
         tests(
             "MonitoringTests",
             [
-                "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Archiving", "Setup", "Backups",
-                "Notifications", "Jobs", "Monitoring", "Presentation",
+                "Platform", "WAL", "Configuration", "DataDirectory", "HTTP", "Repository", "Archiving", "Setup",
+                "Backups", "Notifications", "Jobs", "Monitoring", "Presentation",
             ],
             exclude: ["Servers"]),
         tests(
@@ -175,8 +176,8 @@ let package = Package(
         tests(
             "OperationsServerTests",
             [
-                "Platform", "WAL", "Configuration", "Repository", "Planning", "Retention", "Postgres", "Archiving",
-                "Backups", "Restoring", "Recovery", "TableRecovery", "Operations",
+                "Platform", "WAL", "Configuration", "Repository", "Documents", "Planning", "Retention", "Postgres",
+                "Archiving", "Backups", "Restoring", "Recovery", "TableRecovery", "Operations",
             ]),
         tests("CommandServerTests", ["Platform"]),
         tests("HistoryServerTests", ["Platform", "WAL", "Recovery"]),

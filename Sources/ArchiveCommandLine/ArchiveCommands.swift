@@ -45,10 +45,13 @@ public enum ArchiveCommands {
         case "archive-get": return get(rest.dropFirst())
         case "recovery-end": return endRecovery(rest.dropFirst())
         // Run by archive-get itself, with its own arguments.
-        case Prefetch.command: return prefetch(rest.dropFirst())
+        case prefetchCommand: return prefetch(rest.dropFirst())
         default: return nil
         }
     }
+
+    /// Makes either executable a prefetcher; the arguments of `archive-get` follow.
+    private static let prefetchCommand = "archive-prefetch"
 
     /// 0: stored and durable. Anything else, up to 125: not stored.
     private static func push(_ line: ArraySlice<String>) -> Int32 {
@@ -56,7 +59,7 @@ public enum ArchiveCommands {
             let warning = call.log
             let push = Push(
                 into: call.repository, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                level: Int(call.cluster.compressLevel),
+                caller: call.caller, level: Int(call.cluster.compressLevel),
                 acceptDiscontinuity: call.arguments.has("accept-discontinuity"),
                 lookAhead: call.cluster.archiveJobs > 1
                     ? LookAhead(jobs: call.cluster.archiveJobs, state: call.cluster.state) : nil,
@@ -81,7 +84,8 @@ public enum ArchiveCommands {
         serve(line, by: .archiveGet) { call in
             let fetch = Fetch(
                 from: call.repository, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                putAside: try call.putAside(), form: call.form, prefetch: call.prefetch(line), clock: call.clock)
+                caller: call.caller, putAside: try call.putAside(), form: call.form, prefetch: call.prefetch(line),
+                clock: call.clock)
             let words = call.arguments.words
             let patience = call.cluster.getRetryTimeout
             let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
@@ -135,7 +139,8 @@ public enum ArchiveCommands {
             guard let prefetch = call.prefetch(line) else { return 0 }
             let fetch = Fetch(
                 from: call.repository, cluster: call.cluster.name, dataDirectory: call.cluster.dataDirectory,
-                putAside: try call.putAside(), form: call.form, prefetch: prefetch, clock: call.clock)
+                caller: call.caller, putAside: try call.putAside(), form: call.form, prefetch: prefetch,
+                clock: call.clock)
             try fetch.runPrefetcher()
             return 0
         } failure: { _ in
@@ -149,6 +154,7 @@ public enum ArchiveCommands {
         let repository: Repository
         let log: Log
         let clock: PhaseClock
+        let caller: ArchiveCaller
 
         /// The timeline of `--put-aside`.
         func putAside() throws -> TimelineID? {
@@ -160,8 +166,8 @@ public enum ArchiveCommands {
         func prefetch(_ line: ArraySlice<String>) -> Prefetch? {
             guard cluster.prefetchSegments > 0 else { return nil }
             return Prefetch(
-                segments: cluster.prefetchSegments, spoolSize: cluster.spoolSize, spool: cluster.state.spool,
-                arguments: Array(line))
+                segments: cluster.prefetchSegments, spoolSize: cluster.spoolSize, spool: cluster.state.spool
+            ) { [line = Array(line)] in try startDetached("/proc/self/exe", [prefetchCommand] + line) }
         }
     }
 
@@ -174,6 +180,9 @@ public enum ArchiveCommands {
         signal(SIGXFSZ, SIG_IGN)
         // PostgreSQL's own umask would hide the repository from the group.
         umask(0o027)
+        // PostgreSQL runs its commands in its data directory, and is their parent.
+        let server = getppid()
+        let caller = ArchiveCaller(in: ".") { getppid() == server }
         var log = Log()
         do {
             let clock = PhaseClock()
@@ -182,14 +191,16 @@ public enum ArchiveCommands {
                 reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings,
                 forArchiving: true)
             let cluster = try configuration.servedCluster(
-                named: arguments.value("cluster"),
+                named: arguments.value("cluster"), calledBy: caller,
                 file: grammar.command == Grammar.archivePush.command ? arguments.words.first : nil)
             configuration.completeOffers(for: cluster, arguments)
             log.follow(cluster, verbose: arguments.has("verbose"))
             let repository = cluster.openRepository()
             try giveUpRoot(for: cluster, repository)
             let status = try body(
-                Call(arguments: arguments, cluster: cluster, repository: repository, log: log, clock: clock))
+                Call(
+                    arguments: arguments, cluster: cluster, repository: repository, log: log, clock: clock,
+                    caller: caller))
             if arguments.has("timing") { reportTiming(clock, log) }
             return status
         } catch {

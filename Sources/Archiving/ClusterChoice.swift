@@ -6,13 +6,15 @@ import WAL
 
 extension Configuration {
     /// The cluster that a call archives or restores for. When none is named and several are configured, it is that of
-    /// the calling server: its working directory is its data directory, or the file lies in its pg_wal. So adding a
-    /// second cluster to the configuration doesn't stop the first one's archiving.
+    /// the calling server: it calls in its data directory, or the file lies in its pg_wal. So adding a second cluster to
+    /// the configuration doesn't stop the first one's archiving.
     ///
     /// - Parameter path: the file to archive; nil for a restore.
-    public func servedCluster(named name: String?, file path: String?) throws -> ClusterConfiguration {
+    public func servedCluster(
+        named name: String?, calledBy caller: ArchiveCaller, file path: String?
+    ) throws -> ClusterConfiguration {
         guard name == nil, clusters.count > 1 else { return try cluster(named: name) }
-        let directories = ["."] + (path.map { [Files.parent(Files.parent($0))] } ?? [])
+        let directories = [caller.directory] + (path.map { [Files.parent(Files.parent(caller.path($0)))] } ?? [])
         for directory in directories {
             if let found = only(clusters.filter { isSame(directory, $0.dataDirectory) }) { return found }
             let data = DataDirectory(directory)

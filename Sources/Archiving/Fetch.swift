@@ -25,15 +25,17 @@ public struct Fetch: Sendable {
     let clock: PhaseClock
 
     /// - Parameters:
-    ///   - dataDirectory: shows which incarnation the cluster is when the working directory isn't a data directory.
+    ///   - dataDirectory: shows which incarnation the cluster is when the caller's directory isn't a data directory.
+    ///   - caller: nil for a fetch that nobody called for from a directory; the destination is an absolute path then.
     ///   - putAside: a timeline that is served although it was put aside.
     ///   - form: how segments are delivered.
     ///   - prefetch: how to fetch ahead while a server recovers; nil fetches only the requested file.
     public init(
-        from repository: Repository, cluster: String, dataDirectory: String?, putAside: TimelineID? = nil,
-        form: SegmentForm = .asArchived, prefetch: Prefetch? = nil, clock: PhaseClock = PhaseClock()
+        from repository: Repository, cluster: String, dataDirectory: String?, caller: ArchiveCaller? = nil,
+        putAside: TimelineID? = nil, form: SegmentForm = .asArchived, prefetch: Prefetch? = nil,
+        clock: PhaseClock = PhaseClock()
     ) {
-        identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory)
+        identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory, caller: caller)
         self.prefetch = prefetch
         self.putAside = putAside
         self.form = form
@@ -47,6 +49,7 @@ public struct Fetch: Sendable {
     /// `KeepFileRestoredFromArchive`, src/backend/access/transam/xlogarchive.c).
     public func callAsFunction(_ name: String, to destination: String) throws -> Outcome {
         guard let file = ArchiveFileName(name) else { throw NotArchivable(name: name) }
+        let destination = identity.caller?.path(destination) ?? destination
         let archive = try identity.archive()
         let spool = spool(file, archive.incarnation)
         if let spool, let segment = file.segmentName, spool.deliver(segment, archive.incarnation, to: destination) {
@@ -80,11 +83,16 @@ public struct Fetch: Sendable {
         try putAside.flatMap(archive.restoringAside) ?? archive
     }
 
-    /// Only for a server that is recovering, which runs restore_command in its data directory.
+    /// Only for a server that is recovering.
     private func spool(_ file: ArchiveFileName, _ incarnation: Incarnation) -> Spool? {
-        guard let prefetch, case .segment = file, (try? Files.exists("postmaster.pid")) == true else { return nil }
-        return Spool(
-            prefetch, incarnation, location: identity.repository.location, form: form, putAside: putAside)
+        guard let prefetch, let caller = identity.caller, case .segment = file, caller.isServer else { return nil }
+        return spool(prefetch, incarnation, caller)
+    }
+
+    func spool(_ prefetch: Prefetch, _ incarnation: Incarnation, _ caller: ArchiveCaller) -> Spool {
+        Spool(
+            prefetch, incarnation, location: identity.repository.location, dataDirectory: caller.directory, form: form,
+            putAside: putAside)
     }
 
     /// Unless one is running, or has nothing to fetch.
@@ -95,7 +103,8 @@ public struct Fetch: Sendable {
         guard (try? served(archive).has(.segment(next))) == true, !spool.isServed else {
             return
         }
-        prefetch?.start()
+        // Recovery works without a prefetcher, so a failure to start it isn't reported.
+        try? prefetch?.start()
     }
 
     /// Delivers a history file that is missing or damaged as the history of a later timeline tells it.

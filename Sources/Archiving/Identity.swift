@@ -7,8 +7,9 @@ import Repository
 struct Identity {
     let repository: Repository
     let cluster: String
-    /// The configured data directory, used when the working directory isn't one.
+    /// The configured data directory, used when the caller's directory isn't one.
     let dataDirectory: String?
+    let caller: ArchiveCaller?
 
     /// Finds the archive by major version and system identifier, as a segment's first page states them.
     /// - Throws: `NotInitialised`, `DamagedMarker`, and what the store throws.
@@ -17,15 +18,15 @@ struct Identity {
             of: Incarnation(cluster: cluster, major: major, systemIdentifier: systemIdentifier), named: subject)
     }
 
-    /// Finds the archive by the data directory: the working directory, where PostgreSQL runs archive_command and
-    /// restore_command, else the configured one. Without either (a new machine, a command by hand) the repository's
-    /// only incarnation.
+    /// Finds the archive by the data directory: the caller's, else the configured one. Without either (a new machine, a
+    /// command by hand) the repository's only incarnation.
     func archive() throws -> ClusterArchive {
-        for path in ["."] + (dataDirectory.map { [$0] } ?? []) {
-            guard let (major, systemIdentifier) = try identify(path) else { continue }
+        if let caller, let (major, systemIdentifier) = try identify(caller.directory, isCallers: true) {
+            return try archive(major: major, systemIdentifier: systemIdentifier, named: "the data directory")
+        }
+        if let dataDirectory, let (major, systemIdentifier) = try identify(dataDirectory, isCallers: false) {
             return try archive(
-                major: major, systemIdentifier: systemIdentifier,
-                named: path == "." ? "the data directory" : "data directory \"\(path)\"")
+                major: major, systemIdentifier: systemIdentifier, named: "data directory \"\(dataDirectory)\"")
         }
         return try repository.onlyArchive(of: cluster)
     }
@@ -34,13 +35,13 @@ struct Identity {
     ///
     /// PostgreSQL can always enter its working directory. A command by hand may have been started, through sudo, in a
     /// directory that this user may not enter; that says nothing about the cluster.
-    private func identify(_ path: String) throws -> (major: Int, systemIdentifier: UInt64)? {
+    private func identify(_ path: String, isCallers: Bool) throws -> (major: Int, systemIdentifier: UInt64)? {
         let directory = DataDirectory(path)
         do {
             let major = try directory.majorVersion()
             return (major, try directory.controlFile().systemIdentifier)
         } catch let error as SystemError
-            where error.code == ENOENT || error.code == ENOTDIR || (error.code == EACCES && path == ".")
+            where error.code == ENOENT || error.code == ENOTDIR || (error.code == EACCES && isCallers)
         {
             return nil
         }

@@ -1,4 +1,3 @@
-import Glibc
 import Platform
 import Repository
 
@@ -14,14 +13,13 @@ extension Fetch {
     public func callAsFunction(
         _ name: String, to destination: String, patience: Int64, waiting: (any Error) -> Void
     ) throws -> Outcome {
-        let server = getppid()
         let end = Clock.monotonic + UInt64(min(max(0, patience), 1 << 40)) * 1_000_000
         var hasWaited = false
         while true {
             do { return try self(name, to: destination) } catch {
-                guard mayPass(error), Clock.monotonic < end, (try? Files.exists("postmaster.pid")) == true,
+                guard mayPass(error), Clock.monotonic < end, let caller = identity.caller, caller.isServer,
                     // A server that is being stopped doesn't wait for its restore_command.
-                    getppid() == server
+                    caller.isWaiting()
                 else { throw error }
                 if !hasWaited { waiting(error) }
                 hasWaited = true

@@ -6,46 +6,40 @@ import WAL
 
 /// How `archive-get` fetches ahead while a server recovers.
 public struct Prefetch: Sendable {
-    /// The command that makes either executable a prefetcher, followed by the arguments of `archive-get`.
-    public static let command = "archive-prefetch"
-
     /// The most segments to fetch ahead.
     let segments: Int
     /// The most bytes they may take.
     let spoolSize: Int64
     /// The directory for segments fetched ahead, of all recoveries of a cluster on this host.
     let spool: String
-    let arguments: [String]
+    let start: @Sendable () throws -> Void
 
-    public init(segments: Int, spoolSize: Int64, spool: String, arguments: [String]) {
+    /// - Parameter start: starts what calls `runPrefetcher` of the same `Fetch`, and doesn't wait for it.
+    public init(segments: Int, spoolSize: Int64, spool: String, start: @escaping @Sendable () throws -> Void) {
         self.segments = segments
         self.spoolSize = spoolSize
         self.spool = spool
-        self.arguments = arguments
+        self.start = start
     }
-
-    /// Recovery works without a prefetcher, so a failure to start it isn't reported.
-    func start() { try? startDetached("/proc/self/exe", [Prefetch.command] + arguments) }
 }
 
 extension Fetch {
-    /// Fetches into the spool the segments that the recovery in the working directory will request next, until the
+    /// Fetches into the spool the segments that the recovery in the caller's directory will request next, until the
     /// recovery or the archive ends, or nothing has been requested for a minute; then empties the spool.
     ///
     /// It follows the last request, wherever that jumps. It doesn't wait for a segment that is missing: the next call
     /// that `archive-get` serves from the repository starts another prefetcher if there is something to fetch.
     public func runPrefetcher() throws {
-        guard let prefetch else { return }
+        guard let prefetch, let caller = identity.caller else { return }
         let archive = try identity.archive()
         let served = try served(archive)
-        let spool = Spool(
-            prefetch, archive.incarnation, location: identity.repository.location, form: form, putAside: putAside)
+        let spool = spool(prefetch, archive.incarnation, caller)
         try Files.makeDirectories(spool.directory)
         let lock = try Descriptor(open: spool.lockFile, O_RDWR | O_CREAT, mode: 0o600)
         guard try lock.tryLock(path: spool.lockFile) else { return }
         defer { spool.empty() }
         spool.removeAbandonedNeighbours()
-        var watch = RecoveryWatch()
+        var watch = RecoveryWatch(DataDirectory(caller.directory))
         var segmentSize: UInt32?
         while watch.goesOn(), let request = spool.request, Clock.now - request.at < 60_000_000 {
             let size = try segmentSize ?? segmentSizeInArchive(request.segment, served)
@@ -90,18 +84,21 @@ extension Fetch {
 
 /// Whether the recovery that a prefetcher serves is still running.
 private struct RecoveryWatch {
-    private let server = try? DataDirectory(".").runningServer()
+    private let directory: DataDirectory
+    private let server: PostmasterFile?
     private let started = Clock.monotonic
     private var last: UInt64 = 0
     private var wasRecovering = false
+
+    init(_ directory: DataDirectory) { (self.directory, server) = (directory, try? directory.runningServer()) }
 
     /// Looks at the server's process and control file twice a second.
     mutating func goesOn() -> Bool {
         let now = Clock.monotonic
         guard now - last > 500_000_000 else { return true }
         last = now
-        guard let server, (try? DataDirectory(".").runningServer())?.process == server.process else { return false }
-        guard let control = try? DataDirectory(".").controlFile() else { return false }
+        guard let server, (try? directory.runningServer())?.process == server.process else { return false }
+        guard let control = try? directory.controlFile() else { return false }
         switch control.state {
         case .inCrashRecovery, .inArchiveRecovery:
             wasRecovering = true

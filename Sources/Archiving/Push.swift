@@ -26,18 +26,20 @@ public struct Push: Sendable {
 
     /// - Parameters:
     ///   - cluster: the configured name.
-    ///   - dataDirectory: shows whose a history file is when the working directory isn't a data directory.
+    ///   - dataDirectory: shows whose a history file is when the caller's directory isn't a data directory.
+    ///   - caller: nil for a push that nobody called for from a directory; paths are absolute then.
     ///   - owner: whose the history files are, where that is known.
     ///   - level: of zstd.
     ///   - acceptDiscontinuity: store a segment although it doesn't continue its predecessor.
     ///   - lookAhead: how to push other files that are waiting; nil pushes one file per call.
     ///   - warn: gets warnings that don't prevent the push.
     public init(
-        into repository: Repository, cluster: String, dataDirectory: String?, owner: ClusterArchive? = nil,
-        level: Int, acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil, clock: PhaseClock = PhaseClock(),
+        into repository: Repository, cluster: String, dataDirectory: String?, caller: ArchiveCaller? = nil,
+        owner: ClusterArchive? = nil, level: Int, acceptDiscontinuity: Bool = false, lookAhead: LookAhead? = nil,
+        clock: PhaseClock = PhaseClock(),
         warn: @escaping @Sendable (any Explained) -> Void
     ) {
-        identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory)
+        identity = Identity(repository: repository, cluster: cluster, dataDirectory: dataDirectory, caller: caller)
         self.owner = owner
         self.level = level
         self.acceptDiscontinuity = acceptDiscontinuity
@@ -53,7 +55,7 @@ public struct Push: Sendable {
     /// Stores the file at `path`, whose last component is the name that PostgreSQL gave it.
     public func callAsFunction(_ path: String) throws -> Outcome {
         guard let name = ArchiveFileName(Files.name(path)) else { throw NotArchivable(name: Files.name(path)) }
-        let local = try LocalFile(path)
+        let local = try LocalFile(identity.caller?.path(path) ?? path)
         switch name {
         case .segment(let segment):
             if let outcome = try pushWithOthers(local, segment) { return outcome }

@@ -12,14 +12,16 @@ struct Spool {
     private let parent: String
 
     /// - Parameters:
+    ///   - dataDirectory: the recovering server's.
     ///   - form: the form of the segments in it.
     ///   - putAside: the timeline that is served although it was put aside.
     init(
-        _ prefetch: Prefetch, _ incarnation: Incarnation, location: String, form: SegmentForm, putAside: TimelineID?
+        _ prefetch: Prefetch, _ incarnation: Incarnation, location: String, dataDirectory: String, form: SegmentForm,
+        putAside: TimelineID?
     ) {
         var text = location + "\n" + (form == .confined ? "confined\n" : "")
         if let putAside { text += "put aside \(putAside)\n" }
-        if let here = try? FileStatus(of: ".") { text += "\(here.device) \(here.inode)\n" }
+        if let here = try? FileStatus(of: dataDirectory) { text += "\(here.device) \(here.inode)\n" }
         text += (try? Files.readText("/proc/sys/kernel/random/boot_id", limit: 64)) ?? "\(getpid())"
         parent = prefetch.spool
         directory = "\(parent)/\(incarnation.folderName)-\(String(Digest(of: Array(text.utf8)).low, radix: 16))"

@@ -1,5 +1,4 @@
 #include "CCurlDoors.h"
-#include <string.h>
 
 CURLcode curldoor_set_long(CURL *handle, CURLoption option, long value) { return curl_easy_setopt(handle, option, value); }
 CURLcode curldoor_set_string(CURL *handle, CURLoption option, const char *value)
@@ -16,36 +15,21 @@ CURLcode curldoor_set_error_buffer(CURL *handle, char *buffer)
 }
 CURLcode curldoor_get_long(CURL *handle, CURLINFO info, long *value) { return curl_easy_getinfo(handle, info, value); }
 
-static size_t read_source(char *buffer, size_t size, size_t items, void *context)
+static CURLcode set_both(CURL *handle, CURLoption option, curl_write_callback function, CURLoption data, void *context)
 {
-    struct curldoor_source *source = context;
-    size_t room = size * items, left = source->count - source->sent;
-    size_t count = left < room ? left : room;
-    memcpy(buffer, source->bytes + source->sent, count);
-    source->sent += count;
-    return count;
+    CURLcode code = curl_easy_setopt(handle, option, function);
+    return code == CURLE_OK ? curl_easy_setopt(handle, data, context) : code;
 }
 
-CURLcode curldoor_send(CURL *handle, struct curldoor_source *source)
+CURLcode curldoor_set_read(CURL *handle, curl_read_callback function, void *context)
 {
-    CURLcode code = curl_easy_setopt(handle, CURLOPT_READFUNCTION, read_source);
-    if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_READDATA, source);
-    if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_UPLOAD, 1L);
-    return code;
+    return set_both(handle, CURLOPT_READFUNCTION, function, CURLOPT_READDATA, context);
 }
-
-static size_t write_sink(char *buffer, size_t size, size_t items, void *context)
+CURLcode curldoor_set_write(CURL *handle, curl_write_callback function, void *context)
 {
-    struct curldoor_sink *sink = context;
-    size_t count = size * items, room = sink->capacity - sink->count;
-    size_t kept = count < room ? count : room;
-    memcpy(sink->bytes + sink->count, buffer, kept);
-    sink->count += kept;
-    return count;
+    return set_both(handle, CURLOPT_WRITEFUNCTION, function, CURLOPT_WRITEDATA, context);
 }
-
-CURLcode curldoor_receive(CURL *handle, struct curldoor_sink *sink)
+CURLcode curldoor_set_head(CURL *handle, curl_write_callback function, void *context)
 {
-    CURLcode code = curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, write_sink);
-    return code == CURLE_OK ? curl_easy_setopt(handle, CURLOPT_WRITEDATA, sink) : code;
+    return set_both(handle, CURLOPT_HEADERFUNCTION, function, CURLOPT_HEADERDATA, context);
 }

@@ -20,6 +20,7 @@ public final class Catalog {
     public var undelivered: [WALBreak] = []
     /// How many segments are read before their rows are written.
     var batchSize = 2000
+    var relisting = Relisting()
 
     /// Opens the catalog of an incarnation; creates it if necessary.
     /// - Parameters:
@@ -87,12 +88,13 @@ public final class Catalog {
     /// again.
     /// - Parameters:
     ///   - jobs: how many heads are read at once.
+    ///   - isExact: as in `synchronize`.
     ///   - progress: gets how many segments have been read, and of how many.
     public func current<Value>(
-        jobs: Int, progress: (Int, Int) -> Void = { _, _ in }, _ body: (Catalog) throws -> Value
+        jobs: Int, isExact: Bool = false, progress: (Int, Int) -> Void = { _, _ in }, _ body: (Catalog) throws -> Value
     ) throws -> Value {
         try intact { catalog in
-            _ = try catalog.synchronize(jobs: jobs, progress: progress)
+            _ = try catalog.synchronize(jobs: jobs, isExact: isExact, progress: progress)
             return try body(catalog)
         }
     }

@@ -5,7 +5,7 @@ import SQLite
 /// The SQLite file of a catalog: created when it is missing, replaced when it is damaged or of another format.
 struct CatalogFile {
     /// Raised with every change of the tables or of their meaning; a file with another number is replaced.
-    static let format: Int64 = 7
+    static let format: Int64 = 8
 
     let path: String
     /// False for a catalog in memory, which ends with its process.
@@ -117,7 +117,7 @@ struct CatalogFile {
     private static let tables = """
         CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
         CREATE TABLE history (timeline INTEGER PRIMARY KEY, content TEXT NOT NULL);
-        CREATE TABLE folder (timeline INTEGER, name TEXT, mark INTEGER, PRIMARY KEY (timeline, name)) WITHOUT ROWID;
+        CREATE TABLE folder (timeline INTEGER, name TEXT, mark INTEGER, listed INTEGER, PRIMARY KEY (timeline, name)) WITHOUT ROWID;
         CREATE TABLE segment (
             timeline INTEGER NOT NULL, number INTEGER NOT NULL,
             stored_bytes INTEGER NOT NULL,

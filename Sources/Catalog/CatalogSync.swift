@@ -16,20 +16,35 @@ public struct CatalogChanges: Hashable, Sendable {
 extension Catalog {
     /// Synchronizes the catalog with the repository. Reads the head of each new segment, folders that changed, and the
     /// histories.
-    public func synchronize(jobs: Int, progress: (Int, Int) -> Void = { _, _ in }) throws -> CatalogChanges {
-        if try !historiesDiffer(), try changedFolders().isEmpty { return CatalogChanges() }
+    /// - Parameter isExact: finds every change at once, whatever that costs in a store that doesn't tell what has changed
+    ///   (`Relisting`).
+    public func synchronize(
+        jobs: Int, isExact: Bool = false, progress: (Int, Int) -> Void = { _, _ in }
+    ) throws -> CatalogChanges {
+        if try !historiesDiffer() {
+            let listing = try listFolders(all: isExact && !archive.store.tellsChanges)
+            if listing.changed.isEmpty {
+                if !listing.confirmed.isEmpty { try database.transaction { try write(listing, again: []) } }
+                return CatalogChanges()
+            }
+        }
         // One process at a time; one that had to wait finds most of it done.
         return try file.locked {
             // A row that is committed isn't read again; so everything derived from it is committed with it. A process
             // that dies on the way leaves an incomplete catalog, never a wrong one.
-            try database.transaction { try synchronizeInTransaction(jobs: jobs, progress: progress) }
+            try database.transaction {
+                try synchronizeInTransaction(
+                    listFolders(all: isExact && !archive.store.tellsChanges), jobs: jobs, progress: progress)
+            }
         }
     }
 
-    private func synchronizeInTransaction(jobs: Int, progress: (Int, Int) -> Void) throws -> CatalogChanges {
+    private func synchronizeInTransaction(
+        _ found: FolderListing, jobs: Int, progress: (Int, Int) -> Void
+    ) throws -> CatalogChanges {
         let told = try synchronizeHistories()
         var changes = CatalogChanges()
-        let listing = try changedFolders()
+        let listing = found.changed
         guard let size = try learnSegmentSize(listing) else {
             try setAbout("synchronized", String(Clock.now))
             return changes
@@ -66,64 +81,12 @@ extension Catalog {
         changes.read = work.count - reading.gone.count
         changes.gone += reading.gone.count
         if !(work.isEmpty && removed.isEmpty) { try write(runsOf: set) }
-        try write(listing, again: reading.again)
+        try write(found, again: reading.again)
         return changes
     }
 
-    private struct Folder {
-        let timeline: TimelineID
-        let name: String
-        /// The folder's change mark, before it was listed.
-        let mark: Int64?
-        let names: [SegmentName]
-        /// The marks of their objects, where the listing has them.
-        let marks: [SegmentName: Int64]
-        /// Segments with a further copy or a `.partial` in this folder: the one with the most records may be new.
-        let copied: Set<SegmentName>
-    }
-
-    /// The folders whose listing may have changed; a removed one has no names.
-    private func changedFolders() throws -> [Folder] {
-        var marks: [String: Int64] = [:]
-        var missing: Set<String> = []
-        let statement = try database.prepare("SELECT timeline, name, mark FROM folder")
-        while try statement.step() {
-            missing.insert(statement.text(1))
-            if !statement.isNull(2) { marks[statement.text(1)] = statement.integer(2) }
-        }
-        var folders: [Folder] = []
-        for timeline in try archive.timelines() {
-            for folder in try archive.walFolders(of: timeline) where folder.name.utf8.count == 16 {
-                missing.remove(folder.name)
-                let mark = try archive.store.changeMark(of: folder)
-                if let mark, marks[folder.name] == mark { continue }
-                var names: [SegmentName] = []
-                var marks: [SegmentName: Int64] = [:]
-                var copied: Set<SegmentName> = []
-                for found in try archive.files(in: folder) {
-                    switch found.file {
-                    case .segment(let name) where found.copy == 1:
-                        names.append(name)
-                        marks[name] = found.entry.mark
-                    case .segment(let name), .partial(let name): copied.insert(name)
-                    case .history, .backupHistory: continue
-                    }
-                }
-                folders.append(
-                    Folder(
-                        timeline: timeline, name: folder.name, mark: mark, names: names, marks: marks, copied: copied))
-            }
-        }
-        for name in missing {
-            guard let first = SegmentName(name + "00000000") else { continue }
-            folders.append(
-                Folder(timeline: first.timeline, name: name, mark: nil, names: [], marks: [:], copied: []))
-        }
-        return folders
-    }
-
     /// A segment's size is the length of its file, the same for all of an incarnation.
-    private func learnSegmentSize(_ listing: [Folder]) throws -> UInt32? {
+    private func learnSegmentSize(_ listing: [ListedFolder]) throws -> UInt32? {
         if let known = try segmentSize() { return known }
         for name in listing.lazy.flatMap(\.names) {
             guard let head = try? archive.head(of: name),
@@ -142,7 +105,7 @@ extension Catalog {
     }
 
     /// The catalog's segments in a folder's 4 GiB.
-    private func knownSegments(in folder: Folder, _ size: UInt32) throws -> [SegmentName: Known] {
+    private func knownSegments(in folder: ListedFolder, _ size: UInt32) throws -> [SegmentName: Known] {
         guard let first = SegmentName(folder.name + "00000000") else { return [:] }
         let begin = first.number(segmentSize: size)
         let statement = try database.prepare(
@@ -238,20 +201,5 @@ extension Catalog {
             queue += next(name).filter { !found.contains($0) }
         }
         return found
-    }
-
-    /// Records the folders as read. Until then they are listed again, and so are those of `again`.
-    private func write(_ listing: [Folder], again: Set<SegmentName>) throws {
-        for folder in listing {
-            let isRead = again.isDisjoint(with: folder.names)
-            if folder.names.isEmpty {
-                try database.run("DELETE FROM folder WHERE name = ?", folder.name)
-            } else {
-                try database.run(
-                    "INSERT OR REPLACE INTO folder (timeline, name, mark) VALUES (?, ?, ?)",
-                    Int64(folder.timeline.rawValue), folder.name, isRead ? folder.mark : nil)
-            }
-        }
-        try setAbout("synchronized", String(Clock.now))
     }
 }

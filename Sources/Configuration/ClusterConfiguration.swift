@@ -43,8 +43,11 @@ public struct ClusterConfiguration: Sendable, Equatable {
     private func integer(_ setting: String) -> Int? { value(setting).flatMap { Int($0) } }
     private func milliseconds(_ setting: String) -> Int64 { value(setting).flatMap(Quantity.milliseconds) ?? 0 }
 
-    /// As it is configured. Only `openRepository()` (Archiving) knows what it means.
-    public var repositoryLocation: String { value("repository") ?? "" }
+    /// The cluster's repositories. At present there is exactly one. Only `openRepository()` (Archiving) knows which kind of
+    /// store each is.
+    public var repositoryLocations: [RepositoryLocation] {
+        value("repository").flatMap { text in (try? RepositoryLocation(text)).map { [$0] } } ?? []
+    }
     public var stateDirectory: String { value("state_directory") ?? "" }
     public var exclude: String { value("exclude") ?? "" }
     public var drillDatabase: String? { value("drill_database") }

@@ -31,7 +31,7 @@ extension Grammar.Option {
         if name == "cluster" { return .cluster }
         if let setting = Setting.flags.first(where: { $0.flag == name }) {
             switch setting.kind {
-            case .path: return .directory
+            case .path, .location: return .directory
             case .choice(let words): return .words(words)
             case .boolean: return .words(["on", "off"])
             default: return .anything

@@ -6,6 +6,8 @@ public struct Setting: Sendable, Equatable {
     public enum Kind: Sendable, Equatable {
         /// An absolute path.
         case path
+        /// Where a repository is (`RepositoryLocation`).
+        case location
         case text
         case integer(ClosedRange<Int64>)
         case bytes
@@ -43,7 +45,7 @@ public struct Setting: Sendable, Equatable {
     public var flag: String { String(name.map { $0 == "_" ? "-" : $0 }) }
 
     public static let all: [Setting] = [
-        Setting("repository", .path, required: true, "Directory for archived WAL and base backups."),
+        Setting("repository", .location, required: true, "Directory for archived WAL and base backups."),
         Setting(
             "state_directory", .path, standard: "/var/lib/tidemark-state",
             "Directory for what can be rebuilt at any time: the catalog, locks, and segments fetched ahead."),
@@ -121,6 +123,11 @@ public struct Setting: Sendable, Equatable {
         case .path:
             if value.hasPrefix("/") { return nil }
             return ("\(name) must be an absolute path, not \"\(value)\"", nil)
+        case .location:
+            do throws(UnknownLocation) {
+                _ = try RepositoryLocation(value)
+                return nil
+            } catch { return error.objection(to: name) }
         case .integer(let range):
             if let number = Int64(value), range.contains(number) { return nil }
             return (

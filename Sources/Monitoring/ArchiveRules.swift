@@ -12,7 +12,7 @@ extension Observation {
     var needsArchive: Verdict {
         .critical(
             archiveProblem.map { "The repository could not be read: \($0)." } ?? "The repository could not be read.",
-            archiveHint ?? "Is its file system mounted?")
+            archiveHint ?? "Check the repository's storage.")
     }
 
     var continuityVerdict: Verdict {

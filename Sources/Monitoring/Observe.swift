@@ -213,7 +213,7 @@ private func observeArchive(
         if observation.jobs.isEmpty { observation.jobs = ((try? KeptJobs(of: cluster).all()) ?? []).map(\.job) }
         let explained = error as? any Explained
         observation.archiveProblem = explained?.message ?? "\(error)"
-        observation.archiveHint = explained?.hint
+        observation.archiveHint = explained?.hint ?? repository.store.absenceHint
     }
 }
 

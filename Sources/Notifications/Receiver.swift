@@ -1,4 +1,5 @@
 public import Configuration
+import HTTP
 public import Platform
 
 /// One channel of a `[notify]` section: a webhook, an e-mail, or a command.
@@ -64,10 +65,9 @@ public struct Receiver: Sendable {
             headers.append("X-Tidemark-Signature: \(signature(of: body, key: secret.text))")
         }
         let shown = WebAddress(url)?.shown ?? "the webhook"
-        let answer = try perform(
-            Transfer(
-                url: url, timeout: notifier.timeout, caFile: notifier.webhookCAFile, headers: headers, body: body),
-            at: shown)
+        let request = HTTPRequest(
+            .post, url, headers: headers, timeout: notifier.timeout, caFile: notifier.webhookCAFile)
+        let answer = try transferring(at: shown) { try request.perform(HTTPRequest.Body(body)) }
         guard !(200..<300).contains(answer.status) else { return }
         // These statuses ask for a repetition; any other refusal is final.
         let isPermanent = ![408, 425, 429].contains(answer.status) && answer.status < 500
@@ -92,13 +92,11 @@ public struct Receiver: Sendable {
                 hint: "Set smtp_password_file, or TIDEMARK_SMTP_PASSWORD in the environment.")
         }
         let from = notifier.emailFrom ?? ""
-        var transfer = Transfer(
-            url: url, timeout: notifier.timeout, caFile: notifier.smtpCAFile,
-            body: MailMessage(notification: notification, from: from, to: notifier.emailTo).encode())
-        transfer.mail = Transfer.Mail(
-            from: from, to: notifier.emailTo, requiresTLS: notifier.smtpRequiresTLS, user: notifier.smtpUser,
-            password: password?.text)
-        _ = try perform(transfer, at: url)
+        let mail = MailTransfer(
+            url: url, timeout: notifier.timeout, caFile: notifier.smtpCAFile, from: from, to: notifier.emailTo,
+            requiresTLS: notifier.smtpRequiresTLS, user: notifier.smtpUser, password: password?.text)
+        let message = MailMessage(notification: notification, from: from, to: notifier.emailTo).encode()
+        try transferring(at: url) { try mail.perform(message) }
     }
 
     private func deliverToCommand(_ notification: Notification) throws {
@@ -119,8 +117,8 @@ public struct Receiver: Sendable {
         }
     }
 
-    private func perform(_ transfer: Transfer, at shown: String) throws -> Transfer.Answer {
-        do { return try transfer.perform() } catch let failure as Transfer.Failure {
+    private func transferring<Value>(at shown: String, _ body: () throws -> Value) throws -> Value {
+        do { return try body() } catch let failure as CurlTransfer.Failure {
             throw DeliveryFailure(
                 receiver: name, reason: "\(shown): \(failure.reason)", isPermanent: failure.isPermanent)
         }

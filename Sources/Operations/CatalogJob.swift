@@ -21,7 +21,7 @@ public struct CatalogJob {
         let isSound = problems.isEmpty
         let changes =
             try isSound
-            ? catalog.synchronize(jobs: cluster.jobs) { [context] done, all in
+            ? catalog.synchronize(jobs: cluster.jobs, isExact: true) { [context] done, all in
                 context.progress(.readingSegments(done: done, total: all))
             } : CatalogChanges()
         let set = isSound ? try catalog.segments() : SegmentSet(segmentSize: 16 << 20)

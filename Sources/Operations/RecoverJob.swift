@@ -36,7 +36,7 @@ public struct RecoverJob {
 
     /// Continues an interrupted recovery.
     ///
-    /// - Parameter order: made from the recorded words; its directory is that of the recovery.
+    /// - Parameter order: the recorded one, perhaps with other settings.
     /// - Throws: as above.
     public init(
         resuming interrupted: InterruptedRecovery, _ order: RecoveryOrder, of cluster: ClusterConfiguration,
@@ -137,7 +137,7 @@ public struct RecoverJob {
         var execution = RecoveryExecution(
             order: order, planned: planned, context: context,
             state: interrupted?.state
-                ?? RecoveryState(arguments: order.words(planned.plan.history), directory: order.directory))
+                ?? RecoveryState(order.recorded(following: planned.plan), directory: order.directory))
         return try execution.run(old: old)
     }
 

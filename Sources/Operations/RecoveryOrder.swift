@@ -5,7 +5,7 @@ import Planning
 import Platform
 public import Recovery
 import Setup
-public import WAL
+import WAL
 
 /// What to recover, where to, and the properties of the recovered server.
 public struct RecoveryOrder: Sendable {
@@ -27,10 +27,13 @@ public struct RecoveryOrder: Sendable {
     public var starts = false
     /// The absolute path of the started server's log; nil for a file in the directory.
     public var logFile: String?
-    /// The command line recorded for resuming the recovery, given the timeline that is followed. The jobs don't use it,
-    /// but passwords in options `--set` and `--conninfo` are removed (`RecoveryState`).
-    public var words: @Sendable (TimelineID) -> [String] = { _ in [] }
+    /// Settings of tidemark that hold for this recovery instead of the configuration's, by their names. They are recorded
+    /// for whoever resumes the recovery, without passwords; the jobs take their settings from the cluster's configuration.
+    public var overrides: [String: String] = [:]
+    /// What the caller wants to know when it resumes the recovery. The jobs don't use it.
+    public var remarks: [String] = []
 
+    /// - Parameter directory: an absolute path.
     public init(_ target: TargetRequest, directory: String) {
         (self.target, self.directory) = (target, directory.withoutTrailingSlash)
     }

@@ -52,7 +52,8 @@ struct TargetPlanner {
                 mayBeInMemory: false,
                 note: { message in context.note(.warning, message) })
             catalog.undelivered = archive.undelivered
-            try catalog.current(jobs: cluster.jobs) { _ in }
+            // A recovery is rare, and nothing that has changed may be missed.
+            try catalog.current(jobs: cluster.jobs, isExact: true) { _ in }
             return catalog
         } catch {
             context.note(.debug, "planning without a catalog: \(error)")

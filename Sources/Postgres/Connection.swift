@@ -105,8 +105,11 @@ public final class Connection {
     ///   - database: overrides `dbname`.
     ///   - patience: how long the server may take to answer, in seconds: to accept the connection, unless
     ///     `connect_timeout` is set, and for each query. Nil lets a query take any time.
+    ///   - isForReplication: a session for the commands of the streaming replication protocol, such as IDENTIFY_SYSTEM.
+    ///     The settings of other sessions aren't made, and statements have no parameters.
     public init(
-        _ conninfo: String, database: String? = nil, applicationName: String = "tidemark", patience: Int32? = nil
+        _ conninfo: String, database: String? = nil, applicationName: String = "tidemark", patience: Int32? = nil,
+        isForReplication: Bool = false
     ) throws(ConnectionFailure) {
         // With expand_dbname the first dbname may be a whole connection string; a later dbname overrides its database.
         var pairs: [(String, String)] = [("fallback_application_name", applicationName)]
@@ -115,6 +118,7 @@ public final class Connection {
         }
         pairs.append(("dbname", conninfo))
         if let database { pairs.append(("dbname", database)) }
+        if isForReplication { pairs.append(("replication", "true")) }
         let words = pairs.map { (strdup($0.0), $0.0 == "dbname" ? copied($0.1) : strdup($0.1)) }
         defer {
             for word in words {
@@ -140,23 +144,28 @@ public final class Connection {
         let version = Int(PQserverVersion(handle))
         // Only the command line prints.
         PQsetNoticeProcessor(handle, { _, _ in }, nil)
-        let isUnencoded = PQparameterStatus(handle, "server_encoding").map { String(cString: $0) } == "SQL_ASCII"
-        let settings = OwnSession.statement(major: version / 10000, isUnencoded: isUnencoded)
-        let answer =
-            if let patience { Answer(handle, patience: patience) { PQsendQuery(handle, settings) } } else {
-                Answer.result(QueryResult(PQexec(handle, settings)))
+        if !isForReplication {
+            let isUnencoded = PQparameterStatus(handle, "server_encoding").map { String(cString: $0) } == "SQL_ASCII"
+            let settings = OwnSession.statement(major: version / 10000, isUnencoded: isUnencoded)
+            let answer =
+                if let patience { Answer(handle, patience: patience) { PQsendQuery(handle, settings) } } else {
+                    Answer.result(QueryResult(PQexec(handle, settings)))
+                }
+            guard case .result(let result) = answer, PQresultStatus(result.pointer) == PGRES_COMMAND_OK else {
+                let message =
+                    answer.isLate ? Connection.silence(patience ?? 0) : String(cString: PQerrorMessage(handle))
+                PQfinish(handle)
+                throw ConnectionFailure(libpqMessage: message)
             }
-        guard case .result(let result) = answer, PQresultStatus(result.pointer) == PGRES_COMMAND_OK else {
-            let message = answer.isLate ? Connection.silence(patience ?? 0) : String(cString: PQerrorMessage(handle))
-            PQfinish(handle)
-            throw ConnectionFailure(libpqMessage: message)
         }
         self.handle = handle
         self.patience = patience
+        self.isForReplication = isForReplication
         serverVersion = version
     }
 
     private let patience: Int32?
+    private let isForReplication: Bool
 
     /// In seconds. The kernel accepts connections for a server whose processes are stopped, and which never answers.
     private static let longestGreeting: Int32 = 60
@@ -172,12 +181,18 @@ public final class Connection {
         defer { for word in words { free(word) } }
         var values = words.map { UnsafePointer<CChar>($0) }
         let count = Int32(parameters.count)
+        // The replication protocol knows simple queries only.
         let answer =
-            if let patience {
+            switch (isForReplication, patience) {
+            case (true, let patience?): Answer(handle, patience: patience) { PQsendQuery(handle, sql) }
+            case (true, nil): Answer.result(QueryResult(PQexec(handle, sql)))
+            case (false, let patience?):
                 Answer(handle, patience: patience) {
                     PQsendQueryParams(handle, sql, count, nil, &values, nil, nil, 0)
                 }
-            } else { Answer.result(QueryResult(PQexecParams(handle, sql, count, nil, &values, nil, nil, 0))) }
+            case (false, nil):
+                Answer.result(QueryResult(PQexecParams(handle, sql, count, nil, &values, nil, nil, 0)))
+            }
         guard case .result(let result) = answer else {
             throw QueryFailure(
                 sqlState: "", reason: Connection.silence(patience ?? 0), serverDetail: nil, serverHint: nil, sql: sql)

@@ -10,18 +10,18 @@ public import WAL
 public final class ArchivePlanSource: PlanSource {
     public let majorVersion: Int
     public let segmentSize: UInt32
-    private let archive: ClusterArchive
+    let archive: ClusterArchive
     private let known: [RestorableBackup]
-    private let jobs: Int
+    let jobs: Int
     private let usePartials: Bool
     /// The WAL in a dead server's pg_wal, read where it lies.
     private let waiting: WaitingWAL
     private let undelivered: [SegmentName: WALBreak]
-    private var local: [SegmentName: WaitingWAL.Segment] = [:]
-    private var partialSegments: Set<SegmentName> = []
-    private var summaries: [SegmentName: SegmentSummary] = [:]
+    var local: [SegmentName: WaitingWAL.Segment] = [:]
+    var partialSegments: Set<SegmentName> = []
+    var summaries: [SegmentName: SegmentSummary] = [:]
     /// The segments read last.
-    private var recent: [SegmentRecords] = []
+    var recent: [SegmentRecords] = []
 
     /// - Parameters:
     ///   - segmentSize: in bytes, from the backups or the incarnation's marker.
@@ -86,7 +86,7 @@ public final class ArchivePlanSource: PlanSource {
     public func isPartial(_ name: SegmentName) -> Bool { partialSegments.contains(name) }
     public func partials() -> Set<SegmentName> { partialSegments }
 
-    private func file(_ name: SegmentName) -> ArchiveFileName {
+    func file(_ name: SegmentName) -> ArchiveFileName {
         partialSegments.contains(name) ? .partial(name) : .segment(name)
     }
 
@@ -248,100 +248,5 @@ public final class ArchivePlanSource: PlanSource {
         changedBy transactions: Set<UInt32>, in path: WALSegments, at index: Int
     ) throws -> [UInt32: Set<RelationFile>] {
         try read(path, at: index).files(changedBy: transactions)
-    }
-
-    /// Cached: the planner reads the one segment around the target several times.
-    private func read(_ path: WALSegments, at index: Int) throws -> SegmentRecords {
-        if let known = recent.first(where: { $0.name == path[index] }) { return known }
-        var first = index
-        var crossing: ReplayRecord?
-        if let boundary = try boundary(of: path, at: index) {
-            crossing = ReplayRecord(boundary)
-            if crossing == nil {
-                // The summaries don't hold so long a record: it is read from the segment in which it begins.
-                repeat { first -= 1 } while try first > 0 && summary(of: path[first]).firstRecord == nil
-            }
-        }
-        let records = try read(path, at: index, from: first, crossing: crossing)
-        recent = recent.suffix(2) + [records]
-        return records
-    }
-
-    /// - Parameters:
-    ///   - first: the first segment to read for it.
-    ///   - crossing: as for `SegmentRecords`.
-    private func read(
-        _ path: WALSegments, at index: Int, from first: Int, crossing: ReplayRecord?
-    ) throws -> SegmentRecords {
-        try fetch(path[first...index])
-        var records = SegmentRecords(
-            path[index], segmentSize: segmentSize, from: path[first].start(segmentSize: segmentSize),
-            crossing: crossing, end: summaries[path[index]].flatMap { $0.endsEarly ? $0.end : nil })
-        try records.read(
-            path[first...index].map { name in
-                SegmentRecords.Piece(
-                    name: name,
-                    place: try local[name].map { .file($0.path, $0.contents) }
-                        ?? .stored(archive.stored(file(name))))
-            })
-        return records
-    }
-
-    /// The record across the left boundary of `path[index]`, put together from the summaries.
-    private func boundary(of path: WALSegments, at index: Int) throws -> BoundaryRecord? {
-        let summary = try summary(of: path[index])
-        guard index > 0, summary.head != nil || mayEndEarly(path[index]) || summary.endsEarly else { return nil }
-        var first = index - 1
-        while try first > 0 && self.summary(of: path[first]).firstRecord == nil { first -= 1 }
-        var continuity = Continuity()
-        var found: BoundaryRecord?
-        for place in first...index {
-            try fetch([path[place]])
-            switch try add(path[place], to: &continuity).join {
-            case .open: found = nil
-            case .joined(let record): found = record
-            case .broken(let link): throw link
-            }
-        }
-        return found
-    }
-
-    private func mayEndEarly(_ name: SegmentName) -> Bool {
-        local[name].map { $0.contents == .partial } ?? partialSegments.contains(name)
-    }
-
-    /// Adds a segment whose summary has been fetched; where a segment that may end early ends is known only then.
-    private func add(
-        _ name: SegmentName, to continuity: inout Continuity
-    ) throws -> (summary: SegmentSummary, join: Continuity.Join) {
-        guard var summary = summaries[name] else { throw unreadable(name) }
-        let join = continuity.add(trimming: &summary, mayEndEarly: mayEndEarly(name))
-        summaries[name] = summary
-        return (summary, join)
-    }
-
-    private func unreadable(_ name: SegmentName) -> Problem {
-        Problem(
-            "segment \"\(name)\" was stored without a summary",
-            detail: "It was written by a PostgreSQL version that tidemark could not read.")
-    }
-
-    private func summary(of name: SegmentName) throws -> SegmentSummary {
-        try fetch([name])
-        guard let summary = summaries[name] else { throw unreadable(name) }
-        return summary
-    }
-
-    /// Reads the summaries that aren't cached, several at once.
-    private func fetch(_ names: some Collection<SegmentName>) throws {
-        let missing = names.filter { summaries[$0] == nil }
-        guard !missing.isEmpty else { return }
-        let archive = archive
-        try mapInOrder(
-            missing.map { ($0, file($0)) }, workers: missing.count < 4 ? 1 : jobs, ahead: 64,
-            transform: { name, file -> (SegmentName, SegmentSummary?) in
-                let stored = try archive.stored(file)
-                return (name, try file.isPartial ? stored.summary(reading: name) : stored.summary())
-            }, consume: { name, summary in summaries[name] = summary })
     }
 }

@@ -1,6 +1,6 @@
 import DataDirectory
 import Documents
-import Platform
+public import Platform
 import Postgres
 public import Repository
 
@@ -19,11 +19,16 @@ public struct RecoveryState: Codable, Sendable, Equatable {
         public let to: String
         public init(from: String, to: String) { (self.from, self.to) = (from, to) }
     }
-    /// The command line without the command's name, and without passwords.
-    public var arguments: [String]
-    /// The options whose passwords were removed: `conninfo`, or `set NAME`.
-    public var withheld: [String]?
-    public var directory: String
+    /// Of this document. Documents of version 1 had none: they kept a command line.
+    private var version = RecoveryState.version
+    private static let version = 2
+    /// Without passwords.
+    public let order: RecordedOrder
+    /// The recovered server's settings that were left out of the order, since they contain passwords.
+    public let withheldSettings: [String]
+    /// tidemark's settings whose passwords were left out of the order.
+    public let withheldOverrides: [String]
+    public let directory: String
     public private(set) var phase: Phase
     /// For the server's command line.
     public private(set) var serverOptions: [String]
@@ -32,11 +37,11 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     /// Of the restored directory, from `.prepared` on, so that a resumed call recognises it.
     private var inode: UInt64?
 
-    /// - Parameter arguments: as they were typed.
-    public init(arguments: [String], directory: String) {
-        let line = PublicArguments(arguments)
-        (self.arguments, withheld) = (line.words, line.withheld.isEmpty ? nil : line.withheld)
-        self.directory = directory
+    /// - Parameter order: may contain passwords.
+    public init(_ order: RecordedOrder, directory: String) {
+        var order = order
+        (withheldSettings, withheldOverrides) = order.withdrawSecrets()
+        (self.order, self.directory) = (order, directory)
         phase = .restoring
         serverOptions = []
     }
@@ -75,10 +80,17 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     }
 
     /// Nil when no recovery into this directory was interrupted.
+    /// - Throws: also `OtherRecoveryState`, for what another version of tidemark has left.
     public init?(of directory: String, in state: StateDirectory) throws {
+        struct Version: Decodable { let version: Int? }
         let path = RecoveryState.path(directory, in: state)
         guard try Files.exists(path) else { return nil }
-        self = try decodeJSON(RecoveryState.self, from: Files.read(path))
+        let bytes = try Files.read(path)
+        let version = try decodeJSON(Version.self, from: bytes).version ?? 1
+        guard version == RecoveryState.version else {
+            throw OtherRecoveryState(directory: directory, isNewer: version > RecoveryState.version)
+        }
+        self = try decodeJSON(RecoveryState.self, from: bytes)
     }
 
     public func forget(in state: StateDirectory) throws {
@@ -86,46 +98,23 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     }
 }
 
+/// An interrupted recovery can only be continued by the version of tidemark that has begun it, or one that records
+/// recoveries alike.
+public struct OtherRecoveryState: Explained, Equatable {
+    public let directory: String
+    public let isNewer: Bool
+    public var message: String {
+        "the interrupted recovery into \"\(directory)\" was begun by \(isNewer ? "a newer" : "an older") version of tidemark"
+    }
+    public var detail: String? { "This version cannot read what is left to do." }
+    public var hint: String? {
+        "Continue it with that version, or start again: "
+            + "\"\(runnable("tidemark recover --keep-old --data-directory \(shellQuoted(directory))"))\" with a target renames "
+            + "the directory and recovers in its place."
+    }
+}
+
 /// The shell command that continues a recovery into that directory.
 public func resumeCommand(_ directory: String) -> String {
     runnable("tidemark recover --resume --data-directory \(shellQuoted(directory))")
-}
-
-/// A command line without passwords: a connection string keeps its other parts, a setting with a password is left out.
-struct PublicArguments {
-    private(set) var words: [String] = []
-    private(set) var withheld: [String] = []
-
-    init(_ typed: [String]) {
-        var rest = typed[...]
-        while let word = rest.popFirst() {
-            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard ["--conninfo", "--set"].contains(parts[0]), let value = parts.count == 2 ? parts[1] : rest.popFirst()
-            else {
-                words.append(word)
-                continue
-            }
-            let inner = parts[0] == "--set" ? String(value.drop { $0 != "=" }.dropFirst()) : value
-            let isPublic = withoutSecrets(value) == value && !PublicArguments.hasPassword(inner)
-            if parts[0] == "--set" {
-                if isPublic {
-                    words.append("--set=\(value)")
-                } else {
-                    withheld.append("set " + value.prefix { $0 != "=" })
-                }
-            } else if isPublic {
-                words.append("--conninfo=\(value)")
-            } else {
-                withheld.append("conninfo")
-                if let string = try? ConnectionString(value) {
-                    words.append("--conninfo=\(string.withoutSecrets)")
-                }
-            }
-        }
-    }
-
-    private static func hasPassword(_ value: String) -> Bool {
-        guard let string = try? ConnectionString(value) else { return false }
-        return string.withoutSecrets != string
-    }
 }

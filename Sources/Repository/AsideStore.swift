@@ -87,6 +87,7 @@ public final class AsideStore: ObjectStore {
         return entries.values.sorted { $0.name < $1.name }
     }
 
+    public var absenceHint: String? { base.absenceHint }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
     public func makeDurable(_ key: RepositoryKey) throws { try base.makeDurable(key) }
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { try base.leftovers(in: folder) }

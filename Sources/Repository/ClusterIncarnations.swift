@@ -21,7 +21,7 @@ extension Repository {
                 ?? NotInitialised(
                     message: "\(subject) belongs to system identifier \(own.systemIdentifier), which cluster "
                         + "\"\(own.cluster)\" has not been initialised for",
-                    detail: "There is no \"\(own.marker)\" in repository \"\(location)\".")
+                    detail: "There is no \"\(own.marker)\" in repository \"\(location)\".", check: store.absenceHint)
         }
         return archive
     }
@@ -44,8 +44,8 @@ extension Repository {
                 : "cannot tell which incarnation of cluster \"\(cluster)\" is meant",
             detail: known.isEmpty
                 ? nil
-                : "The repository has \(known.map(\.folderName).joined(separator: ", ")), and there is no data directory."
-        )
+                : "The repository has \(known.map(\.folderName).joined(separator: ", ")), and there is no data directory.",
+            check: store.absenceHint)
     }
 }
 
@@ -53,9 +53,11 @@ extension Repository {
 public struct NotInitialised: Explained, Equatable {
     public let message: String
     public let detail: String?
+    /// `ObjectStore.absenceHint`.
+    public let check: String?
     public var hint: String? {
-        "Run \"\(runnable("tidemark init"))\" for this cluster, or check --cluster and the repository setting. "
-            + "If the repository is on a file system of its own, is that mounted?"
+        "Run \"\(runnable("tidemark init"))\" for this cluster, or check --cluster and the repository setting."
+            + (check.map { " " + $0 } ?? "")
     }
     public var isTransient: Bool { true }
 }

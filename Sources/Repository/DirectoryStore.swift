@@ -84,6 +84,8 @@ public final class DirectoryStore: ObjectStore {
         return entries
     }
 
+    public var tellsChanges: Bool { true }
+
     /// The directory's modification time, unless it is so recent that another change could get the same.
     public func changeMark(of folder: RepositoryKey) throws -> Int64? {
         guard let status = try FileStatus(ifPresent: place(folder)), status.modified < Clock.now - 2_000_000 else {
@@ -170,6 +172,9 @@ public final class DirectoryStore: ObjectStore {
         let space = try Files.space(at: location)
         return StoreCapacity(free: space.free, total: space.total)
     }
+
+    /// A file system that isn't mounted looks like an empty one.
+    public var absenceHint: String? { "Is all of the repository's storage mounted?" }
 
     public var localDirectory: LocalDirectory? { LocalDirectory(path: location) }
 

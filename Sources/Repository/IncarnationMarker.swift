@@ -51,11 +51,9 @@ extension ClusterArchive {
     ///
     /// - Throws: `DamagedMarker` when it is of another format; what looking for it throws.
     public func isUsable() throws -> Bool {
-        guard try exists() else { return false }
-        do { _ = try isConfirmed() } catch let damage as DamagedMarker
-            where !damage.fault.isOfAnotherFormat
-        {}
-        return true
+        do { return try isConfirmed() } catch let damage as DamagedMarker where !damage.fault.isOfAnotherFormat {
+            return true
+        }
     }
 }
 

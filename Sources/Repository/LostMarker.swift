@@ -12,8 +12,10 @@ public struct LostMarker: Explained, Equatable {
     public var detail: String? {
         "Its folder is not empty: it has \"\(example)\". Without the document it is not known whether the rest is complete."
     }
+    /// `ObjectStore.absenceHint`.
+    public let check: String?
     public var hint: String? {
-        "Is all of the repository's storage mounted? Restore the document from a copy of the repository, or, "
+        (check.map { $0 + " " } ?? "") + "Restore the document from a copy of the repository, or, "
             + "if nothing else is missing, write it anew with \"\(runnable("tidemark init --rebuild"))\"."
     }
     public var isTransient: Bool { true }
@@ -25,7 +27,8 @@ extension ClusterArchive {
     public func lostMarker() throws -> LostMarker? {
         // The marker may have come since the folder was listed.
         guard let example = try remains(), try !exists() else { return nil }
-        return LostMarker(incarnation: incarnation, location: store.location, example: example)
+        return LostMarker(
+            incarnation: incarnation, location: store.location, example: example, check: store.absenceHint)
     }
 
     /// An object in one of the folders in which tidemark keeps some, the most telling ones first.

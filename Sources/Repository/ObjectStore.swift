@@ -45,6 +45,10 @@ public protocol ObjectStore: Sendable {
     /// - Parameter name: only what comes after this name, which need not be one of the folder's.
     func list(_ folder: RepositoryKey, after name: String?) throws -> [RepositoryEntry]
 
+    /// Whether `changeMark` answers at all. From a store that has no such number, a folder must be listed to find out
+    /// whether it has changed.
+    var tellsChanges: Bool { get }
+
     /// A number that changes whenever something is created in a folder or removed from it, so that an unchanged folder
     /// need not be listed again. Nil when it isn't cheap to tell, or not certain at the moment.
     func changeMark(of folder: RepositoryKey) throws -> Int64?
@@ -88,6 +92,10 @@ public protocol ObjectStore: Sendable {
     /// How much can be stored; nil where a store has no limit, or can't tell.
     func capacity() throws -> StoreCapacity?
 
+    /// What to check where something is missing that should be in the repository, as a question; nil where a store that
+    /// answers has everything.
+    var absenceHint: String? { get }
+
     /// Where the objects are files of this host; nil where they are something else.
     var localDirectory: LocalDirectory? { get }
 
@@ -100,7 +108,9 @@ public protocol ObjectStore: Sendable {
 
 extension ObjectStore {
     public func leftovers(in folder: RepositoryKey) throws -> [any StoredObject] { [] }
+    public var tellsChanges: Bool { false }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? { nil }
+    public var absenceHint: String? { nil }
     public func reopen() {}
     public func removal() -> any ObjectRemoval { RemovalByName(from: self) }
     public func capacity() throws -> StoreCapacity? { nil }
@@ -169,6 +179,9 @@ public protocol StoredObject: AnyObject, Sendable {
     var size: Int64 { get }
     /// Fills as much of `buffer` as the object has from `offset` (bytes) on, and says how much that was.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int
+    /// How many bytes to request at once from a store that answers each request late, to whoever needs all of them; nil
+    /// where small reads cost no more (a file).
+    var requestLength: Int? { get }
     /// Announces that these bytes will be read soon. Does not wait.
     func readAhead(at offset: Int64, count: Int64)
     /// Announces that these bytes need not be kept in memory: they won't be read again soon.
@@ -176,6 +189,7 @@ public protocol StoredObject: AnyObject, Sendable {
 }
 
 extension StoredObject {
+    public var requestLength: Int? { nil }
     public func readAhead(at offset: Int64, count: Int64) {}
     public func release(at offset: Int64, count: Int64) {}
 }

@@ -22,6 +22,7 @@ public final class StoredSegment: Sendable {
     /// Reads the whole object and compares its stored bytes with the XXH3-128 that it ends with. Decompresses nothing.
     /// - Throws: `ObjectDamaged`, and what the store throws.
     public func prove() throws {
+        let object = object.forReadingAll
         let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
         var proof = SealProof(head, table)
         let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
@@ -44,13 +45,14 @@ public final class StoredSegment: Sendable {
     public func extract(
         with decompressor: inout Decompressor, write: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
+        let object = object.forReadingAll
         let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
         let buffer = FrameBuffer(table)
         var digester = Digester()
         var proof = SealProof(head, table)
         var offset = Int64(head.encodedLength)
         for frame in table.frames {
-            try unpack(frame, at: offset, into: buffer, with: &decompressor)
+            try unpack(frame, at: offset, of: object, into: buffer, with: &decompressor)
             offset += Int64(frame.compressed)
             proof.update(buffer.storedBytes)
             digester.update(buffer.bytes)
@@ -62,11 +64,12 @@ public final class StoredSegment: Sendable {
 
     /// As `extract`, but two more threads decompress, up to three frames (6 MiB) ahead of `write`, which runs on this one.
     public func extractConcurrently(write: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
-        guard table.frames.count > 1 else {
+        guard SegmentFrame.count(head.rawLength) > 1 else {
             var decompressor = try Decompressor()
             return try extract(with: &decompressor, write: write)
         }
+        let object = object.forReadingAll
+        let (table, seal) = try FrameTable.read(from: object, contentLength: head.rawLength, start: head.encodedLength)
         var offset = Int64(head.encodedLength)
         var items: [(at: Int64, compressed: Int, content: Int)] = []
         for frame in table.frames {
@@ -82,7 +85,8 @@ public final class StoredSegment: Sendable {
             transform: { [self] item in
                 let buffer = buffers.update { $0.popLast() } ?? FrameBuffer(table)
                 let tool = try tools.update { $0.popLast() } ?? DecompressorBox()
-                try unpack((item.compressed, item.content), at: item.at, into: buffer, with: &tool.decompressor)
+                try unpack(
+                    (item.compressed, item.content), at: item.at, of: object, into: buffer, with: &tool.decompressor)
                 tools.update { $0.append(tool) }
                 return buffer
             },
@@ -109,8 +113,8 @@ public final class StoredSegment: Sendable {
     }
 
     private func unpack(
-        _ frame: (compressed: Int, content: Int), at offset: Int64, into buffer: FrameBuffer,
-        with decompressor: inout Decompressor
+        _ frame: (compressed: Int, content: Int), at offset: Int64, of object: any StoredObject,
+        into buffer: FrameBuffer, with decompressor: inout Decompressor
     ) throws {
         let input = UnsafeMutableRawBufferPointer(rebasing: buffer.compressed[..<frame.compressed])
         guard try object.read(into: input, at: offset) == frame.compressed else { throw becameShorter }

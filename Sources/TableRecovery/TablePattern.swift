@@ -30,6 +30,17 @@ public struct TablePattern: Hashable, Sendable {
             return name
         }
 
+        /// As SQL and `init` read it.
+        var text: String {
+            pieces.map { piece in
+                switch piece {
+                case .text(let text): "\"\(text.replacing("\"", with: "\"\""))\""
+                case .anyCharacter: "?"
+                case .anything: "*"
+                }
+            }.joined()
+        }
+
         public func matches(_ name: String) -> Bool {
             Part.matches(pieces[...], Array(name)[...])
         }
@@ -138,6 +149,9 @@ public struct TablePattern: Hashable, Sendable {
         }
         return TableName(schema: schema, name: name)
     }
+
+    /// As `init` reads it.
+    public var text: String { [Part(database), schema, table].map(\.text).joined(separator: ".") }
 
     /// Every table of a database.
     public static func everything(in database: String) -> TablePattern {

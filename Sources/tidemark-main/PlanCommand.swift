@@ -25,15 +25,15 @@ enum PlanCommand: Command {
         let cluster = try invocation.cluster()
         let order = try RecoveryOptions.order(invocation.arguments, cluster)
         let planned = try PlannedRecovery(order, of: cluster, invocation.installation(), invocation.context())
-        try invocation.show(planned)
+        try invocation.show(planned, asJSON: invocation.json)
         return .success
     }
 }
 
 extension Invocation {
     /// Prints a recovery's plan.
-    func show(_ planned: PlannedRecovery) throws {
-        if json { try print(json: PlanDocument(planned)) } else { print(try PlanText(planned).text) }
+    func show(_ planned: PlannedRecovery, asJSON: Bool) throws {
+        if asJSON { try print(json: PlanDocument(planned)) } else { print(try PlanText(planned).text) }
     }
 }
 

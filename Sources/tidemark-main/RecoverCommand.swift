@@ -63,37 +63,35 @@ enum RecoverCommand: Command {
         let directory = try RecoveryOptions.directory(arguments, cluster)
         if arguments.has("resume") { return try resume(invocation, cluster, directory) }
         var order = try RecoveryOptions.order(arguments, cluster)
-        order.words = line
+        order.overrides = arguments.settings
+        order.remarks = invocation.json ? [jsonRemark] : []
         let context = invocation.context(leavesServer: true)
         let job = try RecoverJob(order, of: cluster, invocation.installation(), context)
-        return try carryOut(job, invocation, asking: invocation)
+        return try carryOut(job, invocation, printsJSON: invocation.json)
     }
 
-    /// - Parameters:
-    ///   - invocation: the call with the order.
-    ///   - asking: the call whose `--yes` and `--dry-run` count.
     private static func carryOut(
-        _ job: RecoverJob, _ invocation: Invocation, asking: Invocation
+        _ job: RecoverJob, _ invocation: Invocation, printsJSON: Bool
     ) throws -> ExitStatus {
-        if asking.arguments.has("dry-run") {
+        if invocation.arguments.has("dry-run") {
             let planned = try job.preview()
-            try invocation.show(planned)
+            try invocation.show(planned, asJSON: printsJSON)
             try job.refuseWhatCannotBe(planned)
             return .success
         }
         let planned = try job.plan()
         if job.wantsConsent {
-            if !invocation.json { try invocation.show(planned) }
+            if !printsJSON { try invocation.show(planned, asJSON: false) }
             let question = question(job)
             let agreed =
                 try job.replacesOwn
-                ? asking.confirm(
+                ? invocation.confirm(
                     "\(question) Type the cluster's name, \(planned.cluster.name), to go ahead: ",
-                    byTyping: planned.cluster.name) : asking.confirm(question)
+                    byTyping: planned.cluster.name) : invocation.confirm(question)
             guard agreed else { return .interrupted }
         }
         let report = try job.run(planned)
-        if invocation.json {
+        if printsJSON {
             try invocation.print(json: RecoverDocument(report))
         } else {
             invocation.print(try report.text())
@@ -110,32 +108,19 @@ enum RecoverCommand: Command {
                 : "Recover into \"\(directory)\", and rename what is there now?"
     }
 
-    /// The command line, with the chosen timeline: the reasons for the choice may be gone when the recovery is resumed.
-    private static func line(following timeline: TimelineID) -> [String] {
-        let typed = Array(commandLineWords().dropFirst(2))
-        guard let place = typed.firstIndex(where: { $0.hasPrefix("--target-timeline") }) else {
-            return typed + ["--target-timeline", timeline.description]
-        }
-        let words = typed[place].contains("=") ? 1 : 2
-        guard typed[place..<min(typed.count, place + words)].last?.hasSuffix("latest") == true else { return typed }
-        return typed[..<place] + ["--target-timeline", timeline.description] + typed[(place + words)...]
-    }
-
     /// Passwords are not kept. A setting with one must be given again: without it, the value would be different.
     private static func refuseWithoutSecrets(_ state: RecoveryState, _ invocation: Invocation) throws {
-        let named = Set(invocation.arguments.all("set").map { "set " + $0.prefix { $0 != "=" } })
-        for option in state.withheld ?? [] where !named.contains(option) {
-            if option == "conninfo" {
-                guard invocation.arguments.settings["conninfo"] == nil else { continue }
-                invocation.log(
-                    .warning, "the password in --conninfo was not kept",
-                    hint: "If the server asks for it, give --conninfo again, or put the password into ~/.pgpass.")
-            } else {
-                let setting = option.dropFirst(4)
-                throw Problem(
-                    "the value of \"\(setting)\" was not kept: it contains a password",
-                    hint: "Give it again: --set \(setting)=VALUE.")
-            }
+        let named = Set(invocation.arguments.all("set").map { RecordedOrder.parts($0).name.lowercased() })
+        for setting in state.withheldOverrides where invocation.arguments.settings[setting] == nil {
+            let option = "--" + setting.replacing("_", with: "-")
+            invocation.log(
+                .warning, "the password in \(option) was not kept",
+                hint: "If the server asks for it, give \(option) again, or put the password into ~/.pgpass.")
+        }
+        if let setting = state.withheldSettings.first(where: { !named.contains($0) }) {
+            throw Problem(
+                "the value of \"\(setting)\" was not kept: it contains a password",
+                hint: "Give it again: --set \(setting)=VALUE.")
         }
     }
 
@@ -144,23 +129,22 @@ enum RecoverCommand: Command {
     ) throws -> ExitStatus {
         let mapped = try RecoveryOptions.tablespaces(invocation.arguments).values.sorted()
         let interrupted = try InterruptedRecovery(into: directory, mapped: mapped, of: cluster)
-        let state = interrupted.state
-        try refuseWithoutSecrets(state, invocation)
-        let line =
-            state.arguments + (invocation.json && !state.arguments.contains("--json") ? ["--json"] : [])
-            + invocation.arguments.all("set").map { "--set=\($0)" }
-        let again = Invocation(
-            arguments: try Arguments(line, by: grammar), log: invocation.log, notes: invocation.notes)
-        invocation.log(.log, "resuming: tidemark recover \(state.arguments.map(shellQuoted).joined(separator: " "))")
+        try refuseWithoutSecrets(interrupted.state, invocation)
+        var order = try RecoveryOrder(of: interrupted.state)
+        invocation.log(.log, "resuming: tidemark recover \(RecoveryOptions.line(order))")
         // Flags of the first call hold for this one, unless it says otherwise.
-        let flags = again.arguments.settings.merging(invocation.arguments.settings) { $1 }
+        let flags = order.overrides.merging(invocation.arguments.settings) { $1 }
         let configured = try Configuration(reading: invocation.configurationPath(), flags: flags)
             .cluster(named: cluster.name)
-        var order = try RecoveryOptions.order(again.arguments, configured)
+        order.settings += try RecoveryOptions.settings(invocation.arguments)
         order.directory = directory
         order.keepsOld = order.keepsOld || invocation.arguments.has("keep-old")
         let job = try RecoverJob(
-            resuming: interrupted, order, of: configured, again.installation(), again.context(leavesServer: true))
-        return try carryOut(job, again, asking: invocation)
+            resuming: interrupted, order, of: configured, invocation.installation(),
+            invocation.context(leavesServer: true))
+        return try carryOut(job, invocation, printsJSON: invocation.json || order.remarks.contains(jsonRemark))
     }
+
+    /// In the record of a recovery whose first call prints JSON; so does the one that resumes it.
+    private static let jsonRemark = "json"
 }

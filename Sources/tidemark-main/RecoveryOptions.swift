@@ -1,8 +1,10 @@
 import Configuration
 import Operations
+import Planning
 import Platform
 import Recovery
 import Restoring
+import TableRecovery
 
 /// The options for the recovered server.
 enum RecoveryOptions {
@@ -42,6 +44,38 @@ enum RecoveryOptions {
         order.starts = arguments.has("start")
         order.logFile = try arguments.value("log-file").map(absolutePath)
         return order
+    }
+
+    /// The options that give this order, quoted for a shell.
+    static func line(_ order: RecoveryOrder) -> String {
+        var words: [String]
+        switch order.target.point {
+        case .target(let target): words = RecoveryTarget(target.point, inclusive: target.inclusive).arguments
+        case .beforeDrop(let tables, _): words = tables.flatMap { ["--before-drop", shellQuoted($0.text)] }
+        case .beforeDropOfDatabase(let name): words = ["--before-drop-database", shellQuoted(name)]
+        case .anyMoment: words = []
+        }
+        func add(_ option: String, _ value: String?) {
+            if let value { words += ["--" + option, shellQuoted(value)] }
+        }
+        add("target-timeline", TargetOptions.word(order.target.timeline))
+        add("backup", order.target.backup)
+        add("incarnation", order.target.incarnation)
+        add("data-directory", order.directory)
+        add("target-action", order.action == .promote ? nil : order.action.rawValue)
+        for (old, new) in order.tablespaces.sorted(by: { $0.key < $1.key }) {
+            add("tablespace-mapping", "\(old)=\(new)")
+        }
+        for setting in order.settings { add("set", "\(setting.name)=\(setting.value)") }
+        add("log-file", order.logFile)
+        for (name, value) in order.overrides.sorted(by: { $0.key < $1.key }) {
+            add(name.replacing("_", with: "-"), value)
+        }
+        let flags = [
+            ("use-partial", order.target.usesPartials), ("standby", order.isStandby), ("delta", order.isDelta),
+            ("keep-old", order.keepsOld), ("start", order.starts),
+        ]
+        return (words + flags.filter(\.1).map { "--" + $0.0 }).joined(separator: " ")
     }
 
     /// The directory to recover into. The cluster's own is spelled as in the configuration.

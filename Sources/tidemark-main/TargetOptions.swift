@@ -89,6 +89,16 @@ enum TargetOptions {
         }
     }
 
+    /// What `--target-timeline` takes; nil for the default.
+    static func word(_ timeline: RecoveryTarget.Timeline) -> String? {
+        switch timeline {
+        case .own: nil
+        case .latest: "latest"
+        case .current: "current"
+        case .number(let number): number.description
+        }
+    }
+
     private static func timeline(_ text: String?) throws -> RecoveryTarget.Timeline {
         switch text {
         case nil: return .own

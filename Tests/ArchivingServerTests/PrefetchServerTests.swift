@@ -60,9 +60,13 @@ import WAL
                 if [ $(wc -l <\(notesFile)) -eq 10 ]; then
                     for _ in $(seq 3000); do [ $(\(look)) -gt 0 ] && break; sleep 0.1; done
                     \(look) >>\(notesFile)
+                    find \(site.scratch.file("state"))/main/spool -mindepth 1 -printf '%y%m\\n' >\(notesFile).modes
                 fi
                 """)
         defer { try? recovered.stop() }
+        // Whole segments lie there: nobody else may read them.
+        let modes = Set(try Files.readText(notesFile + ".modes").split(separator: "\n").map(String.init))
+        #expect(modes == ["d700", "f600"], "\(modes)")
         #expect(try recovered.psql("select count(*), sum(g) from t") == "300000|45000150000")
         #expect(notes.contains { $0 > 0 }, "nothing was fetched ahead")
         #expect(notes.allSatisfy { $0 <= 4 })

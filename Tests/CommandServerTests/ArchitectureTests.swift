@@ -102,7 +102,10 @@ struct ArchitectureTests {
         }
         let opening = "Archiving/ClusterState.swift"
         #expect(
-            try files("repositoryLocation") == [opening, "Configuration/ClusterConfiguration.swift"],
+            try files("repositoryLocations|RepositoryLocation") == [
+                opening, "Configuration/ClusterConfiguration.swift", "Configuration/RepositoryLocation.swift",
+                "Configuration/Setting.swift",
+            ],
             "whoever is given a repository can open any kind")
         let inside = try Set(Files.list("\(Self.root)/Sources/Repository").map { "Repository/\($0)" })
         #expect(try files("DirectoryStore").subtracting(inside) == [opening])

@@ -48,6 +48,13 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             name: "relative path", text: "repository = 'backups'",
             message: "t.conf:1: repository must be an absolute path, not \"backups\""),
         Refusal(
+            name: "a repository of an unknown kind", text: "repository = 'ftp://host/backups'",
+            message: "t.conf:1: repository cannot be \"ftp://host/backups\": \"ftp\" is no kind of repository",
+            hint: "The only kind is a directory, named by its absolute path."),
+        Refusal(
+            name: "a path with a colon", text: "repository = 'a b://c'",
+            message: "t.conf:1: repository must be an absolute path, not \"a b://c\""),
+        Refusal(
             name: "out of range", text: "compress_level = 99",
             message: "t.conf:1: compress_level must be a whole number from 1 to 19, not \"99\""),
         Refusal(

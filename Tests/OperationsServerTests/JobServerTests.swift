@@ -50,7 +50,7 @@ import WAL
     @Test func `a recovery that is cancelled can be resumed, and has what the plan says`() throws {
         let directory = site.scratch.file("recovered")
         var order = RecoveryOrder(latest, directory: directory)
-        order.words = { ["--target", "latest", "--target-timeline", $0.description] }
+        order.settings = [RecoverySetting("work_mem", "9MB")]
         let told = Mutex<(lines: [String], remains: RecoveryRemains?)>(([], nil))
         var context = JobContext()
         context.report = { message in told.withLock { $0.lines.append(message.message) } }
@@ -66,12 +66,18 @@ import WAL
         #expect(try isUnfinishedRestore(directory))
 
         let interrupted = try InterruptedRecovery(into: directory, of: cluster)
+        let recorded = try RecoveryOrder(of: interrupted.state)
+        #expect(recorded.target.timeline == .number(TimelineID(1)) && recorded.directory == directory)
+        // A job's order is as good as a command's.
+        let shown = try site.tidemark(["recover", "--resume", "--data-directory", directory, "--dry-run"])
+        #expect(shown.ending == .exited(0) && shown.output.contains("work_mem = '9MB'"), "\(shown)")
         #expect(
-            interrupted.state.arguments == ["--target", "latest", "--target-timeline", "1"],
-            "\(interrupted.state.arguments)")
+            shown.errors.contains(
+                "resuming: tidemark recover --target latest --target-timeline 1 --data-directory \(directory) "
+                    + "--set work_mem=9MB"), "\(shown.errors)")
         // An examination that asks the user doesn't hold the lock.
         _ = try RecoveryClaim(directory, in: cluster.state, patience: 0)
-        let again = try RecoverJob(resuming: interrupted, order, of: cluster, installation)
+        let again = try RecoverJob(resuming: interrupted, recorded, of: cluster, installation)
         // It was confirmed already.
         #expect(!again.wantsConsent)
         let report = try again.run(again.plan())

@@ -25,6 +25,7 @@ final class MemoryStore: ObjectStore {
         var failure: (any Error)?
         /// The requests to a remote store: to open an object, and to read bytes that opening didn't bring along.
         var requests = 0
+        var requestLength: Int?
     }
     private let state = Mutex(State())
     let location = "memory"
@@ -37,6 +38,9 @@ final class MemoryStore: ObjectStore {
 
     /// Leases hold by these from now on.
     func set(terms: LeaseLocks.Terms) { state.withLock { $0.terms = terms } }
+
+    /// Answers from now on like a store that prefers requests of this many bytes.
+    func set(requestLength: Int?) { state.withLock { $0.requestLength = requestLength } }
 
     /// How often it was asked for bytes so far.
     var requests: Int { state.withLock { $0.requests } }
@@ -113,11 +117,13 @@ final class MemoryStore: ObjectStore {
     private final class Object: StoredObject {
         let key: RepositoryKey
         let content: Content
+        let requestLength: Int?
         private let ask: @Sendable (Range<Int64>) throws -> Void
         init(
-            _ key: RepositoryKey, _ content: Content, ask: @escaping @Sendable (Range<Int64>) throws -> Void = { _ in }
+            _ key: RepositoryKey, _ content: Content, requestLength: Int? = nil,
+            ask: @escaping @Sendable (Range<Int64>) throws -> Void = { _ in }
         ) {
-            (self.key, self.content, self.ask) = (key, content, ask)
+            (self.key, self.content, self.requestLength, self.ask) = (key, content, requestLength, ask)
         }
         var size: Int64 { Int64(content.bytes.count) }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
@@ -132,7 +138,7 @@ final class MemoryStore: ObjectStore {
         try use { state in
             guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
             state.requests += 1
-            return Object(key, content) { [self] range in
+            return Object(key, content, requestLength: state.requestLength) { [self] range in
                 guard range.upperBound > count, !range.isEmpty else { return }
                 try use { $0.requests += 1 }
             }
@@ -160,6 +166,7 @@ final class MemoryStore: ObjectStore {
         return entries.values.filter { entry in name.map { $0 < entry.name } ?? true }.sorted { $0.name < $1.name }
     }
 
+    var tellsChanges: Bool { true }
     func changeMark(of folder: RepositoryKey) throws -> Int64? { try use { $0.marks[folder] } }
     func makeDurable(_ key: RepositoryKey) throws { try use { _ in } }
 

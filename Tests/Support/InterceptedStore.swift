@@ -33,10 +33,15 @@ extension Interception {
 public final class InterceptedStore: ObjectStore {
     private let base: any ObjectStore
     private let interception: any Interception
+    public let tellsChanges: Bool
 
-    public init(_ base: any ObjectStore, _ interception: any Interception) {
+    /// - Parameter hidesChanges: has no change marks, whatever the base store has.
+    public init(_ base: any ObjectStore, _ interception: any Interception, hidesChanges: Bool = false) {
         (self.base, self.interception) = (base, interception)
+        tellsChanges = base.tellsChanges && !hidesChanges
     }
+
+    public var absenceHint: String? { base.absenceHint }
 
     public var location: String { base.location }
 
@@ -58,7 +63,7 @@ public final class InterceptedStore: ObjectStore {
         try call(.list) { try base.list(folder, after: name) }
     }
     public func changeMark(of folder: RepositoryKey) throws -> Int64? {
-        try call(.mark) { try base.changeMark(of: folder) }
+        try call(.mark) { tellsChanges ? try base.changeMark(of: folder) : nil }
     }
     public func makeDurable(_ key: RepositoryKey) throws { try call(.makeDurable) { try base.makeDurable(key) } }
     public func removeLeftovers(in folder: RepositoryKey) throws -> [String] {
@@ -135,6 +140,7 @@ public final class InterceptedStore: ObjectStore {
         }
         var key: RepositoryKey { object.key }
         var size: Int64 { object.size }
+        var requestLength: Int? { object.requestLength }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
             interception.willMove(Int(max(0, min(Int64(buffer.count), size - offset))), .read)
             return try interception.around(.read, after: { .repeatable }, { try object.read(into: buffer, at: offset) })

@@ -12,20 +12,9 @@ CURLcode curldoor_set_list(CURL *handle, CURLoption option, struct curl_slist *v
 CURLcode curldoor_set_error_buffer(CURL *handle, char *buffer);
 CURLcode curldoor_get_long(CURL *handle, CURLINFO info, long *value);
 
-/// Bytes to send, and how many of them have been sent.
-struct curldoor_source {
-    const char *bytes;
-    size_t count;
-    size_t sent;
-};
-/// Sends `source` as an upload (CURLOPT_READFUNCTION); it and its bytes must outlive the transfer.
-CURLcode curldoor_send(CURL *handle, struct curldoor_source *source);
-
-/// The first bytes of the answer; the rest is discarded.
-struct curldoor_sink {
-    char *bytes;
-    size_t capacity;
-    size_t count;
-};
-/// Receives into `sink` (CURLOPT_WRITEFUNCTION).
-CURLcode curldoor_receive(CURL *handle, struct curldoor_sink *sink);
+/// What is sent: CURLOPT_READFUNCTION(3).
+CURLcode curldoor_set_read(CURL *handle, curl_read_callback function, void *context);
+/// The body that is received: CURLOPT_WRITEFUNCTION(3).
+CURLcode curldoor_set_write(CURL *handle, curl_write_callback function, void *context);
+/// The lines of the head that is received: CURLOPT_HEADERFUNCTION(3).
+CURLcode curldoor_set_head(CURL *handle, curl_write_callback function, void *context);

@@ -29,6 +29,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    stored = {}
+
+    def do_PUT(self):
+        left, body = int(self.headers.get("Content-Length", "0")), []
+        while left > 0:
+            body.append(self.rfile.read(min(left, 1 << 16)))
+            left -= len(body[-1])
+        Handler.stored[self.path] = b"".join(body)
+        self.answer(201, ETag=f'"{len(Handler.stored[self.path])}"')
+
+    def do_GET(self):
+        if self.path not in Handler.stored:
+            return self.answer(404, b"there is no such object")
+        self.answer(200, Handler.stored[self.path], X_Stored="  yes ")
+
+    def do_HEAD(self):
+        self.send_response(200 if self.path in Handler.stored else 404)
+        self.send_header("Content-Length", str(len(Handler.stored.get(self.path, b""))))
+        self.end_headers()
+
+    def do_DELETE(self):
+        known = Handler.stored.pop(self.path, None)
+        self.send_response(404 if known is None else 204)
+        self.end_headers()
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         with lock:
