@@ -1,5 +1,6 @@
 import Configuration
 import Operations
+import Planning
 import Platform
 import Recovery
 
@@ -34,6 +35,7 @@ enum RecoveryOptions {
                 throw UsageError("--target-action takes \"promote\", \"pause\" or \"shutdown\", not \"\(word)\"")
             }
             order.action = action
+            try refuse(action, without: target, isStandby: order.isStandby)
         }
         order.settings = try settings(arguments)
         order.isDelta = arguments.has("delta")
@@ -41,6 +43,24 @@ enum RecoveryOptions {
         order.starts = arguments.has("start")
         order.logFile = try arguments.value("log-file").map(absolutePath)
         return order
+    }
+
+    /// PostgreSQL ignores the action where there is no target (`recoveryStopsAfter`, xlogrecovery.c): it would promote, and
+    /// a standby would go on.
+    private static func refuse(
+        _ action: TargetAction, without target: TargetRequest, isStandby: Bool
+    ) throws(UsageError) {
+        guard action != .promote else { return }
+        if isStandby {
+            throw UsageError(
+                "--target-action \(action.rawValue) cannot be used with --standby", hint: "A standby has no target.")
+        }
+        guard case .target(let named) = target.point, case .latest = named.point else { return }
+        throw UsageError(
+            "--target-action \(action.rawValue) cannot be used with --target latest",
+            hint:
+                "At the end of the archive PostgreSQL always promotes. Name the last transaction or the LSN that the plan "
+                + "shows, with --target-xid or --target-lsn.")
     }
 
     /// The directory to recover into. The cluster's own is spelled as in the configuration.
