@@ -158,7 +158,7 @@ let package = Package(
             ["Platform", "WAL", "Repository", "Planning", "Retention", "Backups", "Expiring", "Recovery"]),
         tests(
             "RecoveryServerTests",
-            ["Platform", "WAL", "Repository", "Planning", "Postgres", "Backups", "Recovery"],
+            ["Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "Backups", "Recovery"],
             exclude: ["coarse-clock.c", "fast-clock.c"]),
         tests(
             "MonitoringTests",

@@ -28,19 +28,6 @@ public struct DataDirectory: Sendable, Equatable {
 
     public func controlFile() throws -> ControlFile { try ControlFile(dataDirectory: path) }
 
-    /// The server that runs on this directory; nil when none does.
-    ///
-    /// `postmaster.pid` outlives a crash, so the process it names must exist and must not be this process or its parent
-    /// (a container restarted with the same numbers), as PostgreSQL's own lock file check does
-    /// (`CreateLockFile`, src/backend/utils/init/miscinit.c).
-    public func runningServer() throws -> PostmasterFile? {
-        guard let file = try PostmasterFile(dataDirectory: path) else { return nil }
-        if file.process == getpid() || file.process == getppid() { return nil }
-        // EPERM: the process exists and belongs to another user.
-        guard kill(file.process, 0) == 0 || errno == EPERM else { return nil }
-        return file
-    }
-
     /// Tablespaces as `pg_tblspc` links them, ordered by oid.
     public func tablespaces() throws -> [TablespaceLink] {
         let directory = path + "/pg_tblspc"
@@ -87,6 +74,8 @@ public struct TablespaceLink: Sendable, Equatable, Hashable {
 public struct PostmasterFile: Sendable, Equatable {
     public let process: Int32
     public let dataDirectory: String
+    /// Its beginning, as the server wrote it: seconds since the epoch.
+    let started: String?
     public let port: Int?
     /// Nil when the server has no socket.
     public let socketDirectory: String?
@@ -94,6 +83,10 @@ public struct PostmasterFile: Sendable, Equatable {
     public let address: String?
     /// `ready`, `starting`, `stopping`, `standby`; nil while it starts up.
     public let status: String?
+    /// The key and the number of its System V shared memory (shmget(2)).
+    let sharedMemory: SharedMemory?
+
+    struct SharedMemory: Sendable, Equatable { let key, id: Int32 }
 
     public init?(parsing text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
@@ -105,10 +98,16 @@ public struct PostmasterFile: Sendable, Equatable {
         }
         self.process = abs(process)
         dataDirectory = line(1) ?? ""
+        started = line(2)
         port = line(3).flatMap { Int($0) }
         socketDirectory = line(4)
         // `*` and the like are written literally (`CreateLockFile`, `AddToDataDirLockFile`).
         address = line(5).map { ["*", "0.0.0.0", "::"].contains($0) ? "localhost" : $0 }
+        // A key is printed as if it had no sign.
+        let numbers = (line(6) ?? "").split(separator: " ").compactMap { UInt64($0) }
+        sharedMemory =
+            numbers.count == 2
+            ? SharedMemory(key: Int32(truncatingIfNeeded: numbers[0]), id: Int32(truncatingIfNeeded: numbers[1])) : nil
         status = line(7).map { String($0.prefix { $0 != " " }) }
     }
 

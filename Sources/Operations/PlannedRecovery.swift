@@ -101,7 +101,7 @@ public struct PlannedRecovery: Sendable {
         guard let backup else { return general }
         let places = places(backup)
         return try general + places.warnings + places.tablespaces.remarks(directory: directory)
-            + links(backup).remarks(isDelta: isDelta)
+            + links(backup).remarks(isDelta: isDelta) + OldMounts(in: directory).remarks(isDelta: isDelta)
             + demands(backup, names).warnings(
                 on: .this(binDirectory: cluster.binDirectory(major: plan.majorVersion)))
             + outlook(backup)
@@ -254,7 +254,9 @@ public struct PlannedRecovery: Sendable {
     }
 
     private func links(_ backup: BackupDescription) throws -> LinkOutlook {
-        LinkOutlook(backup, directory: directory, exclude: try NamedExclusions(cluster.exclude))
+        LinkOutlook(
+            backup, directory: directory, exclude: try NamedExclusions(cluster.exclude),
+            isCopy: !setup.isOwnDirectory)
     }
     private var backup: BackupDescription? { archive.backups.backup(plan.backup.label) }
     public var tablespacePlaces: [CopyTablespaces.Place] { backup.map { places($0).tablespaces.places } ?? [] }

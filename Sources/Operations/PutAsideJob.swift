@@ -59,7 +59,7 @@ public struct PutAsideJob {
         guard try Files.exists(directory.path + "/global/pg_control") else { return nil }
         let control = try directory.controlFile()
         guard control.state == .inProduction, control.systemIdentifier == identifier,
-            try directory.runningServer() != nil
+            try directory.serverLife() != .none
         else { return nil }
         let connection = try Connection(cluster.conninfo)
         guard try !connection.isStandby(), try connection.systemIdentifier() == identifier else { return nil }

@@ -133,7 +133,10 @@ public struct RecoverJob {
         let claim = try interrupted?.claim() ?? RecoveryClaim(order.directory, in: cluster.state)
         defer { withExtendedLifetime(claim) {} }
         // A directory that was completely restored is checked before it is started.
-        if interrupted?.state.phase != .prepared { try OldDirectory.refuseIfChanged(order.directory, since: old) }
+        if interrupted?.state.phase != .prepared {
+            try refuseIfServed()
+            try OldDirectory.refuseIfChanged(order.directory, since: old)
+        }
         var execution = RecoveryExecution(
             order: order, planned: planned, context: context,
             state: interrupted?.state
@@ -144,6 +147,11 @@ public struct RecoverJob {
     private func refuseWhatIsThere() throws {
         if old != nil, !order.isInPlace(of: cluster), !order.isDelta, !order.keepsOld { try refuseToRename() }
         if !order.isDelta { try old?.refuseIfMounted() }
+        try refuseIfServed()
+    }
+
+    private func refuseIfServed() throws {
+        if replacesOwn { try Recovery.refuseIfServed(order.directory, by: cluster.conninfo) }
     }
 
     private func refuseToRename() throws {

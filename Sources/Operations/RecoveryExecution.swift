@@ -69,21 +69,25 @@ struct RecoveryExecution {
             try planned.refuseWhatCannotBe(keeping: old == nil || planned.isDelta)
             try state.save(in: cluster.state)
             try context.cancellation.check()
+            var mounted: [String] = []
             if planned.isDelta {
                 try OldDirectory.refuseIfChanged(planned.directory, since: old)
             } else if let old {
+                let mounts = try OldMounts(in: planned.directory)
                 let renamed = try old.setAside(stamp: Moment(microseconds: Clock.now).compact)
+                mounted = renamed.last.map { mounts.told($0.to) } ?? []
                 for (from, to) in renamed { context.note(.log, "renamed \"\(from)\" to \"\(to)\"") }
                 state.renamed = renamed.map { RecoveryState.Renamed(from: $0.from, to: $0.to) }
                 try state.save(in: cluster.state)
             }
-            let done: PreparedRecovery
+            var done: PreparedRecovery
             do { done = try lease.reading { try restore() } } catch let cancelled as JobCancelled {
                 throw cancelled
             } catch {
                 throw UnfinishedRestore(cause: error, directory: planned.directory, renamed: state.renamed ?? [])
                     ?? error
             }
+            done.remarks = mounted + done.remarks
             try state.remember(done.serverOptions)
             try state.save(in: cluster.state)
             prepared = done

@@ -21,6 +21,12 @@ public struct MountTable: Sendable {
     /// Whether something is mounted on a directory without symbolic links in its path, or below it.
     public func hasMounts(in directory: String) -> Bool { mounts.contains { Files.lies($0.point, in: directory) } }
 
+    /// Where something is mounted below a directory without symbolic links in its path, as paths relative to it.
+    public func points(below directory: String) -> [String] {
+        Set(mounts.map(\.point)).filter { $0 != directory && Files.lies($0, in: directory) }.sorted()
+            .map { String($0.dropFirst(directory.count + 1)) }
+    }
+
     public func isMountPoint(_ path: String) -> Bool { mounts.contains { $0.point == path } }
 
     /// The file system of a path without symbolic links, and the path in it: the same for every name that a directory

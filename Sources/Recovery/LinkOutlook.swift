@@ -6,14 +6,16 @@ import Restoring
 
 /// What happens to the symbolic links that people make in a data directory, so that the places of files after a
 /// recovery are no surprise. Only `pg_wal` and tablespaces are links that belong to a cluster; a restore follows no
-/// other.
+/// other, and `pg_wal` only in the cluster's own place.
 public struct LinkOutlook {
     private let backup: BackupDescription
     private let directory: String
     private let exclude: NamedExclusions
+    private let isCopy: Bool
 
-    public init(_ backup: BackupDescription, directory: String, exclude: NamedExclusions) {
-        (self.backup, self.directory, self.exclude) = (backup, directory, exclude)
+    /// - Parameter isCopy: whether the directory isn't the cluster's own.
+    public init(_ backup: BackupDescription, directory: String, exclude: NamedExclusions, isCopy: Bool) {
+        (self.backup, self.directory, self.exclude, self.isCopy) = (backup, directory, exclude, isCopy)
     }
 
     /// Sentences for a plan.
@@ -21,7 +23,7 @@ public struct LinkOutlook {
     /// - Parameter isDelta: whether existing files in the directory are used.
     public func remarks(isDelta: Bool) -> [String] {
         let (present, unlisted) = isDelta ? found() : ([], [])
-        let lost = present.filter { $0.path != "pg_wal" && !exclude.contain($0.path) }.map { link in
+        let lost = present.filter { (isCopy || $0.path != "pg_wal") && !exclude.contain($0.path) }.map { link in
             "Symbolic link \"\(link.path)\" in \"\(directory)\" will be removed; \"\(link.target)\", to which it leads, stays as it is."
         }
         return lost
@@ -41,7 +43,7 @@ public struct LinkOutlook {
             "Symbolic link \"\(link.path)\" was removed; \"\(link.target)\", to which it led, was not changed."
         }
         let mounts = restored.keptMounts.map { path in
-            "Something is mounted in \"\(path)\", which the backup does not have; it was not changed."
+            "Something is mounted in \"\(path)\": it was not changed, and nothing was restored there."
         }
         return broken + mounts
             + backup.links.filter { link in

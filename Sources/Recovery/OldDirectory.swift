@@ -1,7 +1,6 @@
 import DataDirectory
 import Glibc
 public import Platform
-import Postgres
 import Restoring
 import WAL
 
@@ -55,15 +54,18 @@ public struct OldDirectory: Sendable, Equatable {
             advice: "Stop that server, and run the command again.")
     }
 
-    /// Refuses a directory that cannot be renamed because something is mounted there.
+    /// Refuses a directory that cannot be renamed because something is mounted there, and one that a later mount would
+    /// damage.
     /// - Throws: `Problem`.
     public func refuseIfMounted() throws {
-        guard try MountTable().isMountPoint(place) else { return }
-        throw Problem(
-            "cannot rename directory \"\(place)\"", detail: "It is a mount point.",
-            hint:
-                "Move what is in it elsewhere and recover into the empty mount point; or use --delta, which rewrites only "
-                + "what differs and keeps nothing of what was there.")
+        guard try !MountTable().isMountPoint(place) else {
+            throw Problem(
+                "cannot rename directory \"\(place)\"", detail: "It is a mount point.",
+                hint:
+                    "Move what is in it elsewhere and recover into the empty mount point; or use --delta, which rewrites only "
+                    + "what differs and keeps nothing of what was there.")
+        }
+        if let needed = try OldMounts(in: path).needed { throw needed }
     }
 
     /// The folders of this cluster in a tablespace. If its control file is damaged or lost, so that the catalog version

@@ -80,8 +80,10 @@ public func prepareRecovery(
     try signal(request.setup.isStandby ? "standby.signal" : "recovery.signal", directory: request.directory)
     return PreparedRecovery(
         restore: restored, settings: request.settings,
-        remarks: LinkOutlook(request.backup, directory: request.directory, exclude: request.exclude).told(restored)
-            + unread + remarks,
+        remarks: LinkOutlook(
+            request.backup, directory: request.directory, exclude: request.exclude,
+            isCopy: !request.setup.isOwnDirectory
+        ).told(restored) + unread + remarks,
         serverOptions: options)
 }
 
@@ -92,14 +94,6 @@ public func writeSettings(_ request: RecoverRequest, serverOptions: [String]) th
     let settings = request.settings
     try CopySocket(of: request.directory).prepare(for: settings)
     try SettingsBlock(request, serverOptions: serverOptions).write(settings)
-}
-
-/// Refuses a directory on which a server runs.
-func refuseIfInUse(_ directory: String) throws {
-    guard let server = try DataDirectory(directory).runningServer() else { return }
-    throw TargetInUse(
-        path: directory, reason: "A server is running on it (process \(server.process)).",
-        advice: "Stop that server, or choose another directory with --data-directory.")
 }
 
 /// PostgreSQL never requests a `.partial` from restore_command, but uses a segment that it finds in pg_wal.

@@ -10,6 +10,8 @@ struct Relocation: Sendable {
     /// directory. Empty when they weren't recorded.
     private let originals: [(path: String, place: String)]
     let directory: String
+    /// The data directory that was backed up, as its server was started with it; nil when it wasn't recorded, or is this one.
+    private let original: String?
 
     init(from originals: [String], linked: [LinkedPath] = [], to directory: String) {
         let links = linked.map { (path: $0.path, place: $0.place.isEmpty ? directory : "\(directory)/\($0.place)") }
@@ -18,6 +20,7 @@ struct Relocation: Sendable {
             .filter { $0.path.hasPrefix("/") && $0.path != "/" && $0.path != $0.place }
             .sorted { $0.path.count > $1.path.count }
         self.directory = directory
+        original = originals.first { $0.hasPrefix("/") && $0 != directory }
     }
 
     /// `text` with every path below the original's directory moved below the new one, wherever it occurs.
@@ -90,7 +93,13 @@ struct Relocation: Sendable {
                 guard let line = ConfigurationLine(bytes) else { return bytes }
                 // A server opens the data_directory that its configuration names, whatever directory it was started
                 // with.
-                let value = line.name == "data_directory" ? directory : moved(line.value)
+                let value =
+                    switch line.name {
+                    case "data_directory": directory
+                    case "include", "include_if_exists", "include_dir":
+                        outside(line.value, from: file) ?? moved(line.value)
+                    default: moved(line.value)
+                    }
                 guard value != line.value else { return bytes }
                 var changed = bytes
                 changed.replaceSubrange(line.valueRange, with: Array(ConfigurationLine.quoted(value).utf8))
@@ -117,7 +126,7 @@ struct Relocation: Sendable {
             try rewriteLines(of: file) { bytes in
                 let text = String(validating: bytes, as: UTF8.self)
                 guard let text, !text.drop(while: \.isWhitespace).hasPrefix("#") else { return bytes }
-                let new = moved(text)
+                let new = withOutsiders(moved(text), in: file)
                 do throws(SystemError) { waiting += try included(by: new, in: Files.parent(file)) } catch {
                     unreadable.append(error)
                 }
@@ -125,6 +134,29 @@ struct Relocation: Sendable {
             }
         }
         return unreadable
+    }
+
+    /// What a relative path in an included file's name meant in the original, if it leads out of the directory: the file
+    /// doesn't lie beside the new one. Nil for every other path.
+    private func outside(_ path: some StringProtocol, from file: String) -> String? {
+        guard !path.hasPrefix("/"), let original else { return nil }
+        let folder = Relocation.normal(Files.parent(file)).dropFirst(Relocation.normal(directory).count)
+        let whole = Relocation.normal("\(original)/\(folder.joined(separator: "/"))/\(path)")
+        return whole.starts(with: Relocation.normal(original)) ? nil : moved("/" + whole.joined(separator: "/"))
+    }
+
+    /// A line of a file of rules, in which relative names of files outside of the directory are those of the original.
+    private func withOutsiders(_ line: String, in file: String) -> String {
+        let words = line.split { " \t\r,\"".contains($0) }
+        let isInclude = ["include", "include_if_exists", "include_dir"].contains(words.first.map(String.init))
+        let names =
+            isInclude ? words.dropFirst().prefix(1) : words.filter { $0.hasPrefix("@") }.map { $0.dropFirst() }[...]
+        var result = line
+        for name in names.reversed() {
+            guard let outside = outside(name, from: file) else { continue }
+            result.replaceSubrange(name.startIndex..<name.endIndex, with: outside)
+        }
+        return result
     }
 
     private func included(by line: String, in folder: String) throws(SystemError) -> [String] {

@@ -1,6 +1,6 @@
+import DataDirectory
 import Glibc
 import Platform
-import Postgres
 
 /// The processes of a scratch cluster.
 struct ScratchProcesses {

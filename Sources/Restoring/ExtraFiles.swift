@@ -28,12 +28,12 @@ struct ExtraFiles {
         var removed = 0
         /// Links that were not followed.
         var brokenLinks: [BackedUpLink] = []
-        /// Directories that the backup doesn't have, and that contain mount points.
+        /// What is mounted in the directory, or directories that the backup doesn't have and that contain mount points.
         var keptMounts: [String] = []
     }
 
-    /// Symbolic links are removed and never followed, except `pg_wal` and tablespaces: the target of any other link
-    /// belongs to others.
+    /// Symbolic links are removed and never followed, except tablespaces and, in the cluster's own place, `pg_wal`: the
+    /// target of any other link belongs to others.
     ///
     /// - Parameter places: gets the target of `pg_wal`.
     func remove(_ places: inout RestorePlaces) throws -> Removal {
@@ -51,6 +51,8 @@ struct ExtraFiles {
         }
         return removal
     }
+
+    private func real(_ path: String, at place: Place) -> String { place.realPath ?? realRoot + "/" + path }
 
     private func breakLink(_ path: String, at place: Place, _ removal: inout Removal) throws {
         removal.brokenLinks.append(BackedUpLink(path: path, target: (try? Files.readLink(place)) ?? "?"))
@@ -88,7 +90,9 @@ struct ExtraFiles {
                     }
                 }
                 switch (kind, status.kind) {
-                case (.directory, .directory): directories.append((child, childPlace, isBehindLink))
+                case (.directory, .directory):
+                    let isApart = child == "pg_wal" && mounts.isMountPoint(real(child, at: childPlace))
+                    directories.append((child, childPlace, isBehindLink || isApart))
                 case (.tablespace, .symbolicLink): return
                 case (.regular, .regular):
                     // Its other name belongs to others, for example to the old cluster after pg_upgrade --link: writing
@@ -100,7 +104,7 @@ struct ExtraFiles {
                 case (_, .symbolicLink):
                     try breakLink(child, at: childPlace, &removal)
                     isComplete = false
-                case (_, .directory) where mounts.hasMounts(in: childPlace.realPath ?? realRoot + "/" + child):
+                case _ where mounts.hasMounts(in: real(child, at: childPlace)):
                     if !removal.keptMounts.contains(child) { removal.keptMounts.append(child) }
                 default:
                     try Files.removeTree(childPlace)
@@ -115,24 +119,21 @@ struct ExtraFiles {
         }
     }
 
-    /// The target of a link, when that is a directory neither in the data directory nor above it, and not the WAL of
-    /// the cluster of which this is a copy.
+    /// The target of the cluster's own `pg_wal` link, when that is a directory neither in the data directory nor above it.
+    /// A copy's link may have come along with `cp -a`, and lead to the WAL of any other server.
     private func apart(_ link: Place) -> HeldDirectory? {
-        guard let directory = try? HeldDirectory(following: link), let status = try? directory.status() else {
-            return nil
-        }
-        if let living = target.request.living {
-            // If it can't be compared, it may be the same.
-            do {
-                if try FileStatus(ifPresent: living + "/pg_wal")?.isSame(as: status) == true { return nil }
-            } catch { return nil }
-        }
+        guard target.request.living == nil, let directory = try? HeldDirectory(following: link),
+            let status = try? directory.status(),
+            // If it can't be compared, it may be theirs.
+            let others = try? RestoreTarget.others(than: target.path, living: nil),
+            (try? others.contains { try FileStatus(ifPresent: $0.path + "/pg_wal")?.isSame(as: status) == true })
+                == false
+        else { return nil }
         let (real, root) = (directory.realPath ?? Files.resolved(link.path), Files.resolved(target.path))
         return Files.lies(real, in: root) || Files.lies(root, in: real) ? nil : directory
     }
 
     /// Whether a server gives such names to files in `pg_wal` and its directories (xlog.c, xlogarchive.c,
-    /// walsummarizer.c).
     /// walsummarizer.c).
     static func isServers(_ name: String) -> Bool {
         if ArchiveFileName(name) != nil { return true }

@@ -36,7 +36,7 @@ private func restoreFiles(
     let target = try RestoreTarget(request, backup)
     let manifest = try ManifestReader(backup.label, of: archive)
     try manifest.checkBounds(backup)
-    let part = RestorePart(request)
+    let part = try RestorePart(request, sparing: target.foreignMounts())
     var extent = try part.extent(of: manifest)
     if let reserve = request.reserve {
         let place = Files.parent(target.path)

@@ -1,11 +1,22 @@
 import Backups
 import DataDirectory
+import Platform
 
 /// The part of a backup's files that is restored.
 struct RestorePart {
     private let selection: (@Sendable (_ path: String, _ size: Int64) -> RestoreTreatment)?
 
-    init(_ request: RestoreRequest) { selection = request.selection }
+    /// - Parameter spared: paths at which, and below which, nothing is restored.
+    init(_ request: RestoreRequest, sparing spared: [String]) {
+        let chosen = request.selection
+        guard !spared.isEmpty else {
+            selection = chosen
+            return
+        }
+        selection = { path, size in
+            spared.contains { Files.lies(path, in: $0) } ? .absent : chosen?(path, size) ?? .whole
+        }
+    }
 
     var isEverything: Bool { selection == nil }
 

@@ -13,8 +13,8 @@ public struct RestoreRequest: Sendable {
     /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and files
     /// that the backup doesn't have are removed.
     public var delta: Bool
-    /// The cluster's own data directory, if it is another one. A copy of it may share its links, whose targets don't
-    /// belong to the copy.
+    /// The cluster's own data directory, if it is another one. A copy of it may share its links, or another copy's, whose
+    /// targets don't belong to it.
     public var living: String?
     /// Files that a delta restore leaves alone, because backups omit them.
     public var exclude = NamedExclusions()
@@ -71,7 +71,7 @@ public struct RestoreReport: Sendable, Equatable {
     /// Links that a delta restore found where the backup has a file or directory, or nothing: they were removed, and
     /// their targets not touched.
     public var brokenLinks: [BackedUpLink] = []
-    /// Directories not in the backup that a delta restore left alone because they are mount points.
+    /// What a delta restore left alone because something is mounted there; nothing was restored in it.
     public var keptMounts: [String] = []
     public var seconds: Double
 }

@@ -37,9 +37,7 @@ struct RestoreTarget {
         }
         guard status.kind == .directory else { throw inUse(path, "It is not a directory.", nil) }
         seen = try HeldDirectory(confining: path)
-        if let server = try DataDirectory(path).runningServer() {
-            throw inUse(path, "A server runs on it, process \(server.process).", "Stop the server first.")
-        }
+        try refuseIfInUse(path)
         guard try !holdsNothing(path) else {
             isDelta = false
             try RestoreTarget.checkTablespaces(places, backup, target: path, living: request.living)
@@ -103,18 +101,16 @@ struct RestoreTarget {
     ) throws {
         let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
         let links = try DataDirectory(target).tablespaces()
-        let taken = try living.map { try DataDirectory($0).tablespaces().filter { !$0.isInPlace } } ?? []
+        let others = try RestoreTarget.others(than: target, living: living)
         for (oid, place) in places {
             let original = backup.tablespaces.first { $0.oid == oid }?.location ?? place
             let elsewhere =
                 "Send the tablespace elsewhere with --tablespace-mapping \(TablespaceMapping.offered(original))."
             if links.contains(where: { $0.oid == oid && $0.location == place }) {
                 // A copy made by hand shares its links with the original.
-                if let living, let status = try FileStatus(ifPresent: place),
-                    try taken.contains(where: { try FileStatus(ifPresent: $0.location)?.isSame(as: status) == true })
-                {
+                for other in others where try other.hasTablespace(in: place) {
                     throw TargetInUse(
-                        path: place, reason: "Data directory \"\(living)\" has a tablespace there.",
+                        path: place, reason: "Data directory \"\(other.path)\" has a tablespace there.",
                         advice: elsewhere)
                 }
                 continue
@@ -130,6 +126,26 @@ struct RestoreTarget {
                     advice: elsewhere)
             }
         }
+    }
+
+    /// What is mounted in the directory and may be shared with others, as paths relative to it: everything but
+    /// PostgreSQL's own directories, which may be on a disk of their own.
+    func foreignMounts() throws -> [String] {
+        guard isDelta else { return [] }
+        return try MountTable().points(below: Files.resolved(path)).filter {
+            try !NamedExclusions.isServers($0) || FileStatus(ifPresent: path + "/" + $0)?.kind != .directory
+        }
+    }
+
+    /// Data directories that may share what a link leads to: the cluster's own, and those of running servers.
+    static func others(than target: String, living: String?) throws -> [DataDirectory] {
+        let own = try FileStatus(ifPresent: target)
+        let served = try DirectoryProcesses.servedDirectories().sorted()
+        return ((living.map { [$0] } ?? []) + served).filter { path in
+            // Another user's can't be looked into.
+            guard let status = try? FileStatus(ifPresent: path) else { return path == living }
+            return own.map { !status.isSame(as: $0) } ?? true
+        }.map(DataDirectory.init)
     }
 
     /// Makes all directories and links, removes extra files, and marks the directory as unfinished.
@@ -207,6 +223,29 @@ struct RestoreTarget {
     }
 
     static func isMarker(_ name: String) -> Bool { name == markerName }
+}
+
+extension DataDirectory {
+    fileprivate func hasTablespace(in place: String) throws -> Bool {
+        guard let status = try FileStatus(ifPresent: place) else { return false }
+        return try tablespaces().contains {
+            try !$0.isInPlace && FileStatus(ifPresent: $0.location)?.isSame(as: status) == true
+        }
+    }
+}
+
+/// Refuses a directory unless it is certain that no server runs on it.
+/// - Throws: `TargetInUse`.
+public func refuseIfInUse(_ directory: String) throws {
+    let life = try DataDirectory(directory).serverLife()
+    guard let reason = life.sentence else { return }
+    var advice = "Stop that server, or choose another directory with --data-directory."
+    if case .unknown = life {
+        advice =
+            "Stop that server if it runs. When you are certain that none runs, remove \"\(directory)/postmaster.pid\", and "
+            + "run the command again."
+    }
+    throw TargetInUse(path: directory, reason: reason, advice: advice)
 }
 
 /// Whether a directory has an unfinished restore: `completeRestore` was not called.

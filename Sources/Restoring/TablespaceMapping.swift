@@ -20,8 +20,11 @@ public enum TablespaceMapping {
         return parts.count == 2 ? (parts[0], parts[1]) : nil
     }
 
-    /// The option's value, quoted for a shell, with a word where the user has to name a directory.
-    public static func offered(_ location: String) -> String {
-        shellQuoted(location.replacing("=", with: "\\=") + "=DIRECTORY")
+    /// The option's value.
+    public static func text(_ old: String, _ new: String) -> String {
+        [old, new].map { $0.replacing("=", with: "\\=") }.joined(separator: "=")
     }
+
+    /// The option's value, quoted for a shell, with a word where the user has to name a directory.
+    public static func offered(_ location: String) -> String { shellQuoted(text(location, "DIRECTORY")) }
 }

@@ -37,6 +37,7 @@ enum RecoveryOptions {
                 throw UsageError("--target-action takes \"promote\", \"pause\" or \"shutdown\", not \"\(word)\"")
             }
             order.action = action
+            try refuse(action, without: target, isStandby: order.isStandby)
         }
         order.settings = try settings(arguments)
         order.isDelta = arguments.has("delta")
@@ -64,7 +65,7 @@ enum RecoveryOptions {
         add("data-directory", order.directory)
         add("target-action", order.action == .promote ? nil : order.action.rawValue)
         for (old, new) in order.tablespaces.sorted(by: { $0.key < $1.key }) {
-            add("tablespace-mapping", "\(old)=\(new)")
+            add("tablespace-mapping", TablespaceMapping.text(old, new))
         }
         for setting in order.settings { add("set", "\(setting.name)=\(setting.value)") }
         add("log-file", order.logFile)
@@ -76,6 +77,24 @@ enum RecoveryOptions {
             ("keep-old", order.keepsOld), ("start", order.starts),
         ]
         return (words + flags.filter(\.1).map { "--" + $0.0 }).joined(separator: " ")
+    }
+
+    /// PostgreSQL ignores the action where there is no target (`recoveryStopsAfter`, xlogrecovery.c): it would promote, and
+    /// a standby would go on.
+    private static func refuse(
+        _ action: TargetAction, without target: TargetRequest, isStandby: Bool
+    ) throws(UsageError) {
+        guard action != .promote else { return }
+        if isStandby {
+            throw UsageError(
+                "--target-action \(action.rawValue) cannot be used with --standby", hint: "A standby has no target.")
+        }
+        guard case .target(let named) = target.point, case .latest = named.point else { return }
+        throw UsageError(
+            "--target-action \(action.rawValue) cannot be used with --target latest",
+            hint:
+                "At the end of the archive PostgreSQL always promotes. Name the last transaction or the LSN that the plan "
+                + "shows, with --target-xid or --target-lsn.")
     }
 
     /// The directory to recover into. The cluster's own is spelled as in the configuration.

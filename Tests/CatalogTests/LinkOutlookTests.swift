@@ -13,7 +13,7 @@ import Testing
         let backup = try repository.archive.backup("own")
         let directory = repository.scratch.file("data")
         func remarks() throws -> [String] {
-            LinkOutlook(backup, directory: directory, exclude: NamedExclusions()).remarks(isDelta: true)
+            LinkOutlook(backup, directory: directory, exclude: NamedExclusions(), isCopy: false).remarks(isDelta: true)
         }
         // There is nothing yet.
         #expect(try remarks() == [])

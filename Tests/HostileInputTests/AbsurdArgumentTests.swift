@@ -81,6 +81,11 @@ import Testing
             Row(["recover", "--target", "latest", "--set", "=1"], "--set takes NAME=VALUE"),
             Row(["recover", "--target", "latest", "--tablespace-mapping", "a=b"], "two absolute paths"),
             Row(["recover", "--target", "latest", "--target-action", "stop"], "--target-action"),
+            Row(["recover", "--target", "latest", "--target-action", "pause"], "cannot be used with --target latest"),
+            Row(["plan", "--target", "latest", "--target-action", "shutdown"], "cannot be used with --target latest"),
+            Row(
+                ["recover", "--target", "latest", "--standby", "--target-action", "pause"],
+                "cannot be used with --standby"),
             Row(["drill", "--set", "x"], "--set takes NAME=VALUE"),
             Row(["check", "--only", "all"], "there is no check"), Row(["check", "--format", "xml"], "--format takes"),
             Row(["show", ""], "LABEL is empty"), Row(["remove", ""], "LABEL is empty"),

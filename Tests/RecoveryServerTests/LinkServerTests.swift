@@ -102,7 +102,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         let plan = try recover(source, directory, ["--delta", "--dry-run"])
         let isSymbolic = !link.plant.contains("ln global")
         if !link.path.isEmpty, isSymbolic {
-            #expect(plan.output.contains("Symbolic link \"\(link.path)\"") || link.path == "pg_wal", "\(plan.output)")
+            #expect(plan.output.contains("Symbolic link \"\(link.path)\""), "\(plan.output)")
         }
         let finished = try recover(source, directory, ["--delta"])
         try #require(finished.ending == .exited(0), "\(finished.errors)")
@@ -122,14 +122,7 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(checked.ending == .exited(0), "\(checked.errors)")
     }
 
-    @Test func `WAL on a disk of its own stays there in a delta recovery, and what others have beside it, too`() throws
-    {
-        let source = try source()
-        let scratch = try Scratch()
-        let (directory, disk) = (scratch.file("data"), scratch.file("disk"))
-        defer { _ = try? run("/bin/rm", ["-rf", source.space]) }
-        let fresh = try recover(source, directory, [])
-        try #require(fresh.ending == .exited(0), "\(fresh.errors)")
+    private func giveDisk(_ directory: String, _ disk: String) throws {
         let old = "000000010000000000000001"
         try runAsServerUser(
             "/bin/sh",
@@ -140,13 +133,64 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
                 echo theirs >notes && echo theirs >others/file && echo old >\(old) && echo old >archive_status/\(old).done
                 """, directory, disk,
             ])
-        let finished = try recover(source, directory, ["--delta"])
+    }
+
+    @Test func `WAL on a disk of its own stays there in a delta recovery, and what others have beside it, too`() throws
+    {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        try site.cluster.stop()
+        let (directory, disk) = (site.cluster.data, site.scratch.file("disk"))
+        try giveDisk(directory, disk)
+        let finished = try site.tidemark(["recover", "--target", "immediate", "--yes", "--delta"])
         try #require(finished.ending == .exited(0), "\(finished.errors)")
         #expect(!finished.output.contains("Symbolic link"), "\(finished.output)")
         #expect(try Files.readLink(directory + "/pg_wal") == disk)
         let left = try Files.list(disk).sorted()
         #expect(left == ["archive_status", "lost+found", "notes", "others", "tidemark.recovery"])
         #expect(try Files.list(disk + "/archive_status") == [] && Files.list(disk + "/others") == ["file"])
+    }
+
+    /// `cp -a` of a copy gives the new one a link to the other's WAL.
+    @Test func `a delta recovery into a copy does not touch WAL elsewhere, which may be any other server's`() throws {
+        let source = try source()
+        let scratch = try Scratch()
+        let (directory, disk) = (scratch.file("data"), scratch.file("disk"))
+        defer { _ = try? run("/bin/rm", ["-rf", source.space]) }
+        let fresh = try recover(source, directory, [])
+        try #require(fresh.ending == .exited(0), "\(fresh.errors)")
+        try giveDisk(directory, disk)
+        let before = try listing(disk)
+        let plan = try recover(source, directory, ["--delta", "--dry-run"])
+        #expect(plan.output.contains("Symbolic link \"pg_wal\""), "\(plan)")
+        #expect(plan.output.contains("will be removed; \"\(disk)\""), "\(plan)")
+        let finished = try recover(source, directory, ["--delta"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)")
+        #expect(finished.output.contains("Symbolic link \"pg_wal\" was removed"), "\(finished.output)")
+        #expect(try FileStatus(ofLinkItself: directory + "/pg_wal")?.kind == .directory)
+        #expect(try listing(disk) == before)
+    }
+
+    @Test func `a delta recovery into a copy is refused while another copy runs with its tablespace`() throws {
+        let source = try source()
+        let scratch = try Scratch()
+        let other = try RecoveredDirectory(source.site)
+        defer { _ = try? run("/bin/rm", ["-rf", source.space]) }
+        let mapping = ["--tablespace-mapping", "\(source.original)=\(source.space)"]
+        let running = try other.recover(["--target", "immediate"] + mapping)
+        try #require(running.ending == .exited(0), "\(running.errors)")
+        let directory = scratch.file("data")
+        try runAsServerUser("/bin/sh", ["-c", "cp -a $0 $1 && rm -f $1/postmaster.pid", other.path, directory])
+        let folder = source.space
+        let before = try run("/bin/sh", ["-c", "find $0 -type f -exec md5sum {} + | sort", folder]).output
+        let refused = try recover(source, directory, ["--delta"])
+        #expect(refused.ending == .exited(1), "\(refused)")
+        #expect(refused.errors.contains("\"\(other.path)\" has a tablespace there"), "\(refused)")
+        #expect(refused.errors.contains("--tablespace-mapping"), "\(refused)")
+        let after = try run("/bin/sh", ["-c", "find $0 -type f -exec md5sum {} + | sort", folder]).output
+        #expect(after == before)
+        #expect(try other.psql("select count(*) from t") == "1000")
     }
 
     /// A copy made by `cp -a` shares the living cluster's WAL and tablespaces through its links.

@@ -68,6 +68,107 @@ import Testing
         try stop(directory)
     }
 
+    /// What is mounted below the cluster's own data directory.
+    private struct Below: Sendable, CustomTestStringConvertible {
+        /// Relative to the data directory.
+        let path: String
+        /// Whether the new cluster would not start with the old one's.
+        let isNeeded: Bool
+        var testDescription: String { path }
+
+        static let all = [
+            Below(path: "pg_wal", isNeeded: true), Below(path: "base", isNeeded: true),
+            Below(path: "pg_xact", isNeeded: true), Below(path: "log", isNeeded: false),
+            Below(path: "postgresql.conf", isNeeded: false), Below(path: "pg_stat_tmp", isNeeded: false),
+        ]
+    }
+
+    @Test(arguments: Below.all)
+    private func
+        `what is mounted below a directory that is renamed is named, and refused where a reboot would bring it back`(
+            _ below: Below
+        ) throws
+    {
+        try #require(geteuid() == 0, "mounting needs root")
+        let site = try site()
+        try site.cluster.stop()
+        let (data, disk) = (site.cluster.data, site.scratch.file("disk"))
+        let place = "\(data)/\(below.path)"
+        try runAsServerUser("/bin/sh", ["-c", "mkdir -p $0/log && cp -a $1 $2", data, place, disk])
+        let mounted = try run("/bin/mount", ["--bind", disk, place])
+        try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+        defer {
+            for name in (try? Files.list(site.cluster.directory)) ?? [] {
+                unmount("\(site.cluster.directory)/\(name)/\(below.path)")
+            }
+        }
+        let inode = try FileStatus(of: data).inode
+        let plan = try site.tidemark(["plan", "--target", "latest"], expectSuccess: true)
+        #expect(plan.output.contains("Something is mounted on \"\(below.path)\" in"), "\(plan)")
+        #expect(plan.output.contains("for example at the next reboot"), "\(plan)")
+        var finished = try site.tidemark(["recover", "--target", "latest", "--yes"])
+        guard below.isNeeded else {
+            #expect(finished.ending == .exited(0), "\(finished)")
+            #expect(finished.output.contains("What was mounted on \"\(below.path)\" is in"), "\(finished)")
+            return
+        }
+        #expect(finished.ending == .exited(1), "\(finished)")
+        #expect(finished.errors.contains("cannot rename directory \"\(data)\""), "\(finished)")
+        #expect(finished.errors.contains("Use --delta"), "\(finished)")
+        #expect(try FileStatus(of: data).inode == inode)
+        // What the hint advises.
+        finished = try site.tidemark(["recover", "--target", "latest", "--yes", "--delta", "--start"])
+        #expect(finished.ending == .exited(0), "\(finished)")
+        #expect(try site.cluster.psql("select sum(n) from t") == "3")
+        #expect(try run("/bin/mountpoint", ["-q", place]).ending == .exited(0))
+        try site.cluster.restart()
+        #expect(try site.cluster.psql("select sum(n) from t") == "3")
+        try site.cluster.stop()
+    }
+
+    @Test func `a delta recovery changes nothing in what is mounted in the directory, except PostgreSQL's own`() throws
+    {
+        try #require(geteuid() == 0, "mounting needs root")
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let (data, shared) = (site.cluster.data, site.scratch.file("shared"))
+        let script =
+            "mkdir -p $0/log/a $0/extra/deep $1/wal && echo old >$0/log/main.log && echo old >$0/extra/deep/file"
+        try runAsServerUser("/bin/sh", ["-c", script, data, shared])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        try site.cluster.stop()
+        let change = """
+            set -e; cd $1; for p in log extra pg_hba.conf; do cp -a $0/$p .; done; cp -a $0/pg_wal/. wal
+            rm -r log/a; echo theirs >log/main.log; echo theirs >log/other.log; echo theirs >extra/deep/file; echo '# theirs' >>pg_hba.conf
+            echo theirs >wal/theirs
+            """
+        try runAsServerUser("/bin/bash", ["-c", change, data, shared])
+        let points = [("log", "log"), ("extra/deep", "extra/deep"), ("pg_hba.conf", "pg_hba.conf"), ("wal", "pg_wal")]
+        for (from, to) in points {
+            let mounted = try run("/bin/mount", ["--bind", "\(shared)/\(from)", "\(data)/\(to)"])
+            try #require(mounted.ending == .exited(0), "\(mounted.errors)")
+        }
+        defer { for (_, to) in points { unmount("\(data)/\(to)") } }
+        func listing() throws -> String {
+            let script =
+                "cd $0; find log extra pg_hba.conf -printf '%p %y %s %m %T@\\n' | sort; cat log/* extra/*/* pg_hba.conf"
+            return try run("/bin/sh", ["-c", script, shared]).output
+        }
+        let before = try listing()
+        let words = ["recover", "--target", "immediate", "--delta", "--yes"]
+        let plan = try site.tidemark(words + ["--dry-run"], expectSuccess: true)
+        let done = try site.tidemark(words + ["--start"])
+        #expect(done.ending == .exited(0), "\(done)")
+        for path in ["log", "extra/deep", "pg_hba.conf"] {
+            #expect(plan.output.contains("Something is mounted on \"\(path)\""), "\(plan)")
+            #expect(done.output.contains("Something is mounted in \"\(path)\""), "\(done)")
+        }
+        #expect(try listing() == before)
+        #expect(try Files.exists("\(shared)/wal/theirs"))
+        #expect(try Files.readText("\(data)/PG_VERSION") == "15\n")
+        try site.cluster.stop()
+    }
+
     @Test func `a data directory behind a symbolic link stays on its disk`() throws {
         let site = try site()
         let directory = try RecoveredDirectory(site)

@@ -16,7 +16,7 @@ import Testing
 
         static let all = [
             Way(name: "beside", arguments: ["recover", "--target", "latest"]),
-            Way(name: "paused", arguments: ["recover", "--target", "latest", "--target-action", "pause"]),
+            Way(name: "paused", arguments: ["recover", "--target-name", "end", "--target-action", "pause"]),
             Way(name: "standby", arguments: ["recover", "--target", "latest", "--standby"]),
             Way(name: "drill", arguments: ["drill"]),
             Way(name: "random drill", arguments: ["drill", "--random"]),

@@ -123,6 +123,7 @@ final class ReachingCluster: Sendable {
         try sql("checkpoint")
         try sql("delete from in_young where i % 10 = 0")
         try sql("checkpoint")
+        try sql("select pg_create_restore_point('end')")
     }
 
     /// Runs statements without waiting for a standby.

@@ -62,6 +62,39 @@ import Testing
         #expect(try copy.psql("select 1") == "1")
     }
 
+    @Test func `a relative include that leads out of the directory includes the same file`() throws {
+        let site = try TestSite(.v16, initdb: ["--wal-segsize=1"])
+        let (data, outside) = (site.cluster.data, site.cluster.directory + "/conf")
+        try runAsServerUser("/bin/mkdir", [outside, outside + "/more.d", data + "/conf.d"])
+        try site.cluster.append(to: "../conf/extra.conf", ["work_mem = '5MB'"])
+        try site.cluster.append(to: "../conf/more.d/a.conf", ["maintenance_work_mem = '7MB'"])
+        try site.cluster.append(to: "../conf/deep.conf", ["temp_buffers = '3MB'"])
+        try site.cluster.append(to: "../conf/hba", ["local all @users trust"])
+        try site.cluster.append(to: "../conf/users", ["postgres"])
+        try site.cluster.append(to: "conf.d/own.conf", ["include '../../conf/deep.conf'", "statement_timeout = '1h'"])
+        try site.cluster.append(
+            to: "postgresql.conf",
+            [
+                "include '../conf/extra.conf'", "include_dir = '../conf/more.d'", "include_dir = 'conf.d'",
+                "include_if_exists '../conf/missing.conf'",
+            ])
+        try site.cluster.append(to: "pg_hba.conf", ["include \"../conf/hba\""])
+        try site.cluster.restart()
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let drill = try site.tidemark(["drill"])
+        #expect(drill.ending == .exited(0), "\(drill)")
+        let copy = try RecoveredDirectory(site)
+        let finished = try copy.recover(["--target", "latest"])
+        try #require(finished.ending == .exited(0), "\(finished.errors)\(copy.log)")
+        for (name, value) in [
+            ("work_mem", "5MB"), ("maintenance_work_mem", "7MB"), ("temp_buffers", "3MB"), ("statement_timeout", "1h"),
+        ] { #expect(try copy.psql("select current_setting('\(name)')") == value, "\(name)") }
+        let rules = "select count(*) from pg_hba_file_rules where file_name = '\(outside)/hba' and error is null"
+        #expect(try copy.psql(rules) == "1")
+        #expect(try Files.readText(copy.path + "/conf.d/own.conf").contains("'\(outside)/deep.conf'"))
+    }
+
     /// PostgreSQL takes these for the same path (`canonicalize_path`, src/port/path.c). Files of authentication rules
     /// may include others since 16.
     @Test func `a path is below the original's directory however it is written, and so are included ones`() throws {

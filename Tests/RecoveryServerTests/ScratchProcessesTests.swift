@@ -1,3 +1,4 @@
+import DataDirectory
 import Glibc
 import Platform
 import Postgres

@@ -43,11 +43,23 @@ public struct DirectoryProcesses {
                 status.owner == user || user == 0
             else { return nil }
             guard isPlace("/proc/\(name)/cwd") || isAbout("/proc/\(name)/cmdline") else { return nil }
-            return member(process)
+            return DirectoryProcesses.member(process)
         }
     }
 
-    private func member(_ process: pid_t) -> Member? {
+    /// The working directories of the servers that can be seen here, by real path: their data directories.
+    public static func servedDirectories() throws(SystemError) -> Set<String> {
+        var found: Set<String> = []
+        for name in try Files.list("/proc") {
+            guard let process = pid_t(name), member(process)?.isServer == true,
+                let directory = try? Files.readLink("/proc/\(name)/cwd")
+            else { continue }
+            found.insert(directory)
+        }
+        return found
+    }
+
+    private static func member(_ process: pid_t) -> Member? {
         // The name in parentheses may contain anything.
         guard let text = try? Files.readText("/proc/\(process)/stat", limit: 1 << 12),
             let end = text.lastIndex(of: ")")
