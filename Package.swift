@@ -47,7 +47,7 @@ let package = Package(
         module("DataDirectory", ["CChecksum", "Platform", "WAL"]),
         module("SQLite", ["CSQLite", "Platform"]),
         module("Repository", ["CXXHash", "CZstd", "Messages", "Platform", "WAL"]),
-        module("Documents", ["Repository"]),
+        module("Documents", ["Messages", "Repository"]),
         module("Planning", ["Messages", "WAL"]),
         module("Retention", ["Messages", "WAL"]),
         module("Postgres", ["CPQ", "Platform", "WAL", "DataDirectory"]),
