@@ -48,7 +48,7 @@ let package = Package(
         module("SQLite", ["CSQLite", "Platform"]),
         module("HTTP", ["CCurl", "CCurlDoors", "Platform"]),
         module("Repository", ["CXXHash", "CZstd", "Messages", "Platform", "WAL"]),
-        module("Documents", ["Repository"]),
+        module("Documents", ["Messages", "Repository"]),
         module("Planning", ["Messages", "WAL"]),
         module("Retention", ["Messages", "WAL"]),
         module("Postgres", ["CPQ", "Platform", "WAL", "DataDirectory"]),

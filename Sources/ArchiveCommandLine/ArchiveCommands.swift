@@ -40,6 +40,13 @@ public enum ArchiveCommands {
                     hint: "Options follow the command: tidemark archive-get \(rest[0]) …."))
             return 200
         }
+        if isOwn, rest.first != Grammar.archiveGet.command, RestoreCall.isMeant(rest.dropFirst(), isKnown: true) {
+            Log()(
+                .error,
+                UsageError(
+                    "\(rest[0]) is no command for restore_command", hint: "Use \"tidemark archive-get %f %p\"."))
+            return 200
+        }
         switch rest.first {
         case "archive-push": return push(rest.dropFirst())
         case "archive-get": return get(rest.dropFirst())

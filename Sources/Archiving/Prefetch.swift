@@ -70,6 +70,8 @@ extension Fetch {
     private func nextWanted(
         _ spool: Spool, after segment: SegmentName, _ prefetch: Prefetch, _ size: UInt32
     ) throws -> SegmentName? {
+        // The head of a segment says so, and may be damaged.
+        guard SegmentName.exists(segmentSize: size) else { return nil }
         let most = min(prefetch.segments, Int(prefetch.spoolSize / Int64(size)))
         var window: [SegmentName] = []
         var next = segment

@@ -28,7 +28,7 @@ struct ClusterWalk {
         root = directory.path
         self.tablespaceFolder = tablespaceFolder
         exclude = request.exclude
-        bounds = WalkBounds(root: directory.path, own: request.own)
+        bounds = try WalkBounds(root: directory.path, own: request.own)
         tablespaces = try directory.tablespaces()
         let status = try FileStatus(of: root)
         try manifest.add(entry("", kind: .directory, status))
@@ -60,6 +60,15 @@ struct ClusterWalk {
                 let child = path.isEmpty ? name : path + "/" + name
                 if child == ControlFile.path || exclude.contain(child) { continue }  // the former is copied last
                 guard let status = try status(child, name) else { continue }
+                // A copy has these only as empty directories, and of a tablespace only one folder.
+                let isEmptied = path.isEmpty && BackupExclusions.emptiedDirectories.contains(child)
+                if !isEmptied, path != "pg_tblspc", status.kind == .directory || links.last?.path == child,
+                    let objection = bounds.objection(to: status, at: root + "/" + child, on: road)
+                {
+                    links.removeAll { $0.path == child }
+                    warnings.append("\"\(child)\" \(objection) and is left out")
+                    continue
+                }
                 switch status.kind {
                 case .regular:
                     if let relation = PageCheck.covers(child) {
@@ -67,15 +76,7 @@ struct ClusterWalk {
                         if isUnlogged && relation.fork != .initialization { continue }
                     }
                     try manifest.add(entry(child, kind: .regular, status))
-                case .directory:
-                    // A copy has these only as empty directories, and of a tablespace only one folder.
-                    let isEmptied = path.isEmpty && BackupExclusions.emptiedDirectories.contains(child)
-                    if !isEmptied, path != "pg_tblspc", let objection = bounds.objection(to: status, on: road) {
-                        links.removeAll { $0.path == child }
-                        warnings.append("\"\(child)\" \(objection) and is left out")
-                    } else {
-                        directories.append((child, status))
-                    }
+                case .directory: directories.append((child, status))
                 default: warnings.append("special file \"\(child)\" is left out")
                 }
             }

@@ -12,14 +12,14 @@ extension ManifestWriter {
             ORDER BY label <> ?, label, number
             """)
         try rows.bind(1, own)
-        var needed: [(label: String, numbers: [Int], size: Int64, live: Int64)] = []
+        var needed: [(label: String, numbers: [Int], sizes: [Int64], live: Int64)] = []
         while try rows.step() {
             let label = rows.text(0)
-            if needed.last?.label != label { needed.append((label, [], 0, 0)) }
+            if needed.last?.label != label { needed.append((label, [], [], 0)) }
             needed[needed.count - 1].numbers.append(Int(rows.integer(1)))
-            needed[needed.count - 1].size += rows.integer(2)
+            needed[needed.count - 1].sizes.append(rows.integer(2))
             needed[needed.count - 1].live += rows.integer(3)
         }
-        return needed.map { NeededPacks(label: $0.label, numbers: $0.numbers, size: $0.size, live: $0.live) }
+        return needed.map { NeededPacks(label: $0.label, numbers: $0.numbers, sizes: $0.sizes, live: $0.live) }
     }
 }

@@ -4,13 +4,15 @@ import Platform
 
 /// Directories that the walk through a data directory does not enter, even through a link or a mount.
 struct WalkBounds {
-    /// tidemark's own directories, with a word for each.
-    private let own: [(word: String, status: FileStatus)]
+    /// tidemark's own directories.
+    private let own: [ClusterPlaces.Spot]
+    private let places: PlaceComparison
     /// The directories above the data directory.
     private let above: [FileStatus]
 
-    init(root: String, own: [ClusterPlaces.Spot]) {
-        self.own = own.compactMap { spot in (try? FileStatus(of: spot.path)).map { (spot.word, $0) } }
+    init(root: String, own: [ClusterPlaces.Spot]) throws {
+        self.own = own
+        places = try PlaceComparison()
         var above: [FileStatus] = []
         var place = Files.resolved(root)
         while place != "/", place != "." {
@@ -20,11 +22,13 @@ struct WalkBounds {
         self.above = above
     }
 
-    /// Why a directory is not entered; nil for one that is.
+    /// Why a directory or the target of a link is left out; nil for one that isn't.
     ///
-    /// - Parameter road: the directories that lead to it.
-    func objection(to directory: FileStatus, on road: [FileStatus]) -> String? {
-        if let found = own.first(where: { $0.status.isSame(as: directory) }) {
+    /// - Parameters:
+    ///   - path: where it was found.
+    ///   - road: the directories that lead to it.
+    func objection(to directory: FileStatus, at path: String, on road: [FileStatus]) -> String? {
+        if let found = own.first(where: { places.lies(path, in: $0.path) }) {
             return "leads to tidemark's \(found.word)"
         }
         if (road + above).contains(where: { $0.isSame(as: directory) }) {

@@ -12,27 +12,37 @@ public func damage(of backup: BackupDescription, from archive: ClusterArchive) t
         + (verified.problems == 1 ? "" : "s")
 }
 
-/// What is wrong according to its objects' sizes: the rest of a sentence; nil when nothing is missing.
+/// What is wrong according to its objects' sizes: the rest of a sentence; nil when each is there as it was stored.
 public func visibleDamage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
     let manifest = try archive.store.size(of: archive.incarnation.backup(backup.label, Manifest.objectName)) ?? 0
-    var missing = max(0, backup.storedSize - manifest - (try archive.size(ofPacks: backup.label) { _ in true }))
-    for packs in backup.packs where packs.label != backup.label {
-        missing += max(0, packs.size - (try archive.size(ofPacks: packs.label, where: packs.contains)))
+    let own = try archive.packSizes(of: backup.label)
+    var missing = max(0, backup.storedSize - manifest - own.values.joined().reduce(0, +))
+    var faults = 0
+    for packs in backup.packs {
+        let present = packs.label == backup.label ? own : try archive.packSizes(of: packs.label)
+        faults += packs.faults(among: present)
+        if packs.label != backup.label {
+            missing += max(0, packs.size - packs.bytes(among: present))
+        }
     }
-    return missing > 0 ? "\(missing) bytes of what was stored are missing from the repository" : nil
+    if missing > 0 { return "\(missing) bytes of what was stored are missing from the repository" }
+    guard faults > 0 else { return nil }
+    return "\(faults) of its packs \(faults == 1 ? "is" : "are") missing from the repository, or of another size"
 }
 
 extension ClusterArchive {
-    /// Total size in bytes of the wanted packs under a label.
-    fileprivate func size(ofPacks label: String, where isWanted: (Int) -> Bool) throws -> Int64 {
+    /// The sizes in bytes of the packs under a label, by their numbers.
+    fileprivate func packSizes(of label: String) throws -> [Int: [Int64]] {
         let folder = incarnation.packFolder(label)
-        return try store.list(folder).reduce(0) { sum, entry in
-            guard !entry.isFolder, let name = PackName(entry.name), isWanted(name.number) else { return sum }
+        var sizes: [Int: [Int64]] = [:]
+        for entry in try store.list(folder) {
+            guard !entry.isFolder, let name = PackName(entry.name) else { continue }
             // The pack lies behind a link that leads nowhere.
             guard let size = entry.size else {
                 throw Problem("could not look at object \"\(folder.appending(entry.name))\"")
             }
-            return sum + size
+            sizes[name.number, default: []].append(size)
         }
+        return sizes
     }
 }

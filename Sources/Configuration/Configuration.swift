@@ -44,6 +44,7 @@ public struct Configuration: Sendable, Equatable {
         let parsed = try SettingsFile(parsing: text, file: file)
         var shared: [String: ClusterConfiguration.Value] = [:]
         for (name, value) in flags {
+            if name == "conninfo" { KnownSecrets.learn(conninfo: value) }
             guard let setting = Setting.flags.first(where: { $0.name == name }) else {
                 preconditionFailure("no setting \(name)")
             }
@@ -65,6 +66,7 @@ public struct Configuration: Sendable, Equatable {
             for entry in section.entries {
                 try Configuration.check(entry, among: settings, in: section, file: file)
                 values[entry.name] = .init(text: entry.value, source: .file(path: file, line: entry.line))
+                if entry.name == "conninfo" { KnownSecrets.learn(conninfo: entry.value) }
             }
             if section.title.isEmpty {
                 shared = values

@@ -35,11 +35,11 @@ public struct ClusterPlaces: Sendable {
             .map { Spot(word: "tablespace", path: $0.location, setting: nil) }
         let target = recovery.map { Spot(word: "the recovery's directory", path: $0, setting: nil) }
         let others = mapped.map { Spot(word: "tablespace directory", path: $0, setting: nil) }
-        let comparison = try Comparison()
+        let comparison = try PlaceComparison()
         func refuse(_ inner: Spot, in outer: Spot) throws {
-            if comparison.lies(inner, in: outer) { throw NestedPlaces(inner: inner, outer: outer) }
+            if comparison.lies(inner.path, in: outer.path) { throw NestedPlaces(inner: inner, outer: outer) }
         }
-        let isElsewhere = target.map { !comparison.isSame($0, data) } ?? false
+        let isElsewhere = target.map { !comparison.isSame($0.path, data.path) } ?? false
         for own in own {
             for host in [data] + tablespaces + (target.map { [$0] } ?? []) + others {
                 try refuse(own, in: host)
@@ -53,6 +53,13 @@ public struct ClusterPlaces: Sendable {
             ] { try refuse(inner, in: outer) }
         }
         try refuse(state, in: scratch)
+        // Nor in a directory of another server.
+        for place in own + others + (target.map { [$0] } ?? []) {
+            if let found = comparison.serversDirectory(above: place.path), !comparison.isSame(found, data.path) {
+                throw NestedPlaces(
+                    inner: place, outer: Spot(word: "another server's directory", path: found, setting: nil))
+            }
+        }
         for (index, other) in others.enumerated() {
             for further in others[(index + 1)...] {
                 try refuse(other, in: further)
@@ -103,18 +110,13 @@ public struct ClusterPlaces: Sendable {
         let file = Spot(word: "file", path: path, setting: nil)
         let tablespaces = try DataDirectory(data.path).tablespaces().filter { !$0.isInPlace }
             .map { Spot(word: "tablespace", path: $0.location, setting: nil) }
-        let comparison = try Comparison()
-        for place in [repository, state, data].compactMap(\.self) + tablespaces where comparison.lies(file, in: place) {
+        let comparison = try PlaceComparison()
+        for place in [repository, state, data].compactMap(\.self) + tablespaces
+        where comparison.lies(file.path, in: place.path) {
             throw NestedPlaces(inner: file, outer: place)
         }
-        // The data directory of any other server.
-        var directory = Files.parent(Files.resolvedAsFarAsPossible(path))
-        while directory != "/", directory != "." {
-            if [ControlFile.path, "PG_VERSION"].allSatisfy({ (try? Files.exists(directory + "/" + $0)) == true }) {
-                throw NestedPlaces(
-                    inner: file, outer: Spot(word: "data directory", path: directory, setting: nil))
-            }
-            directory = Files.parent(directory)
+        if let found = comparison.serversDirectory(above: path) {
+            throw NestedPlaces(inner: file, outer: Spot(word: "data directory", path: found, setting: nil))
         }
     }
 }
@@ -133,32 +135,5 @@ public struct NestedPlaces: Explained, Equatable {
     public var hint: String? {
         inner.setting.map { "Move it elsewhere, and say where with \($0) in the configuration." }
             ?? (inner.word == "file" ? "Name a file elsewhere." : "Name a directory elsewhere.")
-    }
-}
-
-/// Resolved paths, cached.
-private final class Comparison {
-    private let mounts: MountTable
-    private var known: [String: (path: String, origin: (device: String, path: String)?)] = [:]
-
-    init() throws { mounts = try MountTable() }
-
-    func lies(_ inner: ClusterPlaces.Spot, in outer: ClusterPlaces.Spot) -> Bool {
-        let (inner, outer) = (find(inner.path), find(outer.path))
-        if Files.lies(inner.path, in: outer.path) { return true }
-        guard let a = inner.origin, let b = outer.origin else { return false }
-        return a.device == b.device && Files.lies(a.path, in: b.path)
-    }
-
-    func isSame(_ one: ClusterPlaces.Spot, _ other: ClusterPlaces.Spot) -> Bool {
-        lies(one, in: other) && lies(other, in: one)
-    }
-
-    private func find(_ path: String) -> (path: String, origin: (device: String, path: String)?) {
-        if let found = known[path] { return found }
-        let real = Files.resolvedAsFarAsPossible(path)
-        let found = (real, mounts.origin(of: real))
-        known[path] = found
-        return found
     }
 }

@@ -1,12 +1,14 @@
 import FoundationEssentials
+import Messages
 
-/// JSON as tidemark writes it everywhere: snake_case keys in alphabetical order.
+/// JSON as tidemark writes it everywhere: snake_case keys in alphabetical order, and nothing that could change what a
+/// terminal shows.
 public func encodeJSON(_ value: some Encodable, pretty: Bool = true) throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
-    return Array(try encoder.encode(value))
+    return withoutMisleadingCharacters(json: Array(try encoder.encode(value)))
 }
 
 /// Reads the output of `encodeJSON`; ignores unknown keys.

@@ -111,7 +111,8 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     }
     observation.permissions = PermissionFinding.find(
         repository: repository.localDirectory?.path, stateDirectory: cluster.stateDirectory,
-        configuration: request.configurationPath, secrets: request.notifiers.flatMap(\.secretFiles))
+        configuration: request.configurationPath, dataDirectory: cluster.dataDirectory,
+        secrets: request.notifiers.flatMap(\.secretFiles))
     if !request.notifiers.isEmpty {
         do {
             let outbox = Outbox(for: cluster)

@@ -7,9 +7,11 @@ extension PermissionFinding {
     ///
     /// - Parameters:
     ///   - repository: nil for one that lies in no directory of this host.
+    ///   - dataDirectory: its owner, who archives, may own the repository and the state directory.
     ///   - secrets: files that hold one, by the setting that names them.
     public static func find(
-        repository: String?, stateDirectory: String, configuration: String, secrets: [(setting: String, path: String)]
+        repository: String?, stateDirectory: String, configuration: String, dataDirectory: String? = nil,
+        secrets: [(setting: String, path: String)]
     ) -> [PermissionFinding] {
         var findings: [PermissionFinding] = []
         func add(_ isCritical: Bool, _ problem: String, _ remedy: String) {
@@ -31,8 +33,21 @@ extension PermissionFinding {
                 true, "Everybody may write to state directory \"\(stateDirectory)\".",
                 "chmod 0750 \(shellQuoted(stateDirectory))")
         }
+        let trusted: Set<uid_t> = [0, geteuid()]
+        let server = dataDirectory.flatMap { try? FileStatus(of: $0) }?.owner
+        let users = trusted.union(server.map { [$0] } ?? [])
         for case (let name, let place?) in [("repository", repository), ("state directory", stateDirectory)] {
-            let open = OpenPlaces(below: place)
+            let open = OpenPlaces(below: place, owners: users)
+            if let first = open.firstForeign {
+                let more = open.foreignCount > 1 ? ", and \(open.foreignCount - 1) more places in it" : ""
+                let owner = dataDirectory.map { "--reference=\(shellQuoted($0))" } ?? "\(geteuid())"
+                add(
+                    true,
+                    first == place
+                        ? "The \(name) \"\(first)\"\(more.isEmpty ? " belongs" : "\(more), belong") to another user, who may change it."
+                        : "\"\(first)\" in the \(name)\(more.isEmpty ? " belongs" : "\(more), belong") to another user, who may change it.",
+                    "chown -R \(owner) \(shellQuoted(place))")
+            }
             if let first = open.first {
                 let more =
                     open.count > 1 ? ", and to \(open.count - 1) more place\(open.count == 2 ? "" : "s") in it" : ""
@@ -41,7 +56,6 @@ extension PermissionFinding {
                     "chmod -R o-w \(shellQuoted(place))")
             }
         }
-        let trusted: Set<uid_t> = [0, geteuid()]
         if let status = try? FileStatus(of: configuration) {
             if !trusted.contains(status.owner) {
                 let owner =
@@ -59,7 +73,7 @@ extension PermissionFinding {
             }
         }
         for place in [repository, stateDirectory, configuration].compactMap(\.self) {
-            let owners = place == configuration ? trusted : nil
+            let owners = place == configuration ? trusted : users
             guard let parent = PermissionFinding.openParent(of: place, owners: owners),
                 !findings.contains(where: { $0.problem.contains("\"\(parent.path)\"") })
             else { continue }

@@ -10,11 +10,23 @@ struct OpenPlaces {
     /// Enough directories for decades.
     static let mostDirectories = 100_000
 
+    /// Where everybody may write.
     private(set) var count = 0
     private(set) var first: String?
+    /// What belongs to somebody else.
+    private(set) var foreignCount = 0
+    private(set) var firstForeign: String?
+    private let owners: Set<uid_t>
     private var directories = 0
 
-    init(below root: String) { look(into: root) }
+    /// - Parameter owners: those that are allowed.
+    init(below root: String, owners: Set<uid_t>) {
+        self.owners = owners
+        if let status = try? FileStatus(of: root), !owners.contains(status.owner) {
+            (foreignCount, firstForeign) = (1, root)
+        }
+        look(into: root)
+    }
 
     private mutating func look(into directory: String) {
         guard directories < OpenPlaces.mostDirectories else { return }
@@ -32,6 +44,10 @@ struct OpenPlaces {
                 count += 1
                 first = first ?? path
             }
+            if !owners.contains(status.owner) {
+                foreignCount += 1
+                firstForeign = firstForeign ?? path
+            }
             if status.kind == .directory { look(into: path) }
         }
     }
@@ -45,14 +61,14 @@ struct OpenPlaces {
 extension PermissionFinding {
     /// A directory above a path in which another user could replace entries; nil when there is none.
     ///
-    /// - Parameter owners: the allowed owners; nil for any.
-    static func openParent(of path: String, owners: Set<uid_t>? = nil) -> (path: String, isForeign: Bool)? {
+    /// - Parameter owners: the allowed owners.
+    static func openParent(of path: String, owners: Set<uid_t>) -> (path: String, isForeign: Bool)? {
         var directory = Files.parent(Files.resolved(path))
         while true {
             if let status = try? FileStatus(of: directory) {
                 // In a directory with the sticky bit users can remove only their own entries.
                 if status.mode & 0o002 != 0 && status.mode & 0o1000 == 0 { return (directory, false) }
-                if let owners, !owners.contains(status.owner) { return (directory, true) }
+                if !owners.contains(status.owner) { return (directory, true) }
             }
             if directory == "/" || directory == "." { return nil }
             directory = Files.parent(directory)

@@ -96,7 +96,7 @@ public struct PlannedRecovery: Sendable {
         let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
         let general =
             try archive.remarks + damaged + readAhead + leftOut + strayed + divergent + numbered() + notLoaded
-            + streamed
+            + streamed + unconfined
             + pending
         guard let backup else { return general }
         let places = places(backup)
@@ -147,6 +147,18 @@ public struct PlannedRecovery: Sendable {
             return []
         }
         return [setup.libraryRemark].compactMap { $0 }
+    }
+
+    /// WAL that a command of the user's own delivers as it was archived.
+    private var unconfined: [String] {
+        guard !setup.isOwnDirectory, let chosen = setup.extra.last(where: { $0.name == "restore_command" })?.value,
+            !chosen.contains("--confine-tablespaces")
+        else { return [] }
+        return [
+            "Tablespaces that the WAL creates are created at the same paths here, because --set restore_command delivers it "
+                + "unchanged. On the original's host, these would be the original's directories: there, use "
+                + "the option --confine-tablespaces of archive-get."
+        ]
     }
 
     /// WAL that a standby gets from its primary instead of the archive.

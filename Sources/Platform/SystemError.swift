@@ -63,6 +63,7 @@ public struct SystemError: Explained, Equatable {
         case ELOOP:
             "There is a symbolic link in place of a directory or a file. It is not followed; find out who put it there."
         case EXDEV: "Something is mounted there, and may be somebody else's: unmount it, then try again."
+        case EILSEQ: "Its name isn't UTF-8. Rename it, and what refers to it."
         case EACCES, EPERM: "The file and the directories above it must be accessible to the user who runs tidemark."
         default: nil
         }

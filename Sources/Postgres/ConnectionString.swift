@@ -12,6 +12,7 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
 
     /// - Parameter text: keywords and values, or a URI.
     public init(_ text: String) throws(Problem) {
+        KnownSecrets.learn(conninfo: text)
         var complaint: UnsafeMutablePointer<CChar>?
         guard let options = PQconninfoParse(text, &complaint) else {
             defer { PQfreemem(complaint) }

@@ -11,13 +11,16 @@ enum OwnSession {
             ("search_path", "pg_catalog"), ("role", "none"), ("client_encoding", isUnencoded ? "SQL_ASCII" : "UTF8"),
             // A backup waits and works as long as it takes.
             ("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0"),
+            // A standby that is away must not let a commit wait for ever.
+            ("synchronous_commit", "local"),
             // A database made read-only after an accident must still be repairable by recover-table. A standby doesn't
             // support serializable transactions.
             ("default_transaction_read_only", "off"), ("default_transaction_isolation", "read committed"),
             ("default_transaction_deferrable", "off"),
             // Output as text must be readable as input.
             ("datestyle", "ISO"), ("intervalstyle", "postgres"), ("extra_float_digits", "1"), ("bytea_output", "hex"),
-            ("standard_conforming_strings", "on"), ("row_security", "off"),
+            ("standard_conforming_strings", "on"), ("row_security", "off"), ("array_nulls", "on"),
+            ("xmloption", "content"), ("transform_null_equals", "off"), ("quote_all_identifiers", "off"),
         ]
         if major >= 14 { settings.append(("idle_session_timeout", "0")) }
         if major >= 17 { settings.append(("transaction_timeout", "0")) }

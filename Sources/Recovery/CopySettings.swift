@@ -72,17 +72,21 @@ public enum CopySettings {
         return settings
     }
 
-    /// Libraries that are configured, but that the original would have loaded only at its next start, so that its
-    /// backup doesn't record them.
+    /// Libraries that are configured, and that the backup doesn't record: those that sessions load, and those that the
+    /// original would have loaded only at its next start.
     ///
     /// - Parameters:
-    ///   - configured: the configured value.
+    ///   - configured: the configured value of a setting.
     ///   - named: the settings that the recovery writes anyway.
-    static func libraries(_ configured: String?, _ setup: RecoverySetup, _ named: Set<String>) -> [RecoverySetting] {
-        guard !setup.isOwnDirectory, !named.contains("shared_preload_libraries"),
-            let libraries = configured.map(Libraries.init), !libraries.left.isEmpty
-        else { return [] }
-        return [RecoverySetting("shared_preload_libraries", libraries.kept.joined(separator: ","))]
+    static func libraries(
+        _ configured: (String) -> String?, _ setup: RecoverySetup, _ named: Set<String>
+    ) -> [RecoverySetting] {
+        guard !setup.isOwnDirectory else { return [] }
+        let lists = ["shared_preload_libraries", "session_preload_libraries", "local_preload_libraries"]
+        return lists.filter { !named.contains($0) }.compactMap { name in
+            guard let libraries = configured(name).map(Libraries.init), !libraries.left.isEmpty else { return nil }
+            return RecoverySetting(name, libraries.kept.joined(separator: ","))
+        }
     }
 
     /// The further settings of a cluster that is thrown away: only tidemark connects to it.

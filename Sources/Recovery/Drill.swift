@@ -145,18 +145,22 @@ public struct Drill: Sendable {
         let (owner, other, talk) = try session(host, port, superusers, of: directory)
         // If no role is a superuser, the role that connected runs the checks itself.
         let isSuperuser = try owner.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t"
-        let reader = isSuperuser ? try ReadingRole(by: owner, at: talk) : nil
-        let connection = try reader?.session(withPathOf: other ?? owner) ?? owner
+        let pending = try PendingTransaction.all(owner)
         let limit = try CheckLimit(milliseconds: self.limit, conninfo: talk.description, data: directory)
         defer { _ = limit.stop() }
-        // The locks of pending prepared transactions would block the checks for ever.
-        let pending = try PendingTransaction.all(owner)
+        // The locks of pending prepared transactions would block the checks, and what prepares them, for ever.
         for transaction in pending {
             do { try transaction.rollBack(talk) } catch {
                 complaints.append("\(transaction.sentence) The drill could not roll it back: \(error).")
             }
         }
-        for check in checks where !limit.isOver {
+        var (reader, connection): (ReadingRole?, Connection?)
+        do {
+            reader = isSuperuser ? try ReadingRole(by: owner, at: talk) : nil
+            connection = try reader?.session(withPathOf: other ?? owner) ?? owner
+        } catch  where limit.isOver {}
+        for check in checks {
+            guard !limit.isOver, let connection else { break }
             try checking()
             // A check that was terminated is reported with the limit.
             if let complaint = check.complaint(connection), !limit.isOver { complaints.append(complaint) }

@@ -1,5 +1,6 @@
 import DataDirectory
 public import Planning
+import Platform
 import WAL
 
 /// What a recovered server does when it reaches the target: `recovery_target_action`.
@@ -13,7 +14,10 @@ public enum TargetAction: String, Sendable, CaseIterable {
 public struct RecoverySetting: Hashable, Sendable {
     public let name: String
     public let value: String
-    public init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
+    public init(_ name: String, _ value: String) {
+        (self.name, self.value) = (name, value)
+        if name == "primary_conninfo" { KnownSecrets.learn(conninfo: value) }
+    }
 
     /// A setting's value in bytes: `32MB`, or a number of 8 kB blocks, as pg_settings shows shared_buffers. Nil when it
     /// isn't such a value, or overflows.
@@ -90,6 +94,8 @@ extension Plan {
             // Any other value would keep a standby from following its primary's promotion.
             if !isLatestTimeline { settings.append(RecoverySetting("recovery_target_timeline", timelineSetting)) }
             settings.append(RecoverySetting("recovery_target_action", setup.action.rawValue))
+            // What delays a standby, so that mistakes can be undone, would only make a recovery wait.
+            if setup.isOwnDirectory { settings.append(RecoverySetting("recovery_min_apply_delay", "0")) }
             if faultAhead != nil { settings.append(RecoverySetting("recovery_prefetch", "off")) }
         }
         // Run at a standby's promotion as well (`CleanupAfterArchiveRecovery`, src/backend/access/transam/xlog.c).

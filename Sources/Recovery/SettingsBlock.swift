@@ -44,7 +44,7 @@ struct SettingsBlock {
         lines += relocation.overrides(before, isOwn: setup.isOwnDirectory).filter { !named.contains($0.name) }
         let demanded = HostDemands.lacking(demands, in: before.mapValues(\.value)).filter { !named.contains($0.name) }
         lines += demanded
-        lines += CopySettings.libraries(before["shared_preload_libraries"]?.value, setup, named)
+        lines += CopySettings.libraries({ before[$0]?.value }, setup, named)
         if setup.isOwnDirectory, let place = lines.firstIndex(where: { $0.name == "recovery_end_command" }),
             !setup.extra.contains(where: { $0.name == "recovery_end_command" })
         {

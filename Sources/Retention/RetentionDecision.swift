@@ -119,7 +119,8 @@ public struct ClockWentBack: Explained, Equatable {
 
 /// Decides what is kept.
 ///
-/// Ages are taken from the backups' times and the order from their positions, never from names or clocks. The newest
+/// The order is taken from the backups' positions, never from names or clocks, and ages from their times, as far as
+/// these prove that the time has passed (`ProvenTime`). The newest
 /// good backup is always kept, on every living branch of the WAL, and so are pinned and leased ones and all to which a
 /// kept one refers. Rules that count do so over all backups, and over those of each living branch by itself. Knowledge
 /// of damage never removes anything: a backup that the rules would keep if it were sound stays, and so do the good ones

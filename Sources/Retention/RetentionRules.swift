@@ -6,8 +6,11 @@ struct RetentionRules {
     private let backups: [RetainedBackup]
     private let timelines: [RetainedTimeline]
     private let policy: RetentionPolicy
+    /// By the clock.
     private let now: Moment
+    private let time: ProvenTime
     private let branches: RetainedBranches
+    private static let week: Int64 = 7 * 86_400_000_000
     private var reasons: [String: [String]] = [:]
     /// How much WAL each kept backup holds.
     private var holds: [String: Hold] = [:]
@@ -28,7 +31,8 @@ struct RetentionRules {
         self.timelines = timelines
         self.policy = policy
         self.now = now
-        branches = RetainedBranches(timelines, now: now)
+        time = ProvenTime(backups.filter { !$0.isAside }, now: now)
+        branches = RetainedBranches(timelines, now: time.present(RetentionRules.week))
     }
 
     /// Applied as if all backups were sound, then without those of which objects are missing, and then also without
@@ -56,7 +60,7 @@ struct RetentionRules {
         for backup in candidates {
             if backup.isPinned {
                 if let until = backup.pinnedUntil {
-                    if until >= now { keep(backup, "pinned until \(until)", .own) }
+                    if until >= time.present(RetentionRules.week) { keep(backup, "pinned until \(until)", .own) }
                 } else {
                     keep(backup, "pinned", .own)
                 }
@@ -73,7 +77,7 @@ struct RetentionRules {
         if let days = policy.keepDays {
             let limit = before(Int64(days) * 86_400_000)
             for backup in candidates where backup.stopTime >= limit {
-                keep(backup, "younger than \(counted(days, "day"))")
+                keep(backup, "younger than \(counted(days, "day"))" + exception(backup, Int64(days) * 86_400_000))
             }
         }
         if let window = policy.recoveryWindow { keepWindow(window, candidates) }
@@ -136,8 +140,14 @@ struct RetentionRules {
         if reasons[backup.label]?.contains(reason) != true { keep(backup, reason + scope) }
     }
 
+    /// For a backup that is old by the clock, and young by the time that the backups prove.
+    private func exception(_ backup: RetainedBackup, _ milliseconds: Int64) -> String {
+        let age = now.microseconds.subtractingReportingOverflow(backup.stopTime.microseconds).partialValue
+        return age / 1000 > milliseconds ? ", if a leap of the clock does not count" : ""
+    }
+
     private func before(_ milliseconds: Int64) -> Moment {
-        Moment(microseconds: now.microseconds - milliseconds * 1000)
+        time.before(milliseconds * 1000)
     }
 
     /// The first backup of each of the last `count` periods that have one.
@@ -161,7 +171,7 @@ struct RetentionRules {
     private mutating func keepWindow(_ window: Int64, _ candidates: [RetainedBackup]) {
         let begin = before(window)
         for backup in candidates where backup.stopTime > begin {
-            keep(backup, "in the recovery window", .always)
+            keep(backup, "in the recovery window" + exception(backup, window), .always)
         }
         for timeline in timelines where livedSince(begin, timeline) {
             let path = candidates.filter { isOnTheWay($0, to: timeline.history) }

@@ -17,9 +17,8 @@ struct CompareTables {
 
     /// - Throws: `ChangedTables` before any row is read, if some were to be inserted.
     func run(insert: Bool, note: (String) -> Void) throws -> [TableRecoveryReport.Table] {
-        var tables: [TableRecoveryReport.Table] = []
-        try live.execute("BEGIN")
-        do {
+        try live.transaction {
+            var tables: [TableRecoveryReport.Table] = []
             let comparisons = try catalog.tables.filter { !catalog.isPartition($0) }.map {
                 try TableComparison(catalog, $0, scratch: scratch, live: live)
             }
@@ -41,11 +40,7 @@ struct CompareTables {
                     "\(counted($0, "missing row")) of \"\(table.name)\" \($0 == 1 ? "is" : "are") inserted."
                 }
             }
-            try LastStep.run(done.isEmpty ? nil : done.joined(separator: " ")) { try live.execute("COMMIT") }
-            return tables
-        } catch {
-            try? live.execute("ROLLBACK")
-            throw error
+            return (tables, done.isEmpty ? nil : done.joined(separator: " "))
         }
     }
 

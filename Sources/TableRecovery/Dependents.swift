@@ -148,9 +148,7 @@ struct Dependents {
         try programs.dump(
             rows.map(\.name), format: "plain",
             options: ["--schema-only", programs.encoding, "--no-security-labels", "--no-publications"], to: file)
-        let text = String(decoding: try Files.read(file, limit: 64 << 20), as: UTF8.self)
-            .split(separator: "\n", omittingEmptySubsequences: false)
-            .filter { !$0.hasPrefix("\\restrict") && !$0.hasPrefix("\\unrestrict") }.joined(separator: "\n")
+        let text = DumpPrograms.runnableSQL(String(decoding: try Files.read(file, limit: 64 << 20), as: UTF8.self))
         try Files.remove(file)
         return text + rows.filter(\.isFilled).map { "REFRESH MATERIALIZED VIEW \($0.name.sql);\n" }.joined()
     }
@@ -192,7 +190,7 @@ extension Connection {
         try execute("SAVEPOINT tidemark_attempt")
         var works = true
         do throws(QueryFailure) { try body() } catch {
-            guard isAlive else { throw error }
+            guard isAlive, error.sqlState != "55P03" else { throw error }
             works = false
         }
         try execute("ROLLBACK TO SAVEPOINT tidemark_attempt; RELEASE SAVEPOINT tidemark_attempt")
@@ -204,7 +202,7 @@ extension Connection {
         try execute("SAVEPOINT tidemark_script")
         var reason: String?
         do throws(QueryFailure) { try execute(script) } catch {
-            guard isAlive else { throw error }
+            guard isAlive, error.sqlState != "55P03" else { throw error }
             reason = error.reason
             try execute("ROLLBACK TO SAVEPOINT tidemark_script")
         }

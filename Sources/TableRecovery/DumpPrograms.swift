@@ -49,10 +49,17 @@ struct DumpPrograms {
 
     /// A part of a dump as SQL.
     func script(of file: String, list: String, options: [String]) throws -> String {
-        let text = try finish("pg_restore", ["--file=-", "--use-list=\(list)"] + options + [file])
+        DumpPrograms.runnableSQL(
+            try finish("pg_restore", ["--file=-", "--use-list=\(list)"] + options + [file]))
+    }
+
+    /// A script for a session that isn't psql's, and whose locks are waited for as long as it says.
+    static func runnableSQL(_ script: String) -> String {
+        var lines = script.split(separator: "\n", omittingEmptySubsequences: false)
         // psql's \restrict and \unrestrict are no SQL.
-        return text.split(separator: "\n", omittingEmptySubsequences: false)
-            .filter { !$0.hasPrefix("\\restrict") && !$0.hasPrefix("\\unrestrict") }.joined(separator: "\n")
+        lines.removeAll { $0.hasPrefix("\\restrict") || $0.hasPrefix("\\unrestrict") }
+        if let line = lines.firstIndex(of: "SET lock_timeout = 0;") { lines.remove(at: line) }
+        return lines.joined(separator: "\n")
     }
 
     @discardableResult

@@ -44,12 +44,12 @@ struct TableCopy {
                 hint: "Leave it out: each table then gets its own name and the moment.")
         }
         var result = Result()
-        try inTransaction {
+        try live.transaction {
             _ = try copy(parts: request.parts, directory: directory, into: &result, progress: progress) { old in
                 guard let name else { return old.appending(suffix) }
                 return TableCopy.rename(old, with: roots[0].name, to: name)
             }
-            return TableCopy.sentence(result, "made")
+            return ((), TableCopy.sentence(result, "made"))
         }
         return result
     }
@@ -66,7 +66,7 @@ struct TableCopy {
     func replace(directory: String, progress: (String) throws -> Void) throws -> Result {
         let parts = SchemaParts(foreignKeys: true, triggers: true, views: true)
         var result = Result()
-        try inTransaction {
+        try live.transaction {
             for table in catalog.tables.map(\.name) { _ = try present(table) }
             let names = try copy(
                 parts: parts, isReplacement: true, directory: directory, into: &result, progress: progress
@@ -87,7 +87,7 @@ struct TableCopy {
                     "The tables that were there are kept: "
                         + present.map { $0.appending(TableCopy.aside).quoted }.joined(separator: ", ") + ".")
             }
-            return TableCopy.sentence(result, "replaced")
+            return ((), TableCopy.sentence(result, "replaced"))
         }
         return result
     }
@@ -180,18 +180,6 @@ struct TableCopy {
         return "These tables were \(what): \(names)."
     }
 
-    /// - Parameter body: returns what the transaction achieves, as a sentence.
-    private func inTransaction(_ body: () throws -> String) throws {
-        try live.execute("BEGIN")
-        do {
-            let outcome = try body()
-            try LastStep.run(outcome) { try live.execute("COMMIT") }
-        } catch {
-            try? live.execute("ROLLBACK")
-            throw error
-        }
-    }
-
     /// Creates the tables under their new names, fills them, and adds the objects that follow the data.
     ///
     /// - Parameter isReplacement: whether the tables finally get their old names.
@@ -271,7 +259,7 @@ struct TableCopy {
     private func grant(_ script: String) throws {
         try live.execute("SAVEPOINT tidemark_grant")
         do throws(QueryFailure) { try live.execute(script) } catch {
-            guard live.isAlive else { throw error }
+            guard live.isAlive, error.sqlState != "55P03" else { throw error }
             try live.execute("ROLLBACK TO SAVEPOINT tidemark_grant")
             try live.execute(
                 script.split(separator: "\n", omittingEmptySubsequences: false)

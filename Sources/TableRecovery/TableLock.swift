@@ -38,7 +38,7 @@ extension Connection {
             do {
                 try execute("LOCK TABLE \(list) IN \(mode) MODE")
                 // Further locks of the transaction must not keep the table locked for long either.
-                try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = '1min'")
+                try execute("RELEASE SAVEPOINT before_lock; SET LOCAL lock_timeout = '\(Connection.lockSeconds)s'")
                 return
             } catch {
                 guard error.sqlState == "55P03" else { throw error }

@@ -12,6 +12,16 @@ enum CommandLineTool {
     static func run(_ line: [String]) -> Int32 {
         // Before anything is set up that the other commands need and PostgreSQL's don't.
         if let status = ArchiveCommands.run(line) { return status }
+        let rest = line.dropFirst()
+        let isKnown = rest.first.map { Commands.named($0) != nil } ?? false
+        if RestoreCall.isMeant(rest, isKnown: isKnown) {
+            Log()(
+                .error,
+                UsageError(
+                    "\(isKnown ? "" : "unknown command ")\"\(rest.first ?? "")\" cannot fetch WAL",
+                    hint: "Use \"tidemark archive-get %f %p\"."))
+            return 200
+        }
         // A closed pipe must not kill a command in the middle of its work.
         signal(SIGPIPE, SIG_IGN)
         var log = Log()

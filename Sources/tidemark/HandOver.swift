@@ -1,3 +1,4 @@
+import ArchiveCommandLine
 import Glibc
 import Platform
 
@@ -24,7 +25,7 @@ enum HandOver {
                 hint: "Install both executables; they are built together.")
         } catch {
             log(.error, error)
-            return 1
+            return RestoreCall.isMeant(line.dropFirst(), isKnown: false) ? 200 : 1
         }
     }
 }

@@ -188,6 +188,16 @@ private let doubts = [
             let finished = try tidemark(line, by: program)
             #expect(finished.ending == .exited(200) && finished.errors.contains("ERROR"), "\(line): \(finished)")
         }
+        for word in ["archive-gte", "archive_get", "get", "archive-push", "recovery-end", "plan", "help", "restore"] {
+            for words in [[word, name, destination], [word, name, "pg_wal/RECOVERYXLOG"], [name, destination]] {
+                // A command that exists is only told by the destination that PostgreSQL gives it.
+                if ["plan", "help", "archive-push", "recovery-end"].contains(words[0]), words[2] == destination {
+                    continue
+                }
+                let finished = try tidemark(words, by: program)
+                #expect(finished.ending == .exited(200) && finished.errors.contains("ERROR"), "\(words): \(finished)")
+            }
+        }
         for line in [
             ["archive-get", "--help"], ["archive-push", "-h"], ["archive-get", "--verbose", "--help"],
             // Help with another command, on a command line meant for this one.

@@ -10,6 +10,7 @@ import Testing
         "default_transaction_isolation = 'serializable'", "search_path = 'evil'", "datestyle = 'German'",
         "intervalstyle = 'iso_8601'", "bytea_output = 'escape'", "row_security = off",
         "standard_conforming_strings = off", "client_encoding = 'SQL_ASCII'", "client_min_messages = 'error'",
+        "quote_all_identifiers = on", "array_nulls = off", "xmloption = 'document'", "transform_null_equals = on",
     ]
 
     @Test(arguments: [TestServer.v15, .v18])
@@ -54,7 +55,8 @@ import Testing
     private static func harmless(_ setting: String) -> String {
         if setting.contains("_timeout") { return "0" }
         if setting.hasPrefix("default_transaction_isolation") { return "read\\ committed" }
-        if setting.hasPrefix("standard_conforming_strings") { return "on" }
+        if setting.hasPrefix("standard_conforming_strings") || setting.hasPrefix("array_nulls") { return "on" }
+        if setting.hasPrefix("xmloption") { return "content" }
         for (name, value) in [("search_path", "public"), ("datestyle", "ISO"), ("intervalstyle", "postgres")]
         where setting.hasPrefix(name) {
             return value

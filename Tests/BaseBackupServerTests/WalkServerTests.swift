@@ -41,6 +41,17 @@ import Testing
                 testDescription: "a link to the repository", put: "ln -s $REPO backups",
                 says: "\"backups\" leads to tidemark's repository", lacks: ["backups", "backups/main"]),
             Guest(
+                testDescription: "a link to a part of the repository", put: "ln -s $REPO/main part",
+                says: "\"part\" leads to tidemark's repository", lacks: ["part"]),
+            Guest(
+                testDescription: "a link to a file of the repository",
+                put: "ln -s $(find $REPO -name incarnation.json | head -1) piece",
+                says: "\"piece\" leads to tidemark's repository", lacks: ["piece"]),
+            Guest(
+                testDescription: "a mount of a part of the repository",
+                put: "mkdir bound && mount --bind $REPO/main bound", asRoot: true,
+                says: "\"bound\" leads to tidemark's repository", lacks: ["bound"]),
+            Guest(
                 testDescription: "a link to what holds the repository", put: "ln -s $(dirname $REPO) all",
                 says: "\"all/repository\" leads to tidemark's repository", has: ["all/tidemark.conf"],
                 lacks: ["all/repository", "all/state"]),
@@ -84,6 +95,7 @@ import Testing
         try site.cluster.psql("create tablespace above location '\(site.cluster.directory)'")
         try site.cluster.psql("create table t tablespace above as select 1")
         for guest in Guest.all { try shell(guest.put, site, out, asRoot: guest.asRoot) }
+        defer { _ = try? run("/bin/umount", ["-l", site.cluster.data + "/bound"]) }
         let finished = try site.tidemark(["backup"], expectSuccess: true)
         let paths = Set(
             try inManifest(of: site.repository, "select path from file").split(separator: "\n").map(String.init))

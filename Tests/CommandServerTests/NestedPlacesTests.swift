@@ -39,6 +39,24 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
             "in a tablespace", ["--repository", "D/space/repo"], says: "lies in tablespace \"D/space\"",
             "mkdir -p space data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385"),
         Nesting(
+            "in another server's data directory", ["--repository", "D/theirs/x/repo"],
+            says: "lies in another server's directory \"D/theirs\"",
+            "mkdir -p theirs/global; touch theirs/global/pg_control theirs/PG_VERSION"),
+        Nesting(
+            "state in another server's data directory", ["--state-directory", "D/theirs/s"],
+            says: "lies in another server's directory \"D/theirs\"",
+            "mkdir -p theirs/global; touch theirs/global/pg_control theirs/PG_VERSION"),
+        Nesting(
+            "scratch in another server's tablespace", ["--scratch-directory", "D/theirs/s"],
+            says: "lies in another server's directory \"D/theirs\"", "mkdir -p theirs/PG_16_202307071"),
+        Nesting(
+            "a recovery in another server's data directory", ["--data-directory", "D/theirs/new"],
+            says: "lies in another server's directory \"D/theirs\"",
+            "mkdir -p theirs/global; touch theirs/global/pg_control theirs/PG_VERSION", onlyRecover: true),
+        Nesting(
+            "a tablespace in another server's tablespace", mapped("D/theirs/PG_16_202307071/x", "D/x"),
+            says: "lies in another server's directory", "mkdir -p theirs/PG_16_202307071", onlyRecover: true),
+        Nesting(
             "by a bind mount", ["--repository", "D/bound"], says: "lies in data directory",
             "mkdir -p data/inner bound; mount --bind data/inner bound"),
         Nesting(

@@ -76,7 +76,10 @@ private let backup: @Sendable () throws -> [[UInt8]] = {
         major: 15,
         serverVersion: 150_020, catalogVersion: 202_209_061, segmentSize: 16 << 20, fromStandby: false, fileCount: 970,
         size: 40_000_000, storedSize: 4_000_000,
-        packs: [NeededPacks(label: "L-full", numbers: [1, 2, 4], size: 3_999_000, live: 3_900_000)],
+        packs: [
+            NeededPacks(
+                label: "L-full", numbers: [1, 2, 4], sizes: [1_999_000, 1_000_000, 1_000_000], live: 3_900_000)
+        ],
         tablespaces: [BackedUpTablespace(oid: 16_390, name: "s", location: "/srv/space", size: 8192)],
         links: [BackedUpLink(path: "log", target: "/var/log/x")], hasChecksums: true, verifiedPages: 4000,
         corruptPages: [CorruptPage(path: "base/5/16384", block: 3, relation: "postgres.public.t")],

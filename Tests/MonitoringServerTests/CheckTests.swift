@@ -209,6 +209,15 @@ private struct CheckAnswer: Decodable {
                 testDescription: "the configuration's owner", open: "chown nobody $CONFIG", close: "chown root $CONFIG",
                 says: "belongs to user \"nobody\""),
             Door(
+                testDescription: "the repository's owner", open: "chown nobody $REPOSITORY",
+                close: "chown --reference=$REPOSITORY/main $REPOSITORY", says: "belongs to another user"),
+            Door(
+                testDescription: "the owner of a folder in the repository", open: "chown nobody $REPOSITORY/main/*/wal",
+                close: "chown --reference=$REPOSITORY/main $REPOSITORY/main/*/wal", says: "belongs to another user"),
+            Door(
+                testDescription: "the owner of the state directory", open: "chown nobody $STATE/main",
+                close: "chown --reference=$STATE $STATE/main", says: "in the state directory belongs to another user"),
+            Door(
                 testDescription: "a directory above", open: "chmod 0777 $PARENT", close: "chmod 1777 $PARENT",
                 says: "Everybody may write to directory"),
             Door(

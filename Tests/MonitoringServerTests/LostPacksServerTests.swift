@@ -16,6 +16,10 @@ import Testing
         Row(testDescription: "the newest one's packs are gone", script: "rm -f $0/*"),
         Row(testDescription: "the newest one's pack is too short", script: "truncate -s 100 $0/000001"),
         Row(
+            testDescription: "the newest one's pack is too short, and another has more bytes than that",
+            script: "truncate -s -100 $0/000001; head -c 9999 /dev/zero >$0/000099"),
+        Row(testDescription: "the newest one's pack is too long", script: "echo more >>$0/000001"),
+        Row(
             testDescription: "the newest one's pack is damaged, and a verification has found that",
             script: "printf '\\245\\245\\245\\245' | dd of=$0/000001 bs=1 seek=5000 conv=notrunc status=none",
             isVerified: true),

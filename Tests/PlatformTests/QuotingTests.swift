@@ -15,6 +15,17 @@ struct QuotingTests {
         #expect(bytes(quotedLiteral("a\\\(follower)'\(follower)")) == bytes("E'a\\\\\(follower)''\(follower)'"))
     }
 
+    @Test(arguments: ["\u{9B}31m", "\u{7F}", "\u{202E}", "\u{200B}", "\u{2028}", "\u{FEFF}", "\u{061C}", "\u{1B}"])
+    func `JSON shows no character that could change what a terminal shows`(_ odd: String) {
+        let digits = String(odd.unicodeScalars.first!.value, radix: 16)
+        let escaped = "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+        #expect(quotedForJSON("é" + odd).hasPrefix("\"é" + escaped))
+        if odd != "\u{1B}" {
+            let json = String(decoding: withoutMisleadingCharacters(json: bytes("[\"é\(odd)\"]")), as: UTF8.self)
+            #expect(json.hasPrefix("[\"é" + escaped) && json.hasSuffix("\"]"))
+        }
+    }
+
     @Test(arguments: followers) func `a shell reads back one word`(_ follower: String) throws {
         for word in ["a'\(follower)b", "$\(follower)HOME", "`\(follower)x`", "\\\(follower)", "\n\(follower)"] {
             let finished = try run("/bin/sh", ["-c", "printf %s \(shellQuoted(word))"])

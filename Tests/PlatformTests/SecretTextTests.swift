@@ -2,6 +2,28 @@ import Platform
 import Testing
 
 struct SecretTextTests {
+    /// Passwords that no pattern finds the end of, in texts that quote them in some way.
+    @Test(arguments: [
+        ("host=db password=hun&ter\"2x user=joe", "hun&ter\"2x"),
+        ("host=db password='it\\'s a hunter' user=joe", "it's a hunter"),
+        ("host=db password='back\\\\slash & more'", "back\\slash & more"),
+        ("postgresql://joe:p%40ss%20w%26rd@db/shop", "p@ss w&rd"),
+        ("postgresql://joe:a@b@db:5432/shop", "a@b@"),
+        ("postgresql://db/shop?password=x%22y%27z%26", "x\"y'z&"),
+        ("sslpassword = 'key <of> it'", "key <of> it"),
+    ])
+    func `a password that was read in a connection string is never shown`(_ conninfo: String, _ password: String) {
+        KnownSecrets.learn(conninfo: conninfo)
+        let json = quotedForJSON(password).dropFirst().dropLast()
+        for text in [
+            conninfo, "it is \(password), said it", "{\"a\":\"\(json)\"}", "--conninfo=\(shellQuoted(conninfo))",
+        ] {
+            let shown = withoutSecrets(text)
+            #expect(!shown.contains(password) && !shown.contains(json), "\(text): \(shown)")
+        }
+        #expect(!withoutSecrets(conninfo).contains(conninfo.contains("%") ? "%" : password))
+    }
+
     @Test(arguments: [
         ("host=db password=hunter2 user=joe", "host=db password=… user=joe"),
         ("host=db password = 'hun ter2' user=joe", "host=db password = … user=joe"),

@@ -126,6 +126,28 @@ import Testing
         #expect(try Files.list(scratch.path) == [])
     }
 
+    /// What a prepared transaction has locked, that a drill needs.
+    @Test(
+        arguments: [
+            "grant connect on database postgres to clerk", "grant pg_monitor to clerk",
+            "alter role postgres set jit = off",
+            "alter database postgres connection limit 5", "grant usage on schema public to clerk",
+            "lock table pg_authid in share mode",
+        ], [TestServer.v15, .v18])
+    func `no lock of a prepared transaction holds up a drill`(_ statement: String, server: TestServer) throws {
+        let site = try TestSite(
+            server, settings: ["max_prepared_transactions": "9"], initdb: ["--wal-segsize=1"],
+            configuration: ["drill_sql = 'select count(*) = 2 from t'", "drill_timeout = 2min"])
+        try site.cluster.psql("create role clerk; create table t as select generate_series(1, 2) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("begin; \(statement); prepare transaction 'one'")
+        try site.archiveEverything()
+        let drill = try site.tidemark(["drill"])
+        #expect(drill.ending == .exited(0), "\(drill.errors)\(drill.output)")
+        #expect(drill.output.contains("Prepared transactions that were pending, and rolled back for the checks: 1."))
+        try site.cluster.psql("rollback prepared 'one'")
+    }
+
     @Test func `a pending prepared transaction is reported, and holds up no drill`() throws {
         let site = try TestSite(
             settings: ["max_prepared_transactions": "9"], initdb: ["--wal-segsize=1"],

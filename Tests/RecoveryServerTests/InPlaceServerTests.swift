@@ -102,6 +102,27 @@ import WAL
         #expect(try site.cluster.psql("select count(*) from t") == total)
     }
 
+    @Test func `what delays a standby doesn't delay a recovery in place`() throws {
+        let site = try TestSite(settings: ["recovery_min_apply_delay": "1h"], initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.cluster.psql("create table t as select 1 n")
+        try site.archiveEverything()
+        try site.cluster.stop()
+        try site.tidemark(["recover", "--target", "latest", "--start", "--yes"], expectSuccess: true)
+        #expect(try site.cluster.psql("select n from t") == "1")
+        #expect(try site.cluster.psql("show recovery_min_apply_delay") == "1h")
+        // A command of the user's own in a copy is told to deliver what leads out of the copy.
+        let copy = [
+            "recover", "--target", "latest", "--data-directory", site.scratch.file("copy"), "--dry-run", "--set",
+        ]
+        let said = "Tablespaces that the WAL creates are created at the same paths here"
+        for (command, isTold) in [("cp /wal/%f %p", true), ("tidemark archive-get --confine-tablespaces %f %p", false)]
+        {
+            let plan = try site.tidemark(copy + ["restore_command=\(command)"], expectSuccess: true)
+            #expect(plan.output.contains(said) == isTold, "\(command): \(plan.output)")
+        }
+    }
+
     @Test func `WAL that only the dead server's pg_wal has is never given up unasked`() throws {
         let (site, rows) = try deadSite()
         let data = site.cluster.data

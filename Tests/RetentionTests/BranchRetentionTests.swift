@@ -100,11 +100,16 @@ import WAL
         Row(
             testDescription: "the original has had no commits for more than a week",
             timelines: [timeline(1, commits: 5, end: 5), timeline(2, left: [(1, 3)], commits: 13, end: 13)],
-            backups: [on(1, 2), on(2, 4), on(2, 12)], now: 13, kept: ["2-12"], from: "2-12"),
+            backups: [on(1, 2), on(2, 4), on(2, 8), on(2, 12)], now: 13, kept: ["2-12"], from: "2-12"),
         Row(
             testDescription: "nobody knows when the original had its last commit",
             timelines: [timeline(1, end: 5), timeline(2, left: [(1, 3)], commits: 13, end: 13)],
-            backups: [on(1, 2), on(2, 4), on(2, 12)], now: 13, kept: ["1-2", "2-12"], from: "1-2"),
+            backups: [on(1, 2), on(2, 4), on(2, 8), on(2, 12)], now: 13, kept: ["1-2", "2-12"], from: "1-2"),
+        Row(
+            testDescription: "the original has had no commits for more than a week, by a clock that is ahead",
+            timelines: [timeline(1, commits: 5, end: 5), timeline(2, left: [(1, 3)], commits: 50, end: 6)],
+            backups: [on(1, 2), on(2, 4), on(2, 5), on(2, 6) { $0.stopTime = RetentionRuleTests.moment(50) }], now: 50,
+            kept: ["1-2", "2-6"], from: "1-2"),
         Row(
             testDescription: "the original's newer backup is damaged",
             timelines: [timeline(1, commits: 5, end: 5), timeline(2, left: [(1, 3)], commits: 5, end: 5)],
@@ -152,7 +157,8 @@ import WAL
         Row(
             testDescription: "keep_monthly: a week after it was undone, a past has no share of its own",
             timelines: [timeline(1, commits: 6, end: 6), timeline(2, left: [(1, 3)], commits: 20, end: 17)],
-            backups: [on(1, 2), on(1, 5), on(2, 4), on(2, 17)], policy: { $0.keepMonthly = 1 }, now: 20,
+            backups: [on(1, 2), on(1, 5), on(2, 4), on(2, 8), on(2, 12), on(2, 17)], policy: { $0.keepMonthly = 1 },
+            now: 20,
             kept: ["1-2", "2-17"], from: "1-2"),
         // A branch was put aside.
         Row(
@@ -177,7 +183,7 @@ import WAL
             testDescription: "put aside: its age tells nothing of other WAL at its position",
             timelines: [timeline(1, commits: 10, end: 10)],
             backups: [
-                on(1, 2),
+                on(1, 2), on(1, 6),
                 aside(1, 8) {
                     ($0.startTime, $0.stopTime) = (RetentionRuleTests.moment(4), RetentionRuleTests.moment(4))
                 }, on(1, 9),

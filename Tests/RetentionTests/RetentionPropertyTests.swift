@@ -37,8 +37,7 @@ import WAL
         let days = getenv("TIDEMARK_SOAK") == nil ? 400 : 1500
         for day in 1...days {
             cluster.live()
-            // A clock that is ahead can't be noticed if everything that could contradict it uses the same clock.
-            guard day % 3 == 0, cluster.skew <= 0 else { continue }
+            guard day % 3 == 0 else { continue }
             let present = cluster.all.filter { cluster.left.contains($0.label) }
             let newest = present.filter { !$0.isAside }.max { ($0.timeline, $0.stop) < ($1.timeline, $1.stop) }
             do {
