@@ -202,8 +202,8 @@ public enum ArchiveCommands {
     private static func giveUpRoot(for cluster: ClusterConfiguration, _ repository: Repository) throws {
         guard geteuid() == 0, let owner = try repository.localDirectory?.status(of: cluster.name), owner.owner != 0
         else { return }
-        guard setgroups(0, nil) == 0, setgid(owner.group) == 0, setuid(owner.owner) == 0 else {
-            throw SystemError(.kernel, "user \(owner.owner)")
+        _ = try retrying(.kernel, "user \(owner.owner)") {
+            setgroups(0, nil) == 0 && setgid(owner.group) == 0 ? setuid(owner.owner) : -1
         }
     }
 

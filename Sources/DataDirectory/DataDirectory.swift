@@ -36,9 +36,7 @@ public struct DataDirectory: Sendable, Equatable {
     public func runningServer() throws -> PostmasterFile? {
         guard let file = try PostmasterFile(dataDirectory: path) else { return nil }
         if file.process == getpid() || file.process == getppid() { return nil }
-        // EPERM: the process exists and belongs to another user.
-        guard kill(file.process, 0) == 0 || errno == EPERM else { return nil }
-        return file
+        return processExists(file.process) ? file : nil
     }
 
     /// Tablespaces as `pg_tblspc` links them, ordered by oid.

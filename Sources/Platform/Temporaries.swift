@@ -52,7 +52,7 @@ public func removeStaleTemporaries(
             }
         }
         if maker.place == place {
-            guard maker.pid != getpid(), kill(maker.pid, 0) != 0, errno == ESRCH else { continue }
+            guard maker.pid != getpid(), !processExists(maker.pid) else { continue }
         } else {
             guard let status = try? FileStatus(ofLinkItself: path), Clock.now - status.modified > 86_400_000_000 else {
                 continue

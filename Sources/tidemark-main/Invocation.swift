@@ -76,9 +76,13 @@ struct Invocation {
 /// `path` with the current directory in front when it is relative.
 func absolutePath(_ path: String) throws -> String {
     if path.hasPrefix("/") { return path }
-    guard let here = getcwd(nil, 0) else { throw SystemError(.openDirectory, ".") }
+    var here: UnsafeMutablePointer<CChar>?
     defer { free(here) }
-    return String(cString: here) + "/" + path
+    _ = try retrying(.openDirectory, ".") {
+        here = getcwd(nil, 0)
+        return here == nil ? -1 : 0
+    }
+    return here.map { String(cString: $0) + "/" + path } ?? path
 }
 
 extension Invocation {
@@ -99,14 +103,15 @@ func writeToStandardOutput(_ text: String) {
     text.withUTF8 { bytes in
         var written = 0
         while written < bytes.count {
-            let count = write(1, bytes.baseAddress! + written, bytes.count - written)
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 {
+            do throws(SystemError) {
+                written += try retrying(.write, "standard output") {
+                    Glibc.write(1, bytes.baseAddress! + written, bytes.count - written)
+                }
+            } catch {
                 // A closed pipe (`tidemark list | head`) is no failure. A full disk is.
-                if errno != EPIPE { outputFailure.withLock { $0 = $0 ?? SystemError(.write, "standard output") } }
+                if error.code != EPIPE { outputFailure.withLock { $0 = $0 ?? error } }
                 return
             }
-            written += count
         }
     }
 }

@@ -93,13 +93,26 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
+    /// The sources in which an expression of grep is found.
+    private func files(_ words: String) throws -> Set<String> {
+        let sources = "\(Self.root)/Sources"
+        let found = try run("/bin/grep", ["-rlE", "--include=*.swift", words, sources])
+        return Set(found.output.split(separator: "\n").map { String($0.dropFirst(sources.utf8.count + 1)) })
+    }
+
+    @Test(arguments: [
+        // What `errno` says is soon overwritten.
+        ("(^|[^`])\\berrno\\b", "Platform/SystemError.swift"),
+        ("posix_spawnp?\\(", "Platform/Spawn.swift"),
+        ("\\bkill\\([^,]*, 0\\)", "Platform/ProcessIdentity.swift"),
+        ("pthread_create\\(", "Platform/Worker.swift"),
+    ])
+    func `each of these is done in one place`(_ words: String, _ place: String) throws {
+        #expect(try files(words) == [place])
+    }
+
     /// Objects need not be files of this host.
     @Test func `who knows where the repository is`() throws {
-        func files(_ words: String) throws -> Set<String> {
-            let sources = "\(Self.root)/Sources"
-            let found = try run("/bin/grep", ["-rlE", "--include=*.swift", words, sources])
-            return Set(found.output.split(separator: "\n").map { String($0.dropFirst(sources.utf8.count + 1)) })
-        }
         let opening = "Archiving/ClusterState.swift"
         #expect(
             try files("repositoryLocation") == [opening, "Configuration/ClusterConfiguration.swift"],
