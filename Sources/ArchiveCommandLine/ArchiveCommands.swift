@@ -86,7 +86,7 @@ public enum ArchiveCommands {
             let patience = call.cluster.getRetryTimeout
             let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
                 call.log(.warning, failure)
-                let limit = Quantity.pretty(milliseconds: patience)
+                let limit = durationText(milliseconds: patience)
                 call.log(.log, "fetching \"\(words[0])\" is tried again for up to \(limit)")
             }
             call.log(

@@ -7,9 +7,7 @@ public func quotedForJSON(_ text: String) -> String {
         case "\"": quoted += "\\\""
         case "\\": quoted += "\\\\"
         case "\n": quoted += "\\n"
-        case _ where scalar.value < 0x20:
-            let digits = String(scalar.value, radix: 16)
-            quoted += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+        case _ where scalar.value < 0x20: quoted += "\\u" + padded(scalar.value, to: 4, radix: 16)
         default: quoted.unicodeScalars.append(scalar)
         }
     }

@@ -13,17 +13,12 @@ public func printable(_ text: String, keepingLines: Bool = false) -> String {
         case 0x0D: shown += "\\r"
         case 0x09: shown += keepingLines ? "\t" : "\\t"
         // The control characters of ASCII and Latin 1.
-        case 0..<0x20, 0x7F..<0xA0: shown += "\\x" + hexadecimal(scalar.value, digits: 2)
+        case 0..<0x20, 0x7F..<0xA0: shown += "\\x" + padded(scalar.value, to: 2, radix: 16)
         // Direction marks, line separators, and invisible marks (Unicode Standard Annex 9).
         case 0x061C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFF9...0xFFFB:
-            shown += "\\u" + hexadecimal(scalar.value, digits: 4)
+            shown += "\\u" + padded(scalar.value, to: 4, radix: 16)
         default: shown.unicodeScalars.append(scalar)
         }
     }
     return shown
-}
-
-private func hexadecimal(_ value: UInt32, digits: Int) -> String {
-    let text = String(value, radix: 16)
-    return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
 }

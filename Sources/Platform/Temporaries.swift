@@ -96,6 +96,5 @@ private let place: String = {
     withUnsafeBytes(of: &system.nodename, add)
     var namespace = stat()
     if stat("/proc/self/ns/pid", &namespace) == 0 { withUnsafeBytes(of: &namespace.st_ino, add) }
-    let digits = String(hash, radix: 16)
-    return String(repeating: "0", count: 8 - digits.utf8.count) + digits
+    return padded(hash, to: 8, radix: 16)
 }()

@@ -3,6 +3,7 @@ import Configuration
 import Jobs
 public import Monitoring
 import Notifications
+import Platform
 import WAL
 
 /// The status as a self-contained page: no scripts, fonts or pictures to fetch; fit for print and for screen readers,
@@ -167,7 +168,7 @@ private func jobTable(_ observation: Observation, since: Moment?) -> String {
         "Jobs", ["started", "job", "took", "result", "by", "message"],
         jobs.map {
             [
-                wholeSeconds($0.started), $0.kind.rawValue, Quantity.pretty(milliseconds: $0.duration),
+                wholeSeconds($0.started), $0.kind.rawValue, durationText(milliseconds: $0.duration),
                 $0.result.rawValue, escapedForHTML("\($0.user)@\($0.host)"), escapedForHTML($0.message ?? ""),
             ]
         })

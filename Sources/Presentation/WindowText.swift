@@ -1,7 +1,7 @@
 import Catalog
-import Configuration
 import Monitoring
 public import Operations
+import Platform
 import WAL
 
 /// The times to which a recovery is possible.
@@ -52,7 +52,7 @@ private func summary(_ usable: [RecoveryWindow], now: Moment) -> String {
             + "ended since.\(earlier)"
     }
     return "Any moment from \(first.from) to \(last) can be recovered to; the last archived transaction is "
-        + "\(Quantity.pretty(milliseconds: max(0, (now.microseconds - last.microseconds) / 1000))) old.\(earlier)"
+        + "\(durationText(milliseconds: max(0, (now.microseconds - last.microseconds) / 1000))) old.\(earlier)"
 }
 
 private func ends(_ window: RecoveryWindow) -> (word: String, place: String?, last: String?) {

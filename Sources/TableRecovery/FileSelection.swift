@@ -111,17 +111,8 @@ public struct FileSelection: Sendable {
     /// - Parameter size: in bytes; ignored for a directory.
     public func treatment(of path: String, size: Int64) -> RestoreTreatment {
         let stand: RestoreTreatment = size < FileSelection.smallest ? .absent : .hole
-        guard let database else { return .whole }
-        let parts = path.split(separator: "/")
-        let place: (database: UInt32, rest: ArraySlice<Substring>)
-        if parts.count >= 2, parts[0] == "base", let number = UInt32(parts[1]) {
-            place = (number, parts[2...])
-        } else if parts.count >= 4, parts[0] == "pg_tblspc", let number = UInt32(parts[3]) {
-            place = (number, parts[4...])
-        } else {
-            return .whole
-        }
-        guard let name = place.rest.first else {
+        guard let database, let place = DatabasePath(path) else { return .whole }
+        guard let name = place.names.first else {
             return place.database == database || method == .holes ? .whole : .absent
         }
         if place.database != database {
