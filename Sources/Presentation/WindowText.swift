@@ -76,7 +76,7 @@ public struct WindowDocument: Encodable {
         let isConsistent: Bool
         let from: String
         let to: String?
-        let toXid: UInt32?
+        let toXID: UInt32?
         let end: String?
         let segments: Int64
         let ends: String
@@ -105,7 +105,7 @@ public struct WindowDocument: Encodable {
             let (word, place, last) = ends($0)
             return Window(
                 backup: $0.backup.label, timeline: $0.timeline.rawValue, isConsistent: $0.isConsistent,
-                from: $0.from.iso8601, to: $0.last?.time.iso8601, toXid: $0.last?.xid, end: $0.end?.description,
+                from: $0.from.iso8601, to: $0.last?.time.iso8601, toXID: $0.last?.xid, end: $0.end?.description,
                 segments: $0.segments, ends: word, endsAt: place, endsAtLast: last)
         }
         unreachable = report.gaps.map {

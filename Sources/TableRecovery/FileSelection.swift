@@ -91,8 +91,8 @@ public struct FileSelection: Sendable {
 
     private static func mayBeLeftOut(_ relation: RelationMap.RelationRow, _ method: Method) -> Bool {
         // pg_largeobject and its index are catalogs, but contain user data.
-        if relation.oid == 2613 || relation.oid == 2683 { return true }
-        if relation.oid < 16384 || relation.schema == "pg_catalog" || relation.schema == "information_schema" {
+        if [CatalogOID.largeObject, CatalogOID.largeObjectIndex].contains(relation.oid) { return true }
+        if relation.oid < CatalogOID.firstNormal || ["pg_catalog", "information_schema"].contains(relation.schema) {
             return false
         }
         // pg_dump 18 reads every sequence of the database; each has 8 kB.

@@ -47,7 +47,7 @@ enum BackupCommand: Command {
             throw UsageError("incremental backups are not available yet", hint: "Use --type full.")
         case let other?: throw UsageError("option --type takes full, not \"\(other)\"")
         }
-        let cluster = try invocation.clusterWithPlacesApart()
+        let cluster = try invocation.becomeOwnerWithPlacesApart()
         var job = try BackupJob(of: cluster, by: JobWatch.origin(), invocation.context())
         job.request.fastCheckpoint = !arguments.has("spread-checkpoint")
         job.request.note = try arguments.remark("note")

@@ -28,7 +28,7 @@ enum ExpireCommand: Command {
     static let jobKind: JobKind? = .expire
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let dryRun = invocation.arguments.has("dry-run")
         let job = try ExpireJob(
             of: cluster, by: invocation.policy(for: cluster), JobWatch.origin(), invocation.context())

@@ -20,16 +20,22 @@ struct Invocation {
         try Configuration(reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings)
     }
 
-    /// The command's cluster. Root becomes the cluster's owner first, so that nothing tidemark creates belongs to root.
-    func cluster(becomeOwner: Bool = true) throws -> ClusterConfiguration {
-        let cluster = try configuration().cluster(named: arguments.value("cluster"))
-        if becomeOwner { try Ownership.become(ownerFor: cluster) }
+    /// The command's cluster.
+    func cluster() throws -> ClusterConfiguration {
+        try configuration().cluster(named: arguments.value("cluster"))
+    }
+
+    /// Makes root the owner of the command's cluster, so that nothing tidemark creates belongs to root.
+    /// - Returns: the cluster.
+    func becomeOwner() throws -> ClusterConfiguration {
+        let cluster = try cluster()
+        try Ownership.become(ownerFor: cluster)
         return cluster
     }
 
-    /// As `cluster`, for a command that writes into one of its directories: they must not be nested.
-    func clusterWithPlacesApart(becomeOwner: Bool = true) throws -> ClusterConfiguration {
-        let cluster = try cluster(becomeOwner: becomeOwner)
+    /// As `becomeOwner`, for a command that writes into one of the cluster's directories: they must not be nested.
+    func becomeOwnerWithPlacesApart() throws -> ClusterConfiguration {
+        let cluster = try becomeOwner()
         try cluster.places.check()
         return cluster
     }

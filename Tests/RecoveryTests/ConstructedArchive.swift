@@ -48,7 +48,7 @@ struct ConstructedArchive: PlanSource {
             return SegmentOutline(
                 firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: ends.map(\.time).min(),
                 latestEnd: ends.map(\.time).max(), firstCommit: commits.first, lastCommit: commits.last,
-                commits: commits.count, lowestXID: ends.map(\.xid).min(), highestXid: ends.map(\.xid).max(),
+                commits: commits.count, lowestXID: ends.map(\.xid).min(), highestXID: ends.map(\.xid).max(),
                 restorePoints: all.compactMap { record in
                     if case .restorePoint(let point) = record.content { point } else { nil }
                 })
