@@ -94,7 +94,7 @@ enum BackupCommand: Command {
             _ = try JobWatch.watch(.expire, expiry) {
                 let done = try ExpireJob(of: cluster, by: policy, JobWatch.origin(), expiry.context()).run()
                 for line in expireLines(done, dryRun: false) { invocation.log(.log, line) }
-                return ExpireCommand.conclude(done, expiry)
+                return expiry.conclude(done)
             }
         } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
     }
