@@ -115,9 +115,9 @@ let package = Package(
             name: "tidemark-main",
             dependencies: [
                 "Messages", "Platform", "WAL", "Configuration", "DataDirectory", "Repository", "Documents", "Planning",
-                "Retention",
-                "Archiving", "Catalog", "Backups", "BackupTaking", "Restoring", "Expiring", "Recovery", "Notifications",
-                "Jobs", "Monitoring", "TableRecovery", "Operations", "Presentation", "ArchiveCommandLine",
+                "Retention", "Archiving", "Catalog", "Backups", "BackupTaking", "Restoring", "Expiring", "Recovery",
+                "Notifications", "Jobs", "Monitoring", "TableRecovery", "Operations", "Presentation",
+                "ArchiveCommandLine",
             ],
             swiftSettings: strict),
 
@@ -156,9 +156,10 @@ let package = Package(
         tests(
             "RetentionTests",
             ["Platform", "WAL", "Repository", "Planning", "Retention", "Backups", "Expiring", "Recovery"]),
+        tests("RecoveryTests", ["Platform", "WAL", "Planning", "Postgres", "Backups", "Recovery"]),
         tests(
             "RecoveryServerTests",
-            ["Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "Backups", "Recovery"],
+            ["Platform", "WAL", "DataDirectory", "Repository", "Planning", "Postgres", "Recovery"],
             exclude: ["coarse-clock.c", "fast-clock.c"]),
         tests(
             "MonitoringTests",

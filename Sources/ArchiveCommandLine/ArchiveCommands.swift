@@ -97,7 +97,7 @@ public enum ArchiveCommands {
             let patience = call.cluster.getRetryTimeout
             let outcome = try fetch(words[0], to: words[1], patience: patience) { failure in
                 call.log(.warning, failure)
-                let limit = Quantity.pretty(milliseconds: patience)
+                let limit = durationText(milliseconds: patience)
                 call.log(.log, "fetching \"\(words[0])\" is tried again for up to \(limit)")
             }
             call.log(
@@ -220,8 +220,8 @@ public enum ArchiveCommands {
     private static func giveUpRoot(for cluster: ClusterConfiguration, _ repository: Repository) throws {
         guard geteuid() == 0, let owner = try repository.localDirectory?.status(of: cluster.name), owner.owner != 0
         else { return }
-        guard setgroups(0, nil) == 0, setgid(owner.group) == 0, setuid(owner.owner) == 0 else {
-            throw SystemError(.kernel, "user \(owner.owner)")
+        _ = try retrying(.kernel, "user \(owner.owner)") {
+            setgroups(0, nil) == 0 && setgid(owner.group) == 0 ? setuid(owner.owner) : -1
         }
     }
 

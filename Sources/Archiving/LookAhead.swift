@@ -49,13 +49,9 @@ extension Push {
                 batch.finish(index, Result { try push(batch, index, &press) })
             }
         }
-        var helpers: [Worker] = []
-        for _ in 1..<min(lookAhead.jobs, batch.members.count) {
-            guard let helper = try? Worker(work) else { break }
-            helpers.append(helper)
-        }
+        // A thread that can't be started is done without.
+        try? withWorkers(min(lookAhead.jobs, batch.members.count) - 1, work, cancel: { _ in }, work)
         work()
-        for helper in helpers { helper.join() }
         lookAhead.record.write(batch.stored, started: started)
         return try batch.outcome(0)?.get()
     }

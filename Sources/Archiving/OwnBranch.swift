@@ -7,8 +7,8 @@ extension Push {
     /// Looks whether the server's own WAL is what the archive has before a segment.
     ///
     /// Two servers that were promoted at one position have the same history, and where their records have the same lengths,
-    /// each one's segments go on from the other's. An archiver stops at the first file that differs. Whoever archives by hand what
-    /// a stopped server has left may go on behind it.
+    /// each one's segments continue the other's. An archiver stops at the first file that differs. Whoever archives by hand what
+    /// a stopped server has left may archive what follows it.
     /// - Throws: `OtherBranch`.
     func requireOwnBranch(_ local: LocalFile, _ place: SegmentPlace) throws {
         guard case .segment(let segment) = place.file, !acceptDiscontinuity else { return }
@@ -31,16 +31,16 @@ extension Push {
     }
 }
 
-/// The WAL from which a segment goes on in its server's pg_wal is another one than the archive has.
+/// The WAL that a segment continues, in its server's pg_wal, differs from what the archive has.
 struct OtherBranch: Explained {
     let segment: SegmentName
     let contradicted: SegmentName
     var message: String { "segment \"\(segment)\" does not belong to the archived WAL" }
     var detail: String? {
-        "This server's \"\(contradicted)\", from which it goes on, differs from the archived one: two servers have written "
+        "This server's \"\(contradicted)\", which it continues, differs from the archived one: two servers have written "
             + "timeline \(segment.timeline)."
     }
     var hint: String? {
-        "Archive from the server that the cluster goes on with. To keep this server's WAL, copy its pg_wal elsewhere."
+        "Archive from the server that the cluster keeps. To keep this server's WAL, copy its pg_wal elsewhere."
     }
 }

@@ -30,15 +30,17 @@ extension Push {
                 switch try destination(local, place, batch) {
                 case .confirmed: return .confirmed
                 case .create(let key, let note):
-                    try createAsHandedOver(key, local, place, presses, batch)
+                    try createAsHandedOver(key, local, place, presses: presses, in: batch)
                     if let note { warn(note) }
                     folder = key.folder
                 case .replace(let key, let head):
                     try replaceDamaged(key, name, archive.incarnation) { replacement in
                         if let head {
-                            try storeAgain(key, local, head, place, presses(), batch, replacement)
+                            try storeAgain(
+                                key, local, place, head: head, presses: presses(), in: batch, replacing: replacement)
                         } else {
-                            try createAsHandedOver(key, local, place, presses, batch, replacement)
+                            try createAsHandedOver(
+                                key, local, place, presses: presses, in: batch, replacing: replacement)
                         }
                     }
                     folder = key.folder
@@ -89,13 +91,15 @@ extension Push {
     /// Stores a segment as a completed one; or, if it isn't complete and a history says that its timeline was left
     /// there, as one that ends early.
     private func createAsHandedOver(
-        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ presses: () throws -> [SegmentPress],
-        _ batch: PushBatch?, _ replacement: Replacement? = nil
+        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, presses: () throws -> [SegmentPress],
+        in batch: PushBatch?, replacing replacement: Replacement? = nil
     ) throws {
-        guard case .segment = place.file else {
-            return try create(key, local, place, .partial, left: nil, presses(), batch, replacement)
+        func create(_ contents: SegmentContents, left: (timeline: LeftTimeline, refusal: any Error)? = nil) throws {
+            try self.create(
+                key, local, place, as: contents, left: left, presses: presses(), in: batch, replacing: replacement)
         }
-        do { try create(key, local, place, .completed, left: nil, presses(), batch, replacement) } catch {
+        guard case .segment = place.file else { return try create(.partial) }
+        do { try create(.completed) } catch {
             switch error {
             // The record that seems to end a file which isn't full may be a segment switch from the file's earlier use.
             case is WALDamage, is Discontinuity: break
@@ -105,15 +109,15 @@ extension Push {
                 let left = try LeftTimeline.find(
                     place.segment, segmentSize: place.page.segmentSize, beside: local, place.archive)
             else { throw error }
-            try create(key, local, place, .partial, left: (left, error), presses(), batch, replacement)
+            try create(.partial, left: (left, error))
         }
     }
 
     /// Stores a file whose digest is the one in its damaged object's head: it was checked when it was first stored, and
     /// that head describes it.
     private func storeAgain(
-        _ key: RepositoryKey, _ local: LocalFile, _ head: SegmentHead, _ place: SegmentPlace,
-        _ presses: [SegmentPress], _ batch: PushBatch?, _ replacement: Replacement
+        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, head: SegmentHead, presses: [SegmentPress],
+        in batch: PushBatch?, replacing replacement: Replacement
     ) throws {
         clock.mark(.open)
         try store.createSegment(
@@ -129,9 +133,9 @@ extension Push {
     ///
     /// - Parameter left: for a segment that may end early: why, and the error for which it would be refused otherwise.
     private func create(
-        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, _ contents: SegmentContents,
-        left: (timeline: LeftTimeline, refusal: any Error)?, _ presses: [SegmentPress], _ batch: PushBatch?,
-        _ replacement: Replacement?
+        _ key: RepositoryKey, _ local: LocalFile, _ place: SegmentPlace, as contents: SegmentContents,
+        left: (timeline: LeftTimeline, refusal: any Error)?, presses: [SegmentPress], in batch: PushBatch?,
+        replacing replacement: Replacement?
     ) throws {
         let segment = place.segment
         var scanner: SegmentScanner? = SegmentScanner(

@@ -125,7 +125,9 @@ struct Spool {
 
     /// Removes everything but the lock.
     func empty() {
-        for name in (try? Files.list(directory)) ?? [] where name != "lock" { unlink(directory + "/" + name) }
+        for name in (try? Files.list(directory)) ?? [] where name != "lock" {
+            try? Files.remove(directory + "/" + name)
+        }
     }
 
     /// Removes the spools of recoveries without a prefetcher.

@@ -1,4 +1,5 @@
 import Backups
+import DataDirectory
 import Postgres
 
 /// Reads a server's databases and relations, and writes them to a backup's manifest in portions: there may be millions.
@@ -27,13 +28,13 @@ struct RelationSurvey {
     private static let libraryQuery = """
         WITH RECURSIVE part (relation, type) AS (
             SELECT a.attrelid, a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-            WHERE c.relkind IN ('r', 'p', 'm') AND a.attnum > 0 AND a.atttypid >= 16384
+            WHERE c.relkind IN ('r', 'p', 'm') AND a.attnum > 0 AND a.atttypid >= \(CatalogOID.firstNormal)
             UNION
             SELECT p.relation, inner_type.oid FROM part p JOIN pg_type t ON t.oid = p.type, LATERAL (
                 SELECT t.typelem UNION ALL SELECT t.typbasetype
                 UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
                 UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0
-            ) inner_type (oid) WHERE inner_type.oid >= 16384)
+            ) inner_type (oid) WHERE inner_type.oid >= \(CatalogOID.firstNormal))
         SELECT c.oid, p.probin FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_proc p ON p.oid = a.amhandler
         WHERE c.relkind IN ('r', 'p', 'm') AND p.probin IS NOT NULL
         UNION

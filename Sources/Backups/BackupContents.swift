@@ -108,12 +108,7 @@ private struct ContentsSummary {
 
     /// 0 for shared relations; nil for files of no database.
     private static func database(of path: String) -> UInt32? {
-        let parts = path.split(separator: "/")
-        switch parts.first {
-        case "global": return 0
-        case "base": return parts.count > 2 ? UInt32(parts[1]) : nil
-        case "pg_tblspc": return parts.count > 4 ? UInt32(parts[3]) : nil
-        default: return nil
-        }
+        if path.hasPrefix("global/") || path == "global" { return 0 }
+        return DatabasePath(path).flatMap { $0.names.isEmpty ? nil : $0.database }
     }
 }

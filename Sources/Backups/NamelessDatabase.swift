@@ -52,7 +52,7 @@ public final class NamelessDatabase {
     }
 
     private static func forget(_ path: String) {
-        unlink(path)
+        try? Files.remove(path)
         Temporaries.forget(path)
     }
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +16,18 @@ int clinux_rename_noreplace(int from_directory, const char *from, int to_directo
     return renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE);
 }
 int clinux_syncfs(int descriptor) { return syncfs(descriptor); }
+void clinux_close_quietly(int descriptor)
+{
+    const int before = errno;
+    close(descriptor);
+    errno = before;
+}
+int clinux_next_entry(DIR *directory, struct dirent **entry)
+{
+    errno = 0;
+    *entry = readdir(directory);
+    return *entry ? 1 : -errno;
+}
 int clinux_idle_io(int thread)
 {
     // IOPRIO_WHO_PROCESS is 1, class IDLE is 3 in the top bits (linux/ioprio.h, which not every distribution ships).

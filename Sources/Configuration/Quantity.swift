@@ -26,18 +26,6 @@ public enum Quantity {
         return "\(bytes) bytes"
     }
 
-    /// A duration for messages: `850 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`, `2 d 4 h`.
-    public static func pretty(milliseconds: Int64) -> String {
-        let seconds = milliseconds / 1000
-        switch milliseconds {
-        case ..<1000: return "\(milliseconds) ms"
-        case ..<60_000: return "\(seconds).\(milliseconds % 1000 / 100) s"
-        case ..<3_600_000: return "\(seconds / 60) min \(seconds % 60) s"
-        case ..<86_400_000: return "\(seconds / 3600) h \(seconds % 3600 / 60) min"
-        default: return "\(seconds / 86_400) d \(seconds % 86_400 / 3600) h"
-        }
-    }
-
     private static func scaled(_ text: String, _ units: [String: Int64]) -> Int64? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let unit = text.dropFirst(digits.count).drop { $0 == " " }

@@ -52,9 +52,7 @@ public struct JobJournal: Sendable {
 
     /// A name that no other job gets: two jobs may start in the same second, even on two hosts.
     static func name(of job: JobRecord) -> String {
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        return "\(job.started.compact)-\(job.kind.rawValue)-"
-            + String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        "\(job.started.compact)-\(job.kind.rawValue)-" + padded(UInt64.random(in: .min ... .max), to: 16, radix: 16)
     }
 
     /// The contents of the journal.

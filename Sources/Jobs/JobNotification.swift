@@ -1,5 +1,6 @@
 import Configuration
 public import Notifications
+import Platform
 import WAL
 
 extension JobRecord {
@@ -23,7 +24,7 @@ extension JobRecord {
             }
         var details = [
             Notification.Detail("started", started.description),
-            Notification.Detail("took", Quantity.pretty(milliseconds: duration)),
+            Notification.Detail("took", durationText(milliseconds: duration)),
             Notification.Detail("by", "\(user)@\(host)"),
         ]
         if let detail { details.append(Notification.Detail("detail", detail)) }

@@ -7,7 +7,7 @@ public func quotedForJSON(_ text: String) -> String {
         case "\"": quoted += "\\\""
         case "\\": quoted += "\\\\"
         case "\n": quoted += "\\n"
-        case _ where isMisleading(scalar): quoted += "\\u" + hexadecimal(scalar.value, digits: 4)
+        case _ where isMisleading(scalar): quoted += "\\u" + padded(scalar.value, to: 4, radix: 16)
         default: quoted.unicodeScalars.append(scalar)
         }
     }

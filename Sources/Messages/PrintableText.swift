@@ -12,8 +12,8 @@ public func printable(_ text: String, keepingLines: Bool = false) -> String {
         case 0x0A: shown += "\\n"
         case 0x0D: shown += "\\r"
         case 0x09: shown += keepingLines ? "\t" : "\\t"
-        case ..<0xA0 where isMisleading(scalar): shown += "\\x" + hexadecimal(scalar.value, digits: 2)
-        case _ where isMisleading(scalar): shown += "\\u" + hexadecimal(scalar.value, digits: 4)
+        case ..<0xA0 where isMisleading(scalar): shown += "\\x" + padded(scalar.value, to: 2, radix: 16)
+        case _ where isMisleading(scalar): shown += "\\u" + padded(scalar.value, to: 4, radix: 16)
         default: shown.unicodeScalars.append(scalar)
         }
     }
@@ -29,9 +29,4 @@ func isMisleading(_ scalar: Unicode.Scalar) -> Bool {
     case 0x061C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFF9...0xFFFB: true
     default: false
     }
-}
-
-func hexadecimal(_ value: UInt32, digits: Int) -> String {
-    let text = String(value, radix: 16)
-    return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
 }

@@ -104,5 +104,5 @@ struct Limits {
 
 /// `3 h 5 min` for seconds; capped at three centuries.
 public func duration(_ seconds: Double) -> String {
-    Quantity.pretty(milliseconds: Int64(seconds > 0 ? min(seconds, 1e10) * 1000 : 0))
+    durationText(milliseconds: Int64(seconds > 0 ? min(seconds, 1e10) * 1000 : 0))
 }

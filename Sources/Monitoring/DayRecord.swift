@@ -5,7 +5,8 @@ public import WAL
 
 /// One day (UTC) of a cluster's protection: the jobs, and whether its moments can be reached.
 public struct DayRecord: Sendable, Equatable {
-    public enum Log: String, Sendable {
+    /// Whether the day's WAL is in the repository.
+    public enum WAL: String, Sendable {
         /// Before the first backup, or after the newest commit.
         case nothing
         case whole
@@ -20,7 +21,7 @@ public struct DayRecord: Sendable, Equatable {
     }
     /// Midnight.
     public var start: Moment
-    public var log: Log = .nothing
+    public var wal: WAL = .nothing
     public var backup: Outcome = .none
     public var verify: Outcome = .none
     public var drill: Outcome = .none
@@ -63,11 +64,11 @@ extension Observation {
             return record
         }
         // Until now: without commits there is nothing that could be missing.
-        if first.microseconds < end && max(last, now).microseconds >= start { record.log = .whole }
+        if first.microseconds < end && max(last, now).microseconds >= start { record.wal = .whole }
         for gap in archive.gaps {
             let from = gap.from?.microseconds ?? first.microseconds
             let to = gap.to?.microseconds ?? last.microseconds
-            if from < end && to >= start { record.log = .broken }
+            if from < end && to >= start { record.wal = .broken }
         }
         return record
     }

@@ -21,7 +21,8 @@ func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: 
         next += 1
     }
     let child = try spawn(
-        "/bin/sh", ["sh", "-c", command], environment: variables, input: inputFile.raw, errors: errorFile.raw)
+        "/bin/sh", ["sh", "-c", command], environment: variables, input: inputFile.raw, errors: errorFile.raw,
+        in: .sessionOfItsOwn)
     let start = Clock.monotonic
     var status: Int32 = 0
     var timedOut = false
@@ -35,9 +36,5 @@ func runCommand(_ command: String, input: [UInt8], timeout: Int64, environment: 
     if timedOut { throw Problem("the command did not end within \(timeout) ms") }
     var errors = [UInt8](repeating: 0, count: 1000)
     let count = try errors.withUnsafeMutableBytes { try errorFile.read(into: $0, at: 0, path: "standard error") }
-    let signal = status & 0x7F
-    return (
-        signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal),
-        String(decoding: errors.prefix(count), as: UTF8.self)
-    )
+    return (Finished.TerminationStatus(waitStatus: status), String(decoding: errors.prefix(count), as: UTF8.self))
 }

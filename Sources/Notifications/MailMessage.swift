@@ -65,7 +65,7 @@ struct MailMessage {
         let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][((days % 7) + 7) % 7]
         let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][
             parts.month - 1]
-        func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        func two(_ value: Int) -> String { padded(value, to: 2) }
         return "\(weekday), \(two(parts.day)) \(month) \(parts.year) \(two(parts.hour)):\(two(parts.minute)):"
             + "\(two(parts.second)) +0000"
     }

@@ -44,8 +44,7 @@ public struct Notification: Sendable, Equatable {
         event: NotificationEvent?, status: Status, cluster: String, host: String, time: Moment, subject: String,
         message: String, details: [Detail] = [], html: String? = nil
     ) {
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        id = time.compact + "-" + String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        id = time.compact + "-" + padded(UInt64.random(in: .min ... .max), to: 16, radix: 16)
         (self.event, self.status, self.cluster, self.host) = (event, status, cluster, host)
         (self.time, self.subject, self.message, self.details) = (time, subject, message, details)
         (self.suppressed, self.html) = (0, html)

@@ -49,7 +49,4 @@ public struct Secret: CustomStringConvertible {
 }
 
 /// A mode as chmod takes it: `0640`.
-func octal(_ mode: mode_t) -> String {
-    let digits = String(mode, radix: 8)
-    return String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
-}
+func octal(_ mode: mode_t) -> String { padded(mode, to: 4, radix: 8) }

@@ -65,8 +65,8 @@ public struct CatalogAccess {
 }
 
 extension JobContext {
-    /// Notes where the archive has another server's WAL under the names of that of the cluster's own: what is told of later
-    /// moments is told of the other's.
+    /// Notes where the archive has another server's WAL under the names of that of the cluster's own: reports about
+    /// later moments are about the other's.
     @discardableResult
     func noteContradiction(
         of cluster: ClusterConfiguration, _ archive: ClusterArchive, _ level: Log.Level = .error
@@ -75,7 +75,7 @@ extension JobContext {
         if let found {
             note(
                 level, found.message,
-                detail: "From LSN \(found.position) on, what is told of the archive is told of the other server's WAL.",
+                detail: "From LSN \(found.position) on, reports about the archive describe the other server's WAL.",
                 hint: found.hint)
         }
         return found

@@ -7,7 +7,6 @@ public import WAL
 /// What a job needs of its caller: a receiver of its messages, an answer to its question, and a way to cancel it.
 ///
 /// The defaults ignore messages, know no answer and never cancel. The closures may be called on any thread.
-/// thread.
 public struct JobContext: Sendable {
     /// Gets messages for the log.
     public var report: @Sendable (JobMessage) -> Void = { _ in }

@@ -124,9 +124,9 @@ public struct PlannedRecovery: Sendable {
     /// What a server would fail to read though the recovery doesn't need it.
     private var readAhead: [String] {
         guard let fault = plan.faultAhead else { return [] }
-        let what = "\(capitalized(fault.sentence)), which lies behind the end: \(fault.reason)"
+        let what = "\(capitalized(fault.sentence)), which is after the end of this recovery: \(fault.reason)"
         if setup.isStandby {
-            return ["\(what) A standby goes on replaying, and stops there."]
+            return ["\(what) A standby continues to replay, and stops there."]
         }
         let chosen = setup.extra.last { $0.name == "recovery_prefetch" }?.value
         guard let chosen, chosen != "off" else {

@@ -13,7 +13,7 @@ extension SegmentOutline {
         self.init(
             earliestEnd: facts.earliestStop, latestEnd: facts.latestStop, firstCommit: facts.firstCommit,
             lastCommit: facts.lastCommit, commits: Int(facts.commits), lowestXID: facts.lowestXID,
-            highestXid: facts.highestXID,
+            highestXID: facts.highestXID,
             restorePoints: facts.restorePoints)
     }
 
@@ -28,7 +28,7 @@ extension SegmentOutline {
         lastCommit = lastCommit ?? other.lastCommit
         commits += other.commits
         lowestXID = [lowestXID, other.lowestXID].compactMap { $0 }.min()
-        highestXid = [highestXid, other.highestXid].compactMap { $0 }.max()
+        highestXID = [highestXID, other.highestXID].compactMap { $0 }.max()
         restorePoints = other.restorePoints + restorePoints
     }
 

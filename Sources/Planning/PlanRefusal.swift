@@ -219,7 +219,7 @@ public struct PlanRefusal: Explained, Equatable {
         if time <= last.time {
             return known + ", and PostgreSQL stops only at a later one."
         }
-        return known + ", \(duration(microseconds: time.microseconds - last.time.microseconds)) before the target."
+        return known + ", \(durationText(microseconds: time.microseconds - last.time.microseconds)) before the target."
     }
 }
 
@@ -236,16 +236,3 @@ extension Branch {
 
 /// The sentence with a capital first letter.
 public func capitalized(_ sentence: String) -> String { sentence.prefix(1).uppercased() + sentence.dropFirst() }
-
-/// `3 d 4 h`, `12 min 5 s`, `0.25 s`: two units at most.
-func duration(microseconds: Int64) -> String {
-    let seconds = microseconds / 1_000_000
-    if seconds >= 86_400 { return "\(seconds / 86_400) d \(seconds % 86_400 / 3600) h" }
-    if seconds >= 3600 { return "\(seconds / 3600) h \(seconds % 3600 / 60) min" }
-    if seconds >= 60 { return "\(seconds / 60) min \(seconds % 60) s" }
-    if seconds >= 10 { return "\(seconds) s" }
-    let thousandths = String(microseconds / 1000)
-    if microseconds < 1000 { return "\(microseconds) µs" }
-    let padded = String(repeating: "0", count: max(0, 4 - thousandths.count)) + thousandths
-    return "\(padded.dropLast(3)).\(padded.suffix(3)) s"
-}

@@ -176,7 +176,7 @@ public struct SegmentOutline: Hashable, Sendable {
     public var commits: Int
     /// The XIDs of the transactions that end here lie between these two; nil when none does or the range is not known.
     public var lowestXID: UInt32?
-    public var highestXid: UInt32?
+    public var highestXID: UInt32?
     public var restorePoints: [RestorePoint]
     /// Whether any transaction ends here.
     public var hasEnds: Bool { earliestEnd != nil }
@@ -184,11 +184,11 @@ public struct SegmentOutline: Hashable, Sendable {
     public init(
         firstRecord: LSN? = nil, lastRecord: LSN? = nil, earliestEnd: Moment? = nil, latestEnd: Moment? = nil,
         firstCommit: TransactionMark? = nil, lastCommit: TransactionMark? = nil, commits: Int = 0,
-        lowestXID: UInt32? = nil, highestXid: UInt32? = nil, restorePoints: [RestorePoint] = []
+        lowestXID: UInt32? = nil, highestXID: UInt32? = nil, restorePoints: [RestorePoint] = []
     ) {
         (self.firstRecord, self.lastRecord) = (firstRecord, lastRecord)
         (self.earliestEnd, self.latestEnd) = (earliestEnd, latestEnd)
         (self.firstCommit, self.lastCommit, self.commits) = (firstCommit, lastCommit, commits)
-        (self.lowestXID, self.highestXid, self.restorePoints) = (lowestXID, highestXid, restorePoints)
+        (self.lowestXID, self.highestXID, self.restorePoints) = (lowestXID, highestXID, restorePoints)
     }
 }

@@ -62,7 +62,7 @@ struct StopRule {
         case .name(let name): return facts.restorePoints.contains { $0.name == name }
         case .xid(let xid):
             guard facts.hasEnds else { return false }
-            guard let low = facts.lowestXID, let high = facts.highestXid, low <= high else { return true }
+            guard let low = facts.lowestXID, let high = facts.highestXID, low <= high else { return true }
             return (low...high).contains(xid)
         case .time(let time):
             guard let latest = facts.latestEnd else { return false }

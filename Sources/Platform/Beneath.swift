@@ -37,9 +37,7 @@ extension Place {
         let above = Beneath.open(raw, String(name[..<slash]), clinux_path_flag() | O_DIRECTORY, 0)
         guard above >= 0 else { return -1 }
         let result = body(above, String(name[name.index(after: slash)...]))
-        let code = errno
-        close(above)
-        errno = code
+        clinux_close_quietly(above)
         return result
     }
 

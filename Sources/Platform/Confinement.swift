@@ -32,8 +32,7 @@ public struct Confinement: Sendable {
             outcome.result.withLock { $0 = result }
         }
         worker.join()
-        guard let result = outcome.result.withLock({ $0 }) else { throw SystemError(.thread, program) }
-        return try result.get()
+        return try outcome.result.withLock { $0! }.get()
     }
 
     private final class Outcome: Sendable {
@@ -41,13 +40,14 @@ public struct Confinement: Sendable {
     }
 
     private func restrictThread(_ program: String) throws(SystemError) {
-        if Confinement.refusesConnections, clinux_isolate() != 0 { throw SystemError(.kernel, program) }
+        if Confinement.refusesConnections { _ = try retrying(.kernel, program) { clinux_isolate() } }
         guard Confinement.isPossible else { return }
         let paths = writable.map { strdup($0) }
         defer { for path in paths { free(path) } }
-        let status = paths.map { UnsafePointer($0) }.withUnsafeBufferPointer {
-            clinux_confine($0.baseAddress, UInt($0.count))
+        _ = try retrying(.kernel, program) {
+            paths.map { UnsafePointer($0) }.withUnsafeBufferPointer {
+                clinux_confine($0.baseAddress, UInt($0.count))
+            }
         }
-        guard status == 0 else { throw SystemError(.kernel, program) }
     }
 }

@@ -55,9 +55,7 @@ public struct Descriptor: ~Copyable, Sendable {
     public consuming func close(path: String) throws(SystemError) {
         let raw = self.raw
         discard self
-        // Not repeated after EINTR: Linux has closed it all the same.
-        if Glibc.close(raw) != 0 { throw SystemError(.close, path) }
-        if Fault.isArmed, let code = Fault.strike(.close, path) { throw SystemError(.close, path, code: code) }
+        try closing(raw, path)
     }
 
     /// Fills as much of `buffer` as the file has left from its own offset; returns 0 at the end of the file.

@@ -146,21 +146,21 @@ public enum Files {
 
     /// Until `take` returns false.
     private static func visit(_ directory: Place, _ take: (String) -> Bool) throws(SystemError) {
-        let descriptor = try retrying(.openDirectory, directory.path) {
-            directory.opened(O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0)
+        var opened: OpaquePointer?
+        _ = try retrying(.openDirectory, directory.path) {
+            let descriptor = directory.opened(O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0)
+            guard descriptor >= 0 else { return Int32(-1) }
+            opened = fdopendir(descriptor)
+            if opened == nil { clinux_close_quietly(descriptor) }
+            return opened == nil ? -1 : 0
         }
-        guard let handle = fdopendir(descriptor) else {
-            let error = SystemError(.openDirectory, directory.path)
-            close(descriptor)
-            throw error
-        }
+        guard let handle = opened else { return }
         defer { closedir(handle) }
         while true {
-            errno = 0
-            guard let entry = readdir(handle) else {
-                if errno != 0 { throw SystemError(.openDirectory, directory.path) }
-                return
-            }
+            var next: UnsafeMutablePointer<dirent>?
+            let found = clinux_next_entry(handle, &next)
+            guard found >= 0 else { throw SystemError(.openDirectory, directory.path, code: -found) }
+            guard let entry = next else { return }
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }

@@ -92,6 +92,16 @@ extension Files {
         _ = try retrying(.removeDirectory, place.path) { place.anchored { unlinkat($0, $1, AT_REMOVEDIR) } }
     }
 
+    /// Whether permissions keep this user from creating files in a directory; false also when another error does.
+    public static func deniesNewFiles(_ directory: String) -> Bool {
+        do throws(SystemError) {
+            _ = try retrying(.stat, directory) { access(directory, W_OK | X_OK) }
+            return false
+        } catch {
+            return error.code == EACCES
+        }
+    }
+
     /// Creates a hard link; fails with `EEXIST` when the name is taken.
     public static func link(_ from: Place, to: Place) throws(SystemError) {
         _ = try retrying(.link, to.path) {
@@ -113,18 +123,16 @@ extension Files {
 
     /// Sets a directory's permission bits, ignoring the umask.
     public static func changeMode(ofDirectory place: Place, _ mode: mode_t) throws(SystemError) {
-        _ = try retrying(.changeMode, place.path) {
-            let directory = place.opened(O_RDONLY | O_DIRECTORY, 0)
-            if directory < 0, errno == EACCES {
-                // The owner may lack permission to read it.
-                let place = place.opened(clinux_path_flag() | O_DIRECTORY, 0)
-                guard place >= 0 else { return Int32(-1) }
-                defer { close(place) }
-                return chmod("/proc/self/fd/\(place)", mode)
-            }
-            guard directory >= 0 else { return Int32(-1) }
-            defer { close(directory) }
-            return fchmod(directory, mode)
+        do throws(SystemError) {
+            let directory = try Descriptor(
+                adopting: retrying(.changeMode, place.path) { place.opened(O_RDONLY | O_DIRECTORY, 0) })
+            _ = try retrying(.changeMode, place.path) { fchmod(directory.raw, mode) }
+        } catch {
+            guard error.code == EACCES else { throw error }
+            // The owner may lack permission to read it.
+            let directory = try Descriptor(
+                adopting: retrying(.changeMode, place.path) { place.opened(clinux_path_flag() | O_DIRECTORY, 0) })
+            _ = try retrying(.changeMode, place.path) { chmod("/proc/self/fd/\(directory.raw)", mode) }
         }
     }
 }

@@ -36,9 +36,19 @@ public struct ProcessIdentity: Hashable, Sendable {
         guard !boot.isEmpty, boot == ownBoot, namespace != 0, namespace == ownNamespace, process > 0, started != 0
         else { return false }
         // /proc may hide other users' processes (hidepid); kill doesn't.
-        if kill(process, 0) != 0 && errno == ESRCH { return true }
+        if !processExists(process) { return true }
         guard let status = ProcessStatus(of: process) else { return false }
         return status.started != started || status.hasEnded
+    }
+}
+
+/// Whether a process has this number, whoever it belongs to; it may be another one than before, and a zombie.
+public func processExists(_ process: pid_t) -> Bool {
+    do throws(SystemError) {
+        _ = try retrying(.signal, "process \(process)") { kill(process, 0) }
+        return true
+    } catch {
+        return error.code != ESRCH
     }
 }
 

@@ -6,6 +6,12 @@ public struct Finished: Sendable {
     public enum TerminationStatus: Equatable, Sendable {
         case exited(Int32)
         case signalled(Int32)
+
+        /// - Parameter status: as waitpid(2) returns it for a process that has ended.
+        public init(waitStatus status: Int32) {
+            let signal = status & 0x7F
+            self = signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal)
+        }
     }
     public let ending: TerminationStatus
     public let output: String
@@ -22,44 +28,17 @@ public struct Finished: Sendable {
 public func run(
     _ program: String, _ arguments: [String], environment: [String: String]? = nil, until deadline: UInt64? = nil
 ) throws(SystemError) -> Finished {
-    var outPipe: [Int32] = [-1, -1]
-    var errPipe: [Int32] = [-1, -1]
-    guard clinux_pipe(&outPipe) == 0 else { throw SystemError(.pipe, program) }
-    let out = Descriptor(adopting: outPipe[0])
-    let outFar = Descriptor(adopting: outPipe[1])
-    guard clinux_pipe(&errPipe) == 0 else { throw SystemError(.pipe, program) }
-    let err = Descriptor(adopting: errPipe[0])
-    let errFar = Descriptor(adopting: errPipe[1])
-
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, outFar.raw, 1)
-    posix_spawn_file_actions_adddup2(&actions, errFar.raw, 2)
-
-    // A thread may have blocked signals (every thread of Dispatch has), and this process ignores SIGPIPE; a child would
-    // inherit both, and a program that waits for its alarm would wait for ever. It gets the state that a shell would
-    // give it.
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    sigaddset(&signals, SIGPIPE)
-    posix_spawnattr_setsigdefault(&attributes, &signals)
+    var (outEnds, errorEnds): ([Int32], [Int32]) = ([-1, -1], [-1, -1])
+    _ = try retrying(.pipe, program) { clinux_pipe(&outEnds) }
+    let out = Descriptor(adopting: outEnds[0])
+    let outFar = Descriptor(adopting: outEnds[1])
+    _ = try retrying(.pipe, program) { clinux_pipe(&errorEnds) }
+    let err = Descriptor(adopting: errorEnds[0])
+    let errFar = Descriptor(adopting: errorEnds[1])
     // In a process group of its own, so that Ctrl-C reaches only this process, which then ends the program.
-    posix_spawnattr_setflags(
-        &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
-
-    var child = pid_t()
-    let argv = CStrings([program] + arguments)
-    let envp = environment.map { CStrings($0.map { "\($0)=\($1)" }) }
-    let code = withExtendedLifetime((argv, envp)) {
-        posix_spawnp(&child, program, &actions, &attributes, argv.pointers, envp?.pointers ?? environ)
-    }
-    guard code == 0 else { throw SystemError(.spawn, program, code: code) }
+    let child = try spawn(
+        program, [program] + arguments, environment: environment.map { $0.map { ($0.key, $0.value) } },
+        output: outFar.raw, errors: errFar.raw, in: .groupOfItsOwn)
     try outFar.close(path: "pipe")
     try errFar.close(path: "pipe")
 
@@ -84,34 +63,9 @@ public func run(
     }
     var status: Int32 = 0
     _ = try retrying(.wait, program) { waitpid(child, &status, 0) }
-    let signal = status & 0x7F
     return Finished(
-        ending: signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal),
+        ending: Finished.TerminationStatus(waitStatus: status),
         output: String(decoding: outBytes, as: UTF8.self), errors: String(decoding: errBytes, as: UTF8.self))
-}
-
-/// Starts a program that outlives this one, in a session of its own, without input and output.
-public func startDetached(_ program: String, _ arguments: [String]) throws(SystemError) {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0)
-    posix_spawn_file_actions_adddup2(&actions, 0, 1)
-    posix_spawn_file_actions_adddup2(&actions, 0, 2)
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    // POSIX_SPAWN_SETSID, which glibc declares only under _GNU_SOURCE.
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | 0x80))
-    var child = pid_t()
-    let argv = CStrings([program] + arguments)
-    let code = withExtendedLifetime(argv) {
-        posix_spawn(&child, program, &actions, &attributes, argv.pointers, environ)
-    }
-    guard code == 0 else { throw SystemError(.spawn, program, code: code) }
 }
 
 private func readSome(_ raw: Int32, _ subject: String) throws(SystemError) -> [UInt8] {
@@ -123,20 +77,4 @@ private func readSome(_ raw: Int32, _ subject: String) throws(SystemError) -> [U
     }
     if let failure { throw failure }
     return chunk
-}
-
-/// A NULL-terminated array of C strings that lives as long as the object.
-private final class CStrings {
-    let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-    private let count: Int
-    init(_ strings: [String]) {
-        count = strings.count
-        pointers = .allocate(capacity: count + 1)
-        for (index, string) in strings.enumerated() { pointers[index] = strdup(string) }
-        pointers[count] = nil
-    }
-    deinit {
-        for index in 0..<count { free(pointers[index]) }
-        pointers.deallocate()
-    }
 }

@@ -12,7 +12,6 @@ public enum SystemCall: String, Sendable, CaseIterable {
     case link = "link file"
     case unlink = "remove file"
     case truncate = "truncate file"
-    case allocate = "allocate space for file"
     case lock = "lock file"
     case changeMode = "change the mode of file"
     case changeOwner = "change the owner of file"
@@ -38,7 +37,7 @@ public struct SystemError: Explained, Equatable {
     /// The value of `errno`.
     public let code: Int32
 
-    public init(_ call: SystemCall, _ subject: String, code: Int32 = errno) {
+    public init(_ call: SystemCall, _ subject: String, code: Int32) {
         self.call = call
         self.subject = subject
         self.code = code
@@ -72,8 +71,8 @@ public struct SystemError: Explained, Equatable {
 
 /// Calls `body` again while it fails with EINTR, and throws on any other failure.
 ///
-/// Every system call is made through this function, which alone reads `errno`. A test can make the call fail here
-/// (`Fault`).
+/// Every system call whose failure matters is made through this function or one of the two below, which alone read
+/// `errno`. A test can make the call fail here (`Fault`).
 @inlinable
 public func retrying<Count: SignedInteger>(
     _ call: SystemCall, _ subject: @autoclosure () -> String, _ body: () -> Count
@@ -84,6 +83,22 @@ public func retrying<Count: SignedInteger>(
         }
         let result = body()
         if result >= 0 { return result }
-        if errno != EINTR { throw SystemError(call, subject()) }
+        let code = errno
+        if code != EINTR { throw SystemError(call, subject(), code: code) }
     }
+}
+
+/// As `retrying`, for a call that returns 0 or its error, and doesn't set `errno`.
+func checking(_ call: SystemCall, _ subject: String, _ body: () -> Int32) throws(SystemError) {
+    if Fault.isArmed, let code = Fault.strike(call, subject), code != EINTR {
+        throw SystemError(call, subject, code: code)
+    }
+    let code = body()
+    guard code == 0 else { throw SystemError(call, subject, code: code) }
+}
+
+/// close(2), once: after EINTR Linux has closed the descriptor all the same.
+func closing(_ descriptor: Int32, _ subject: String) throws(SystemError) {
+    if close(descriptor) != 0 { throw SystemError(.close, subject, code: errno) }
+    if Fault.isArmed, let code = Fault.strike(.close, subject) { throw SystemError(.close, subject, code: code) }
 }

@@ -52,7 +52,7 @@ public func removeStaleTemporaries(
             }
         }
         if maker.place == place {
-            guard maker.pid != getpid(), kill(maker.pid, 0) != 0, errno == ESRCH else { continue }
+            guard maker.pid != getpid(), !processExists(maker.pid) else { continue }
         } else {
             guard let status = try? FileStatus(ofLinkItself: path), Clock.now - status.modified > 86_400_000_000 else {
                 continue
@@ -96,6 +96,5 @@ private let place: String = {
     withUnsafeBytes(of: &system.nodename, add)
     var namespace = stat()
     if stat("/proc/self/ns/pid", &namespace) == 0 { withUnsafeBytes(of: &namespace.st_ino, add) }
-    let digits = String(hash, radix: 16)
-    return String(repeating: "0", count: 8 - digits.utf8.count) + digits
+    return padded(hash, to: 8, radix: 16)
 }()

@@ -10,15 +10,18 @@ public struct Worker: Sendable {
     public init(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let box = Unmanaged.passRetained(Box(body))
         var handle = pthread_t()
-        let code = pthread_create(
-            &handle, nil,
-            { context in
-                Unmanaged<Box>.fromOpaque(context!).takeRetainedValue().body()
-                return nil
-            }, box.toOpaque())
-        guard code == 0 else {
+        do throws(SystemError) {
+            try checking(.thread, "worker") {
+                pthread_create(
+                    &handle, nil,
+                    { context in
+                        Unmanaged<Box>.fromOpaque(context!).takeRetainedValue().body()
+                        return nil
+                    }, box.toOpaque())
+            }
+        } catch {
             box.release()
-            throw SystemError(.thread, "worker", code: code)
+            throw error
         }
         self.handle = handle
     }

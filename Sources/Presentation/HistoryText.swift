@@ -1,4 +1,3 @@
-import Configuration
 public import Jobs
 import Monitoring
 import Platform
@@ -14,7 +13,7 @@ public func historyText(_ jobs: [JobRecord], days: Int?) -> String {
     var table = TextTable(["started", "job", "took", "result", "by", "about"], [.left, .left, .right])
     for job in jobs {
         table.add([
-            wholeSeconds(job.started), job.kind.rawValue, Quantity.pretty(milliseconds: job.duration),
+            wholeSeconds(job.started), job.kind.rawValue, durationText(milliseconds: job.duration),
             job.result.rawValue, "\(job.user)@\(job.host)", about(job),
         ])
     }

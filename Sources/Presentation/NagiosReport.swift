@@ -1,5 +1,6 @@
 import Configuration
 public import Monitoring
+import Platform
 
 /// The checks in the format of a plugin of Nagios or Icinga: a line, performance data, and further lines.
 ///
@@ -49,8 +50,7 @@ public func nagiosReport(_ results: [CheckResult], cluster: String) -> (text: St
 private func plain(_ value: Double) -> String {
     let thousandths = Int64((max(-9e15, min(value, 9e15)) * 1000).rounded())
     guard thousandths % 1000 != 0 else { return String(thousandths / 1000) }
-    let fraction = String(abs(thousandths % 1000))
-    var digits = String(repeating: "0", count: 3 - fraction.count) + fraction
+    var digits = padded(abs(thousandths % 1000), to: 3)
     while digits.last == "0" { digits.removeLast() }
     return "\(thousandths < 0 ? "-" : "")\(abs(thousandths / 1000)).\(digits)"
 }

@@ -27,7 +27,7 @@ public struct PlanDocument: Encodable, Sendable {
         let first, last: String
         let count: Int
     }
-    struct Log: Encodable {
+    struct WAL: Encodable {
         let count: Int
         let size: Int64
         let segments: [Range]
@@ -53,7 +53,7 @@ public struct PlanDocument: Encodable, Sendable {
     let target: Target
     let backup: Backup
     let timelines: [Timeline]
-    let wal: Log
+    let wal: WAL
     let stop: Stop
     let lastIncluded: Transaction?
     let firstExcluded: Transaction?
@@ -107,7 +107,7 @@ public struct PlanDocument: Encodable, Sendable {
         timelines = plan.path.steps.map {
             Timeline(timeline: $0.timeline.rawValue, begin: $0.begin.description, end: $0.end?.description)
         }
-        wal = Log(
+        wal = WAL(
             count: plan.segmentCount, size: plan.logSize,
             segments: plan.segments.map {
                 Range(first: $0.first.description, last: $0.last.description, count: $0.count)

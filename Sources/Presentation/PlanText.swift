@@ -70,7 +70,7 @@ public struct PlanText {
             let total = estimate.restore + estimate.replay
             row(
                 "takes about",
-                "\(seconds(total)): restore \(seconds(estimate.restore)), replay \(seconds(estimate.replay)), as fast as the last "
+                "\(durationText(estimatedSeconds: total)): restore \(durationText(estimatedSeconds: estimate.restore)), replay \(durationText(estimatedSeconds: estimate.replay)), as fast as the last "
                     + "recoveries")
         }
         row("archiving", archiving)
@@ -118,12 +118,6 @@ public struct PlanText {
     private func transaction(_ mark: TransactionMark) -> String {
         "transaction \(mark.xid), \(moment(mark.time)), LSN \(mark.lsn)"
             + (touched[mark.xid].map { ", changed \($0.joined(separator: ", "))" } ?? "")
-    }
-
-    private func seconds(_ value: Double) -> String {
-        // Computed from recorded rates, which may be anything.
-        let whole = Int(min(value, 1e10).rounded(.up))
-        return whole < 120 ? "\(whole) s" : "\((whole + 59) / 60) min"
     }
 
     private func moment(_ moment: Moment) -> String {

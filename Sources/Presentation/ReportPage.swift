@@ -66,9 +66,9 @@ private func picture(_ days: [DayRecord]) -> String {
     let (left, cell, height) = (90, 26, 30)
     let rows = ["backups", "WAL", "verified", "drills"]
     let width = left + days.count * cell
-    let bad = days.count { $0.log == .broken }
+    let bad = days.count { $0.wal == .broken }
     let words =
-        "\(counted(days.count { $0.backup == .good }, "day")) with a backup, \(days.count { $0.log == .whole }) with complete WAL, "
+        "\(counted(days.count { $0.backup == .good }, "day")) with a backup, \(days.count { $0.wal == .whole }) with complete WAL, "
         + "\(bad) with a gap in it, \(days.count { $0.verify == .good }) with a verification, \(days.count { $0.drill == .good }) with a drill."
     var svg =
         "<svg role=\"img\" aria-labelledby=\"picture-title picture-words\" viewBox=\"0 0 \(width) \(rows.count * height + 30)\" "
@@ -81,7 +81,7 @@ private func picture(_ days: [DayRecord]) -> String {
         for (index, day) in days.enumerated() {
             let x = left + index * cell
             if title == "WAL" {
-                switch day.log {
+                switch day.wal {
                 case .nothing:
                     svg += "<line x1=\"\(x)\" y1=\"\(middle)\" x2=\"\(x + cell)\" y2=\"\(middle)\" stroke=\"#d1d9e0\"/>"
                 case .whole:
@@ -129,14 +129,14 @@ private func dayTable(_ days: [DayRecord]) -> String {
         }
     }
     let rows = days.filter { day in
-        [day.backup, day.verify, day.drill, day.recovery].contains { $0 != .none } || day.log == .broken
+        [day.backup, day.verify, day.drill, day.recovery].contains { $0 != .none } || day.wal == .broken
     }.map {
         [
-            $0.date, word($0.backup), $0.log == .nothing ? "" : $0.log.rawValue, word($0.verify), word($0.drill),
+            $0.date, word($0.backup), $0.wal == .nothing ? "" : $0.wal.rawValue, word($0.verify), word($0.drill),
             word($0.recovery),
         ]
     }
-    return table("Days", ["day", "backup", "log", "verification", "drill", "recovery"], rows)
+    return table("Days", ["day", "backup", "WAL", "verification", "drill", "recovery"], rows)
 }
 
 private func checkTable(_ results: [CheckResult]) -> String {
@@ -168,7 +168,7 @@ private func jobTable(_ observation: Observation, since: Moment?) -> String {
         "Jobs", ["started", "job", "took", "result", "by", "message"],
         jobs.map {
             [
-                wholeSeconds($0.started), $0.kind.rawValue, Quantity.pretty(milliseconds: $0.duration),
+                wholeSeconds($0.started), $0.kind.rawValue, durationText(milliseconds: $0.duration),
                 $0.result.rawValue, escapedForHTML("\($0.user)@\($0.host)"), escapedForHTML($0.message ?? ""),
             ]
         })

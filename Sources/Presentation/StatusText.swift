@@ -38,7 +38,7 @@ public func statusText(
     }
     row("backups") { outcome($0.backup, "B") }
     row("WAL") {
-        switch $0.log {
+        switch $0.wal {
         case .nothing: (" ·", nil)
         case .whole: ("██", .ok)
         case .broken: ("▒▒", .critical)

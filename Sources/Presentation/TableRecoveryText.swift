@@ -33,7 +33,7 @@ public func tableRecoveryText(_ report: TableRecoveryReport, _ plan: Plan) -> St
         lines.append("Not copied: \(report.leftOut.joined(separator: ", "))")
     }
     lines.append(
-        "Read \(size(report.backupBytes)) of the backup and \(size(report.logBytes)) of WAL; restored in "
+        "Read \(size(report.backupBytes)) of the backup and \(size(report.walBytes)) of WAL; restored in "
             + "\(duration(report.restoreSeconds)), replayed in \(duration(report.replaySeconds)), copied in "
             + "\(duration(report.outputSeconds)); the temporary cluster had \(size(report.scratchBytes)).")
     return joined(lines)
@@ -80,7 +80,7 @@ public struct TableRecoveryDocument: Encodable {
                 changed: table.difference?.changed, added: table.difference?.added, inserted: table.inserted)
         }
         (files, leftOut, notes, passes) = (report.files, report.leftOut, report.notes, report.passes)
-        (backupBytes, logBytes) = (report.backupBytes, report.logBytes)
+        (backupBytes, logBytes) = (report.backupBytes, report.walBytes)
         (scratchBytes, records, voidedRecords) = (report.scratchBytes, report.records, report.voidedRecords)
         (restoreSeconds, replaySeconds) = (report.restoreSeconds, report.replaySeconds)
         outputSeconds = report.outputSeconds

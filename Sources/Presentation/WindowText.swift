@@ -1,8 +1,8 @@
 import Catalog
-import Configuration
 import Monitoring
 public import Operations
 import Planning
+import Platform
 import WAL
 
 /// The times to which a recovery is possible.
@@ -73,7 +73,7 @@ private func summary(_ usable: [RecoveryWindow], now: Moment) -> String {
             + "ended since.\(earlier)"
     }
     return "Any moment from \(first.from) to \(last) can be recovered to; the last archived transaction is "
-        + "\(Quantity.pretty(milliseconds: max(0, (now.microseconds - last.microseconds) / 1000))) old.\(earlier)"
+        + "\(durationText(milliseconds: max(0, (now.microseconds - last.microseconds) / 1000))) old.\(earlier)"
 }
 
 private func ends(_ window: RecoveryWindow) -> (word: String, place: String?, last: String?) {
@@ -99,7 +99,7 @@ public struct WindowDocument: Encodable {
         let isConsistent: Bool
         let from: String
         let to: String?
-        let toXid: UInt32?
+        let toXID: UInt32?
         let end: String?
         let segments: Int64
         let ends: String
@@ -130,7 +130,7 @@ public struct WindowDocument: Encodable {
             return Window(
                 backup: $0.backup.label, timeline: $0.timeline.rawValue,
                 targetTimeline: report.moments.mustName(for: $0)?.rawValue, isConsistent: $0.isConsistent,
-                from: $0.from.iso8601, to: $0.last?.time.iso8601, toXid: $0.last?.xid, end: $0.end?.description,
+                from: $0.from.iso8601, to: $0.last?.time.iso8601, toXID: $0.last?.xid, end: $0.end?.description,
                 segments: $0.segments, ends: word, endsAt: place, endsAtLast: last)
         }
         unreachable = report.gaps.map {

@@ -136,6 +136,6 @@ extension SegmentOutline {
         self.init(
             firstRecord: row.firstRecord, lastRecord: row.lastRecord, earliestEnd: row.earliestStop,
             latestEnd: row.latestStop, firstCommit: row.firstCommit, lastCommit: row.lastCommit,
-            commits: Int(row.commits), lowestXID: row.lowestXID, highestXid: row.highestXID)
+            commits: Int(row.commits), lowestXID: row.lowestXID, highestXID: row.highestXID)
     }
 }

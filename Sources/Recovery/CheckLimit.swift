@@ -1,4 +1,3 @@
-import Configuration
 import Platform
 import Postgres
 import Synchronization
@@ -45,7 +44,7 @@ final class CheckLimit: Sendable {
             Clock.sleep(milliseconds: 20)
         }
         let sentence =
-            "The checks were ended: they took longer than drill_timeout (\(Quantity.pretty(milliseconds: limit)))."
+            "The checks were ended: they took longer than drill_timeout (\(durationText(milliseconds: limit)))."
         found.withLock { $0 = sentence }
         // A server that hangs doesn't answer this query either.
         let answer = Monitor<String?>(nil)

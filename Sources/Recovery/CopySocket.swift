@@ -20,8 +20,12 @@ struct CopySocket {
     /// Creates the directory if it is used and doesn't exist.
     func prepare(for settings: [RecoverySetting]) throws {
         guard isOwn, settings.contains(RecoverySetting("unix_socket_directories", directory)) else { return }
-        if mkdir(directory, 0o700) == 0 { return }
-        guard errno == EEXIST else { throw SystemError(.makeDirectory, directory) }
+        do throws(SystemError) {
+            _ = try retrying(.makeDirectory, directory) { mkdir(directory, 0o700) }
+            return
+        } catch {
+            guard error.code == EEXIST else { throw error }
+        }
         let status = try FileStatus(ofLinkItself: directory)
         guard status?.kind == .directory, status?.owner == geteuid() else {
             throw Problem(

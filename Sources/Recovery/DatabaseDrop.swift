@@ -72,11 +72,11 @@ public func momentBeforeDrop(
         var found = [known].compactMap(\.self).filter { wal.holds($0.drop.lsn) }
         // If the only drop is the one looked for, the names of the others don't matter.
         if drops.contains(where: { $0.database != own }) {
-            let logged = try archive.databaseNames(in: segments, map, from: backup.startLSN, unread: &unread)
+            let named = try archive.databaseNames(in: segments, map, from: backup.startLSN, unread: &unread)
             for drop in drops where drop.database != own {
                 guard let moment = DatabaseDropMoment(of: drop.database, in: facts) else { continue }
                 let told =
-                    logged.databaseName(drop.database, before: drop.lsn)
+                    named.databaseName(drop.database, before: drop.lsn)
                     ?? map.databases.first { $0.oid == drop.database }?.name
                 if told == name { found.append(moment) } else { others.append((told, moment)) }
             }
@@ -107,8 +107,8 @@ public func dropBeforeBackups(
     var (facts, unread) = try archive.readableFacts(of: segments)
     let drops = facts.flatMap(\.databaseDrops).filter { $0.lsn < backup.startLSN }
     guard !drops.isEmpty else { return nil }
-    let logged = try archive.databaseNames(in: segments, map, from: .zero, unread: &unread)
-    return try drops.last { logged.databaseName($0.database, before: $0.lsn) == name }.map { drop in
+    let named = try archive.databaseNames(in: segments, map, from: .zero, unread: &unread)
+    return try drops.last { named.databaseName($0.database, before: $0.lsn) == name }.map { drop in
         DroppedTooEarly(
             subject: "database \"\(name)\"", xid: drop.xid, lsn: drop.lsn,
             time: try archive.commit(of: drop.xid, from: drop.lsn, segmentSize: backup.segmentSize)?.time,

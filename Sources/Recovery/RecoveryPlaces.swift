@@ -88,7 +88,7 @@ public struct RecoveryPlaces: Sendable {
         func name(_ user: uid_t) -> String { getpwuid(user).map { String(cString: $0.pointee.pw_name) } ?? "\(user)" }
         guard let status = try FileStatus(ifPresent: path) else {
             let place = try existing(path)
-            guard access(place, W_OK | X_OK) != 0, errno == EACCES else { return }
+            guard Files.deniesNewFiles(place) else { return }
             throw Problem(
                 "cannot create directory \"\(path)\"",
                 detail: "User \"\(name(geteuid()))\", as whom this runs, may not write in \"\(place)\".",

@@ -11,7 +11,7 @@ public struct RestoreStandstill: Explained, Equatable {
     public let done: Int64
     public let total: Int64
     public var message: String {
-        "the restore made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))"
+        "the restore made no progress for drill_timeout (\(durationText(milliseconds: limit)))"
     }
     public var detail: String? {
         "\(Quantity.pretty(bytes: done)) of \(Quantity.pretty(bytes: total)) were restored; since then neither the "

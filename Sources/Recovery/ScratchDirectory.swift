@@ -87,13 +87,13 @@ public final class ScratchDirectory: Sendable {
                 switch error.code {
                 case ENOENT:
                     // Killed between mkdir and the marker. The directory holds at most a directory for the socket.
-                    guard maker == own || isDead(maker),
+                    guard maker == own || !processExists(maker),
                         try Files.list(Place(".", in: held)).allSatisfy({ $0 == "socket" })
                     else { continue }
                     if !dryRun {
                         try? Files.removeDirectory(Place("socket", in: held))
-                        rmdir("/tmp/" + name)
-                        guard rmdir(path) == 0 else { continue }
+                        try? Files.removeDirectory(Place("/tmp/" + name))
+                        guard (try? Files.removeDirectory(Place(path))) != nil else { continue }
                     }
                     removed.append(path)
                     continue
@@ -104,7 +104,7 @@ public final class ScratchDirectory: Sendable {
             guard try marker.tryLock(path: file) else { continue }
             let text = try Files.readText(file, limit: 1 << 16)
             // An empty marker: its process was killed before it wrote to it, or is about to write.
-            guard text.isEmpty ? maker == own || isDead(maker) : text.hasPrefix(markerText) else { continue }
+            guard text.isEmpty ? maker == own || !processExists(maker) : text.hasPrefix(markerText) else { continue }
             socket = text.split(separator: "\n").first { $0.hasPrefix("socket ") }.map { String($0.dropFirst(7)) }
             if !dryRun { try remove(held, socketDirectory: socket ?? "/tmp/" + name) }
             removed.append(path)
@@ -112,8 +112,6 @@ public final class ScratchDirectory: Sendable {
         }
         return removed
     }
-
-    private static func isDead(_ process: pid_t) -> Bool { kill(process, 0) != 0 && errno == ESRCH }
 
     /// The process that made a directory of this name; nil when it isn't the name of a scratch cluster.
     private static func maker(of name: String) -> pid_t? {

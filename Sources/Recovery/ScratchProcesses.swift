@@ -42,7 +42,7 @@ struct ScratchProcesses {
             }
             (wasAsked, wasKilled) = (true, wasKilled || !isAsked)
             // A server takes a few milliseconds to end; polling often is cheaper than waiting long.
-            for _ in 0..<20 where all.contains(where: { kill($0.process, 0) == 0 }) { Clock.sleep(milliseconds: 5) }
+            for _ in 0..<20 where all.contains(where: { processExists($0.process) }) { Clock.sleep(milliseconds: 5) }
         }
     }
 }

@@ -1,4 +1,3 @@
-import Configuration
 public import Platform
 public import Postgres
 
@@ -8,7 +7,7 @@ public struct ReplayStandstill: Explained, Equatable {
     public let limit: Int64
     /// What it waited for, as a sentence.
     public let reason: String
-    public var message: String { "replay made no progress for drill_timeout (\(Quantity.pretty(milliseconds: limit)))" }
+    public var message: String { "replay made no progress for drill_timeout (\(durationText(milliseconds: limit)))" }
     public var detail: String? { reason }
     public var hint: String? { "Is the repository within reach, and does its storage answer?" }
 }

@@ -1,4 +1,5 @@
 import CXXHash
+import Messages
 
 /// XXH3 with 128 bits and seed 0: names content and detects accidents. It is no defence against forgery.
 public struct Digest: Hashable, Sendable, CustomStringConvertible {
@@ -21,10 +22,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
 
     /// Thirty-two hexadecimal digits, as `xxhsum -H2` prints them.
     public var description: String {
-        [high, low].map { half in
-            let digits = String(half, radix: 16)
-            return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-        }.joined()
+        padded(high, to: 16, radix: 16) + padded(low, to: 16, radix: 16)
     }
 
     public init?(_ text: String) {

@@ -21,7 +21,7 @@ final class HeldLease: Sendable {
     private let state = Monitor(State())
 
     init(
-        _ store: any ObjectStore, _ place: RepositoryKey, _ lease: LeaseName, _ owner: LockOwner, _ lock: String,
+        _ lease: LeaseName, of owner: LockOwner, on lock: String, in place: RepositoryKey, of store: any ObjectStore,
         _ terms: LeaseLocks.Terms
     ) {
         (self.store, self.place, self.lease, self.owner) = (store, place, lease, owner)

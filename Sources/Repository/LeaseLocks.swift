@@ -88,7 +88,8 @@ public struct LeaseLocks: Sendable {
         let lease = LeaseName(isShared: isShared, seconds: terms.length / 1000, now: now)
         let current = LockOwner.current(now: now)
         let held = HeldLease(
-            store, place, lease, LockOwner(process, purpose: current.purpose, since: current.since), name, terms)
+            lease, of: LockOwner(process, purpose: current.purpose, since: current.since), on: name, in: place,
+            of: store, terms)
         do { try held.claim() } catch let error as SystemError where error.forbidsWriting { return .impossible(error) }
         do {
             var owners: [String: LockOwner] = [:]

@@ -20,8 +20,7 @@ struct LeaseName: Hashable, Sendable {
     }
 
     init(isShared: Bool, seconds: Int64, now: Int64) {
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        let random = String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        let random = padded(UInt64.random(in: .min ... .max), to: 16, radix: 16)
         self.init(
             claim: "\(Moment(microseconds: now).compact)-\(random)", isShared: isShared, seconds: seconds, number: 1)
     }
@@ -42,9 +41,7 @@ struct LeaseName: Hashable, Sendable {
 
     /// Six digits or more, so that a listing has the renewals of one lease in their order.
     var description: String {
-        let digits = String(number)
-        let padded = String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits
-        return "\(claim)-\(isShared ? "shared" : "alone")-\(seconds)-\(padded).json"
+        "\(claim)-\(isShared ? "shared" : "alone")-\(seconds)-\(padded(number, to: 6)).json"
     }
 }
 

@@ -1,3 +1,5 @@
+import Messages
+
 /// The name of a pack's object below its backup's folder: its number, with six digits or more; in a store that doesn't
 /// reliably refuse a name that is taken, a hyphen and a random word follow.
 public struct PackName: Hashable, Sendable, CustomStringConvertible {
@@ -31,8 +33,7 @@ public struct PackName: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits + (word.isEmpty ? "" : "-" + word)
+        padded(number, to: 6) + (word.isEmpty ? "" : "-" + word)
     }
 
     private static func isWord(_ word: String) -> Bool {

@@ -91,8 +91,8 @@ public struct FileSelection: Sendable {
 
     private static func mayBeLeftOut(_ relation: RelationMap.RelationRow, _ method: Method) -> Bool {
         // pg_largeobject and its index are catalogs, but contain user data.
-        if relation.oid == 2613 || relation.oid == 2683 { return true }
-        if relation.oid < 16384 || relation.schema == "pg_catalog" || relation.schema == "information_schema" {
+        if [CatalogOID.largeObject, CatalogOID.largeObjectIndex].contains(relation.oid) { return true }
+        if relation.oid < CatalogOID.firstNormal || ["pg_catalog", "information_schema"].contains(relation.schema) {
             return false
         }
         // pg_dump 18 reads every sequence of the database; each has 8 kB.
@@ -111,17 +111,8 @@ public struct FileSelection: Sendable {
     /// - Parameter size: in bytes; ignored for a directory.
     public func treatment(of path: String, size: Int64) -> RestoreTreatment {
         let stand: RestoreTreatment = size < FileSelection.smallest ? .absent : .hole
-        guard let database else { return .whole }
-        let parts = path.split(separator: "/")
-        let place: (database: UInt32, rest: ArraySlice<Substring>)
-        if parts.count >= 2, parts[0] == "base", let number = UInt32(parts[1]) {
-            place = (number, parts[2...])
-        } else if parts.count >= 4, parts[0] == "pg_tblspc", let number = UInt32(parts[3]) {
-            place = (number, parts[4...])
-        } else {
-            return .whole
-        }
-        guard let name = place.rest.first else {
+        guard let database, let place = DatabasePath(path) else { return .whole }
+        guard let name = place.names.first else {
             return place.database == database || method == .holes ? .whole : .absent
         }
         if place.database != database {

@@ -162,7 +162,7 @@ final class TableRecoveryRun {
         result.passes += 1
         result.scratchBytes = max(result.scratchBytes, scratch.occupied)
         result.backupBytes += scratch.restored.fetched
-        result.logBytes += scratch.logBytes
+        result.walBytes += scratch.walBytes
         result.records += scratch.counts.records
         result.voidedRecords += scratch.counts.voided
         result.restoreSeconds += Double(seconds.0) / 1e9

@@ -182,7 +182,7 @@ final class ScratchCluster {
     var missingPages: Int { log.missingPages.values.reduce(0, +) }
     var counts: (records: Int, voided: Int) { supply.counts }
     /// Bytes of WAL read from the repository.
-    var logBytes: Int64 { supply.storedBytes }
+    var walBytes: Int64 { supply.storedBytes }
     /// A connection string without role and database.
     var conninfo: String { ScratchCluster.conninfo(socketDirectory: directory.socketDirectory) }
 

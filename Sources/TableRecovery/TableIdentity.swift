@@ -59,7 +59,7 @@ struct TableIdentity {
             return
         }
         self.differences = TableIdentity.changesOfNamesake(columns, of: name)
-        remark = "Table \(name.quoted) was created anew after the target; its columns are told by their names."
+        remark = "Table \(name.quoted) was created anew after the target; its columns are compared by name."
     }
 
     /// Nil unless it is a table: in a cluster restored from a dump, the OID may be anything's.

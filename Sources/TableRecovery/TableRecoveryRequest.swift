@@ -93,7 +93,7 @@ public struct TableRecoveryReport: Sendable {
     public var passes = 0
     /// Bytes read from the repository: the backup's frames, and the WAL.
     public var backupBytes: Int64 = 0
-    public var logBytes: Int64 = 0
+    public var walBytes: Int64 = 0
     /// The largest size of the scratch cluster on disk in bytes, measured twice a second and at the target.
     public var scratchBytes: Int64 = 0
     /// Records of the WAL, and those of them that were not replayed.

@@ -1,3 +1,5 @@
+import Messages
+
 /// A byte position in the write-ahead log: PostgreSQL's `pg_lsn`.
 public struct LSN: RawRepresentable, Hashable, Comparable, Sendable {
     public let rawValue: UInt64
@@ -28,8 +30,7 @@ extension LSN: LosslessStringConvertible {
 
 /// Upper-case hexadecimal with at least `width` digits.
 func hex(_ value: some BinaryInteger, width: Int) -> String {
-    let digits = String(value, radix: 16, uppercase: true)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+    padded(value, to: width, radix: 16, uppercase: true)
 }
 
 func isHexDigit(_ byte: UInt8) -> Bool {

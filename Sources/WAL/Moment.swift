@@ -1,3 +1,5 @@
+import Messages
+
 /// A point in time as PostgreSQL counts it: whole microseconds, here since 1970-01-01 UTC.
 public struct Moment: Hashable, Comparable, Sendable {
     /// Microseconds since 1970-01-01 00:00:00 UTC.
@@ -30,17 +32,17 @@ extension Moment: CustomStringConvertible {
     /// `20261105T020000Z`: a backup's label, whole seconds.
     public var compact: String {
         let parts = civil
-        return "\(decimal(parts.year, 4))\(decimal(parts.month, 2))\(decimal(parts.day, 2))T"
-            + "\(decimal(parts.hour, 2))\(decimal(parts.minute, 2))\(decimal(parts.second, 2))Z"
+        return "\(padded(parts.year, to: 4))\(padded(parts.month, to: 2))\(padded(parts.day, to: 2))T"
+            + "\(padded(parts.hour, to: 2))\(padded(parts.minute, to: 2))\(padded(parts.second, to: 2))Z"
     }
 
     private func text(separator: String, zone: String) -> String {
         let parts = civil
         var text =
-            "\(decimal(parts.year, 4))-\(decimal(parts.month, 2))-\(decimal(parts.day, 2))\(separator)"
-            + "\(decimal(parts.hour, 2)):\(decimal(parts.minute, 2)):\(decimal(parts.second, 2))"
+            "\(padded(parts.year, to: 4))-\(padded(parts.month, to: 2))-\(padded(parts.day, to: 2))\(separator)"
+            + "\(padded(parts.hour, to: 2)):\(padded(parts.minute, to: 2)):\(padded(parts.second, to: 2))"
         if parts.microsecond != 0 {
-            var fraction = decimal(parts.microsecond, 6)
+            var fraction = padded(parts.microsecond, to: 6)
             while fraction.hasSuffix("0") { fraction.removeLast() }
             text += "." + fraction
         }
@@ -68,9 +70,4 @@ extension Moment: CustomStringConvertible {
 private func floorDivide(_ value: Int, _ by: Int) -> (quotient: Int, remainder: Int) {
     let remainder = (value % by + by) % by
     return ((value - remainder) / by, remainder)
-}
-
-private func decimal(_ value: Int, _ width: Int) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
 }

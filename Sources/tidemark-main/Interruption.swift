@@ -150,7 +150,7 @@ enum Interruption {
         var hint: String?
         if left.isInDoubt { detail.append("It was in its last step, which may or may not have been completed.") }
         for file in left.temporaries { try? Files.removeTree(file) }
-        let cluster = try? invocation.cluster()
+        let cluster = try? invocation.becomeOwner()
         if let cluster {
             if let audit = left.audit {
                 let store = cluster.openRepository().store

@@ -20,16 +20,22 @@ struct Invocation {
         try Configuration(reading: Configuration.path(flag: arguments.value("config")), flags: arguments.settings)
     }
 
-    /// The command's cluster. Root becomes the cluster's owner first, so that nothing tidemark creates belongs to root.
-    func cluster(becomeOwner: Bool = true) throws -> ClusterConfiguration {
-        let cluster = try configuration().cluster(named: arguments.value("cluster"))
-        if becomeOwner { try Ownership.become(ownerFor: cluster) }
+    /// The command's cluster.
+    func cluster() throws -> ClusterConfiguration {
+        try configuration().cluster(named: arguments.value("cluster"))
+    }
+
+    /// Makes root the owner of the command's cluster, so that nothing tidemark creates belongs to root.
+    /// - Returns: the cluster.
+    func becomeOwner() throws -> ClusterConfiguration {
+        let cluster = try cluster()
+        try Ownership.become(ownerFor: cluster)
         return cluster
     }
 
-    /// As `cluster`, for a command that writes into one of its directories: they must not be nested.
-    func clusterWithPlacesApart(becomeOwner: Bool = true) throws -> ClusterConfiguration {
-        let cluster = try cluster(becomeOwner: becomeOwner)
+    /// As `becomeOwner`, for a command that writes into one of the cluster's directories: they must not be nested.
+    func becomeOwnerWithPlacesApart() throws -> ClusterConfiguration {
+        let cluster = try becomeOwner()
         try cluster.places.check()
         return cluster
     }
@@ -76,9 +82,13 @@ struct Invocation {
 /// `path` with the current directory in front when it is relative.
 func absolutePath(_ path: String) throws -> String {
     if path.hasPrefix("/") { return path }
-    guard let here = getcwd(nil, 0) else { throw SystemError(.openDirectory, ".") }
+    var here: UnsafeMutablePointer<CChar>?
     defer { free(here) }
-    return String(cString: here) + "/" + path
+    _ = try retrying(.openDirectory, ".") {
+        here = getcwd(nil, 0)
+        return here == nil ? -1 : 0
+    }
+    return here.map { String(cString: $0) + "/" + path } ?? path
 }
 
 extension Invocation {
@@ -99,14 +109,15 @@ func writeToStandardOutput(_ text: String) {
     text.withUTF8 { bytes in
         var written = 0
         while written < bytes.count {
-            let count = write(1, bytes.baseAddress! + written, bytes.count - written)
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 {
+            do throws(SystemError) {
+                written += try retrying(.write, "standard output") {
+                    Glibc.write(1, bytes.baseAddress! + written, bytes.count - written)
+                }
+            } catch {
                 // A closed pipe (`tidemark list | head`) is no failure. A full disk is.
-                if errno != EPIPE { outputFailure.withLock { $0 = $0 ?? SystemError(.write, "standard output") } }
+                if error.code != EPIPE { outputFailure.withLock { $0 = $0 ?? error } }
                 return
             }
-            written += count
         }
     }
 }

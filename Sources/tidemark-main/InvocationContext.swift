@@ -45,6 +45,12 @@ extension Invocation {
         RetentionPolicy(try configuration().retention(for: cluster))
     }
 
+    /// Warns of what an expiry could not remove.
+    func conclude(_ expiry: ClusterExpiry) -> ExitStatus {
+        for failure in expiry.failures { log(.warning, failure) }
+        return expiry.failures.isEmpty ? .success : .problemsFound
+    }
+
     /// Notifications about the cluster.
     func telling(of cluster: ClusterConfiguration) throws -> Telling {
         Telling(of: cluster, to: try configuration().notifiers, try installation(), context())

@@ -24,7 +24,7 @@ enum JobWatch {
         Interruption.note(kind, since: started, invocation.notes)
         defer { Interruption.noteRecorded(invocation.notes) }
         // While it exists, the job and its record use the same directory, whatever is mounted there at the end.
-        let repository = (try? invocation.cluster(becomeOwner: false))?.openRepository()
+        let repository = (try? invocation.cluster())?.openRepository()
         defer { withExtendedLifetime(repository) {} }
         func finish(_ status: ExitStatus, _ error: (any Error)?) {
             guard status != .usage, status != .interrupted,
@@ -32,7 +32,7 @@ enum JobWatch {
             else { return }
             defer { Interruption.noteRecorded(invocation.notes) }
             do {
-                let cluster = try invocation.cluster()
+                let cluster = try invocation.becomeOwner()
                 try JobRecords(of: cluster, by: origin, invocation.context()).add(
                     kind, since: started,
                     status == .success ? .success : status == .problemsFound ? .problems : .failure,
@@ -56,7 +56,7 @@ enum JobWatch {
     /// failed.
     static func recordInterrupted(_ job: Interruption.Job, _ message: String, _ invocation: Invocation) {
         do {
-            JobRecords(of: try invocation.cluster(), by: origin(), invocation.context()).addInterrupted(
+            JobRecords(of: try invocation.becomeOwner(), by: origin(), invocation.context()).addInterrupted(
                 job.kind, since: Moment(microseconds: job.started), exitStatus: ExitStatus.interrupted.rawValue,
                 job.facts, message)
         } catch { invocation.log(.warning, "could not record the job: \(error)") }

@@ -28,8 +28,8 @@ enum Ownership {
             setenv("USER", name, 1)
             setenv("LOGNAME", name, 1)
         }
-        guard initgroups(name, group) == 0, setgid(group) == 0, setuid(user) == 0 else {
-            throw SystemError(.kernel, "user \(name)")
+        _ = try retrying(.kernel, "user \(name)") {
+            initgroups(name, group) == 0 && setgid(group) == 0 ? setuid(user) : -1
         }
     }
 

@@ -15,8 +15,11 @@ enum HandOver {
             ]
             var arguments: [UnsafeMutablePointer<CChar>?] = line.map { strdup($0) } + [nil]
             for candidate in candidates {
-                _ = execve(candidate, &arguments, environ)
-                guard errno == ENOENT || errno == ENOTDIR else { throw SystemError(.spawn, candidate) }
+                do throws(SystemError) {
+                    _ = try retrying(.spawn, candidate) { execve(candidate, &arguments, environ) }
+                } catch {
+                    guard error.code == ENOENT || error.code == ENOTDIR else { throw error }
+                }
             }
             throw Problem(
                 "could not find \"tidemark-main\"",

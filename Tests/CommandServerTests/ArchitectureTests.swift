@@ -93,13 +93,26 @@ struct ArchitectureTests {
         #expect(found.output == "")
     }
 
+    /// The sources in which an expression of grep is found.
+    private func files(_ words: String) throws -> Set<String> {
+        let sources = "\(Self.root)/Sources"
+        let found = try run("/bin/grep", ["-rlE", "--include=*.swift", words, sources])
+        return Set(found.output.split(separator: "\n").map { String($0.dropFirst(sources.utf8.count + 1)) })
+    }
+
+    @Test(arguments: [
+        // What `errno` says is soon overwritten.
+        ("(^|[^`])\\berrno\\b", "Platform/SystemError.swift"),
+        ("posix_spawnp?\\(", "Platform/Spawn.swift"),
+        ("\\bkill\\([^,]*, 0\\)", "Platform/ProcessIdentity.swift"),
+        ("pthread_create\\(", "Platform/Worker.swift"),
+    ])
+    func `each of these is done in one place`(_ words: String, _ place: String) throws {
+        #expect(try files(words) == [place])
+    }
+
     /// Objects need not be files of this host.
     @Test func `who knows where the repository is`() throws {
-        func files(_ words: String) throws -> Set<String> {
-            let sources = "\(Self.root)/Sources"
-            let found = try run("/bin/grep", ["-rlE", "--include=*.swift", words, sources])
-            return Set(found.output.split(separator: "\n").map { String($0.dropFirst(sources.utf8.count + 1)) })
-        }
         let opening = "Archiving/ClusterState.swift"
         #expect(
             try files("repositoryLocations|RepositoryLocation") == [
@@ -128,10 +141,22 @@ struct ArchitectureTests {
     /// What a command prints is made of its job's report, elsewhere.
     @Test func `commands make no tables and no documents`() throws {
         let folder = "\(Self.root)/Sources/tidemark-main"
-        let words = "TextTable|: Encodable|Quantity\\.pretty|iso8601"
+        let words = "TextTable|: Encodable|Quantity\\.pretty|durationText|iso8601"
         let found = try run("/bin/grep", ["-rnE", "--include=*.swift", words, folder])
-        try #require(try Files.list(folder).count > 20)
+        try #require(try Files.list(folder + "/Commands").count > 20)
         #expect(found.output == "")
+    }
+
+    @Test func `no command calls another`() throws {
+        let folder = "\(Self.root)/Sources/tidemark-main/Commands"
+        let names = try Files.list(folder).filter { $0.hasSuffix("Command.swift") && $0 != "Command.swift" }
+            .map { String($0.dropLast(".swift".utf8.count)) }
+        try #require(names.count > 20)
+        for name in names {
+            let text = try Files.readText("\(folder)/\(name).swift")
+            let called = Set(text.matches(of: /\b[A-Z]\w+Command\b/).map { String($0.0) }).intersection(names)
+            #expect(called.subtracting([name]) == [], "\(name)")
+        }
     }
 
     /// They are made from their arguments only.
@@ -154,6 +179,33 @@ struct ArchitectureTests {
         let found = try run("/bin/grep", ["-rnE", "--include=*.swift", "(^|[^A-Za-z.])(\(words))", folder])
         try #require(try Files.list(folder).count > 2)
         #expect(found.output == "")
+    }
+
+    /// As the pages and the code are.
+    @Test func `comments are wrapped at 120 columns`() throws {
+        let kinds = [
+            "*.swift", "*.c", "*.h", "*.py", "*.sample", "*.service", "*.timer", "Makefile", "run", "bare",
+            "bare-steps", "prepare", "quietly", "stress", "build-deb", "README.md",
+        ]
+        let ignored = [".build", ".git", "docs"].flatMap { ["-name", $0, "-prune", "-o"] }
+        let names = kinds.flatMap { ["-o", "-name", $0] }.dropFirst()
+        let files = try run(
+            "/usr/bin/find", [Self.root] + ignored + ["-type", "f", "("] + names + [")", "-print"]
+        ).output.split(separator: "\n").map(String.init)
+        try #require(files.count > 500)
+        var comments = 0
+        for file in files {
+            let isProse = file.hasSuffix(".md")
+            for (index, line) in try Files.readText(file).split(separator: "\n", omittingEmptySubsequences: false)
+                .enumerated()
+            {
+                let text = line.drop { $0 == " " }
+                guard isProse ? !text.hasPrefix("|") : text.hasPrefix("//") || text.hasPrefix("# ") else { continue }
+                comments += 1
+                #expect(line.count <= 120, "\(file):\(index + 1) has \(line.count)")
+            }
+        }
+        #expect(comments > 5000)
     }
 
     /// A page isn't compiled, so a renamed type could stay in it.

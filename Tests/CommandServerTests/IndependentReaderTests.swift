@@ -8,8 +8,17 @@ import Testing
 @Suite(.serialized) struct IndependentReaderTests {
     private static let made = Result { try EveryDocument() }
 
+    private static let program = "\(DocumentationTests.root)/Tests/reader/read_repository.py"
+
     private func reader(_ words: String...) throws -> Finished {
-        try run("/usr/bin/python3", ["\(DocumentationTests.root)/Tests/reader/read_repository.py"] + words)
+        try run("/usr/bin/python3", [Self.program] + words)
+    }
+
+    /// A format that needs more to be read is too complicated.
+    @Test func `the reader has at most 300 lines`() throws {
+        let lines = try Files.readText(Self.program).split(separator: "\n", omittingEmptySubsequences: false)
+        try #require(lines.count > 100)
+        #expect(lines.last == "" && lines.count - 1 <= 300)
     }
 
     @Test func `segments and a backup are what the server and tidemark have`() throws {

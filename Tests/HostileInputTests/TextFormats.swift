@@ -373,7 +373,7 @@ extension HostileFormat {
                 }
             }
             _ = Quantity.bytes(text).map(Quantity.pretty(bytes:))
-            _ = Quantity.milliseconds(text).map(Quantity.pretty(milliseconds:))
+            _ = Quantity.milliseconds(text).map(durationText(milliseconds:))
             _ = try? ConnectionString(text).withoutSecrets.description
             _ = try? TablePattern(text)
             _ = try? TablePattern(text, database: "db")

@@ -34,13 +34,13 @@ struct ReportTests {
         func day(_ date: String) throws -> DayRecord { try #require(days.first { $0.date == date }) }
         #expect(try day("2026-11-19").backup == .good)
         #expect(try day("2026-11-18").drill == .bad && day("2026-11-10").drill == .good)
-        #expect(try day("2026-11-15").log == .broken && day("2026-11-16").log == .broken)
-        #expect(try day("2026-11-14").log == .whole && day("2026-11-20").log == .whole)
+        #expect(try day("2026-11-15").wal == .broken && day("2026-11-16").wal == .broken)
+        #expect(try day("2026-11-14").wal == .whole && day("2026-11-20").wal == .whole)
         #expect(try day("2026-11-17").recovery == .good)
         var young = try observation()
         young.archive?.backups.complete = [try ObservedCluster.backup("b", days: 3)]
         young.archive?.gaps = []
-        #expect(young.days(7).map(\.log) == [.nothing, .nothing, .nothing, .whole, .whole, .whole, .whole])
+        #expect(young.days(7).map(\.wal) == [.nothing, .nothing, .nothing, .whole, .whole, .whole, .whole])
     }
 
     @Test func `the screen has the two numbers, draws the weeks, and fits a terminal`() throws {

@@ -24,8 +24,8 @@ import WAL
         let source = try history.source(backups)
         let everything = try plan(PlanRequest(RecoveryTarget(.latest), backup: "first"), from: source)
         let records = try Self.records(of: everything, source)
-        var random = Seeded(seed: UInt64(Clock.now))
-        let seed = random.state
+        let seed = UInt64(Clock.now)
+        var random = SeededGenerator(seed: seed)
         var carriedOut = 0
         let ends = records.compactMap(\.content.transactionEnd).count
         #expect(ends >= (isLong ? 8500 : 800), "of 20 transactions 19 end in a record")
@@ -44,8 +44,8 @@ import WAL
         try history.site.archiveEverything()
         try history.site.cluster.stop()
 
-        var random = Seeded(seed: UInt64(Clock.now))
-        let seed = random.state
+        let seed = UInt64(Clock.now)
+        var random = SeededGenerator(seed: seed)
         // Timeline 2 branches from 1, 3 from 2, and 4 from 1 again.
         for (parent, label) in [(1, "on-2"), (2, "on-3"), (1, "on-4")] {
             let source = try history.source(backups)
@@ -103,7 +103,9 @@ import WAL
     }
 
     /// One of each kind first, then at random.
-    private static func targets(_ records: [ReplayRecord], count: Int, _ random: inout Seeded) -> [RecoveryTarget] {
+    private static func targets(_ records: [ReplayRecord], count: Int, _ random: inout SeededGenerator)
+        -> [RecoveryTarget]
+    {
         let ends = records.compactMap(\.content.transactionEnd)
         let points = records.compactMap { record -> RestorePoint? in
             if case .restorePoint(let point) = record.content { point } else { nil }
@@ -157,18 +159,5 @@ import WAL
         if let last = made.lastIncluded { #expect(expected.contains(last.xid), what) }
         if let first = made.firstExcluded { #expect(!outcome.xids.contains(first.xid), what) }
         return true
-    }
-}
-
-/// A reproducible random number generator (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -120,7 +120,7 @@ import WAL
         #expect(chosen.output.contains("leave out --set recovery_prefetch=try"), "\(chosen)")
         let standby = try site.tidemark(
             ["recover", "--dry-run", "--standby", "--data-directory", directory] + time)
-        #expect(standby.output.contains("A standby goes on replaying, and stops there."), "\(standby)")
+        #expect(standby.output.contains("A standby continues to replay, and stops there."), "\(standby)")
         try site.cluster.stop()
         let finished = try site.tidemark(["recover", "--start", "--yes"] + time)
         #expect(finished.ending == .exited(0), "\(finished.errors)")

@@ -19,7 +19,7 @@ import WAL
         Clock.sleep(milliseconds: 20)
         try site.cluster.psql("create table after_it_all ()")
         try site.archiveEverything()
-        var random = Seeded(seed: UInt64(from))
+        var random = SeededGenerator(seed: UInt64(from))
         for _ in 0..<10 {
             let moment = Moment(microseconds: Int64.random(in: from...until, using: &random))
             let directory = try RecoveredDirectory(site)

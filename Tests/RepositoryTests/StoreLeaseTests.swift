@@ -60,8 +60,9 @@ private struct Hosts {
     func hold(_ process: ProcessIdentity, wall: Int64 = 0, isShared: Bool = false) throws -> HeldLease {
         let terms = terms(wall)
         let held = HeldLease(
-            store, leases, LeaseName(isShared: isShared, seconds: terms.length / 1000, now: terms.now()),
-            LockOwner(process, purpose: "tidemark backup", since: "2026-11-30T00:00:00Z"), "lock", terms)
+            LeaseName(isShared: isShared, seconds: terms.length / 1000, now: terms.now()),
+            of: LockOwner(process, purpose: "tidemark backup", since: "2026-11-30T00:00:00Z"), on: "lock", in: leases,
+            of: store, terms)
         try held.claim()
         return held
     }

@@ -334,7 +334,7 @@ import WAL
     }
 
     /// The WAL that is kept.
-    struct LogRow: Sendable, CustomTestStringConvertible {
+    struct WALRow: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let backups: [RetainedBackup]
         var timelines = [RetainedTimeline(TimelineHistory(TimelineID(1)), lastCommit: moment(10))]
@@ -362,46 +362,46 @@ import WAL
         ]
     }
 
-    static let logRows = [
-        LogRow(
+    static let walRows = [
+        WALRow(
             testDescription: "without a rule about time, from the oldest kept backup on",
             backups: (1...9).map { backup($0) }, policy: { $0.keepFull = 3 }, from: 7),
-        LogRow(
+        WALRow(
             testDescription: "a pin alone holds only its own",
             backups: (1...9).map { day in backup(day) { $0.isPinned = day == 2 } }, policy: { $0.keepFull = 3 },
             from: 7,
             islands: [2]),
-        LogRow(
+        WALRow(
             testDescription: "a window, and an older backup that is kept", backups: (1...9).map { backup($0) },
             policy: { ($0.keepFull, $0.recoveryWindow) = (7, 3 * day) }, from: 7, islands: [3, 4, 5, 6]),
-        LogRow(
+        WALRow(
             testDescription: "a window without a backup before it: what there is from the oldest one on",
             backups: (6...9).map { backup($0) }, policy: { $0.recoveryWindow = 20 * day }, from: 6),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal reaches further than the backups",
             backups: (1...9).map { backup($0) }, policy: { ($0.keepFull, $0.keepWAL) = (1, 5 * day) }, from: 5),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal is shorter than the backups: those keep their own",
             backups: (1...9).map { backup($0) }, policy: { ($0.keepFull, $0.keepWAL) = (3, day / 24) }, from: 9,
             islands: [7, 8]),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal, and nobody knows where WAL of that age begins",
             backups: (6...9).map { backup($0) },
             policy: { ($0.keepFull, $0.keepWAL) = (1, 20 * day) }, from: nil),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal, and the segments tell where WAL of that age begins",
             backups: (6...9).map { backup($0) },
             policy: { ($0.keepFull, $0.keepWAL) = (1, 7 * day) }, firstWAL: { _ in backup(3).start }, from: 3),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal, and the clock was behind at the last backup but one",
             backups: (1...9).map { day in
                 backup(day) { if day == 8 { ($0.startTime, $0.stopTime) = (moment(-30), moment(-30)) } }
             }, policy: { ($0.keepFull, $0.keepWAL) = (1, 5 * day) }, from: 5),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal, and a recovery into the past: the days without a backup may be the clock's",
             backups: (1...6).map { on(1, $0) }, timelines: parted(at: 3),
             policy: { ($0.keepFull, $0.keepWAL) = (1, 5 * day) }, from: 2),
-        LogRow(
+        WALRow(
             testDescription: "keep_wal, and backups since a recovery into the past",
             backups: (1...6).map { on(1, $0) }
                 + [7, 8, 9].map { day in
@@ -410,7 +410,7 @@ import WAL
                 }, timelines: parted(at: 3), policy: { ($0.keepFull, $0.keepWAL) = (1, 5 * day) }, from: 3),
     ]
 
-    @Test(arguments: logRows) func `WAL is kept as far back as the rules say`(_ row: LogRow) throws {
+    @Test(arguments: walRows) func `WAL is kept as far back as the rules say`(_ row: WALRow) throws {
         var policy = RetentionPolicy()
         row.policy(&policy)
         let decision = try decideRetention(

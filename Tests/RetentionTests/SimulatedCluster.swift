@@ -255,7 +255,7 @@ struct SimulatedCluster: PlanSource {
         return SegmentOutline(
             firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: marks.map(\.time).min(),
             latestEnd: marks.map(\.time).max(), firstCommit: marks.first, lastCommit: marks.last,
-            commits: marks.count, lowestXID: marks.map(\.xid).min(), highestXid: marks.map(\.xid).max(),
+            commits: marks.count, lowestXID: marks.map(\.xid).min(), highestXID: marks.map(\.xid).max(),
             restorePoints: [])
     }
 

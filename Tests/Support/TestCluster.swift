@@ -93,6 +93,11 @@ public func runAsServerUser(
         ? try run("/usr/sbin/runuser", ["-u", "postgres", "--", "/usr/bin/env"] + variables + [program] + arguments)
         : try run("/usr/bin/env", variables + [program] + arguments)
     record.add(program, arguments, environment: environment, finished, took: ContinuousClock.now - begun)
+    if program.hasSuffix("/tidemark") || program.hasSuffix("/tidemark-main"), let command = arguments.first,
+        let option = try NamedOptions.misplaced(in: finished.errors, of: command)
+    {
+        throw Problem("tidemark \(arguments) names \(option), which it does not have:\n\(finished.errors)")
+    }
     if expectSuccess, finished.ending != .exited(0) {
         throw Problem("\(program) \(arguments): \(finished.ending)\n\(finished.errors)\(finished.output)")
     }

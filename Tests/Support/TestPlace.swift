@@ -15,7 +15,7 @@ public enum TestPlace {
     /// A new directory, accessible to all users: the server's user works in it too.
     public static func make(_ name: String, in place: String = directory) throws -> String {
         var template = Array("\(place)/tidemark-\(name)-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { throw SystemError(.makeDirectory, place) }
+        guard let made = mkdtemp(&template) else { throw SystemError(.makeDirectory, place, code: errno) }
         chmod(made, 0o777)
         return String(cString: made)
     }

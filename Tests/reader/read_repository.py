@@ -4,8 +4,7 @@
     read_repository.py list REPOSITORY            objects, one a line: kind, key
     read_repository.py verify REPOSITORY          proves every object; exits with 1 when one is damaged
     read_repository.py segment OBJECT FILE        extracts an archived file
-    read_repository.py backup INCARNATION LABEL DIRECTORY
-                                                  restores a backup's files; INCARNATION is its folder
+    read_repository.py backup FOLDER LABEL DIR    restores a backup's files; FOLDER is its incarnation's
 
 Needs the programs zstd and xxhsum's library for Python (Debian's zstd and python3-xxhash).
 """
@@ -65,8 +64,8 @@ def archived(data):
     """The content of an archived file, proven."""
     need(len(data) >= 56, "shorter than a head")
     magic, length, tag, form, codec, cipher, flags, summary, size = struct.unpack_from("<II8sBBBBIQ", data)
-    known = (magic, tag, form, codec, cipher) == (SKIPPABLE, b"TIDEMARK", 1, 1, 0)
-    need(known and flags <= 3, "no archived file, or of an unknown format, codec, cipher or flag")
+    known = (magic, tag, form, codec, cipher) == (SKIPPABLE, b"TIDEMARK", 1, 1, 0) and flags <= 3
+    need(known, "no archived file, or of an unknown format, codec, cipher or flag")
     end = 48 + summary + 8
     need(length == end - 8 and end <= len(data), "its head's length is wrong")
     (total,) = struct.unpack_from("<Q", data, end - 8)
@@ -249,8 +248,7 @@ def objects(repository):
     found = []
     for folder, _, names in os.walk(repository):
         for name in names:
-            path = f"{folder}/{name}"
-            key = os.path.relpath(path, repository)
+            key = os.path.relpath(path := f"{folder}/{name}", repository)
             inner = re.match(r"[^/]+/[0-9]+-[0-9]+/(.+)", key)
             if name.startswith(".") or not inner:
                 continue

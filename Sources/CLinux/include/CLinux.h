@@ -1,5 +1,7 @@
 #pragma once
 
+#include <dirent.h>
+
 // What glibc declares only under _GNU_SOURCE, or only as a variadic function; Swift's Glibc module has neither. Bodies
 // stay in the .c file: a header inside a Clang module cannot change the feature macros of the headers it includes.
 
@@ -20,6 +22,10 @@ int clinux_signal_on_parent_death(int signal);
 /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: asks the kernel to begin writing these bytes to disk, and doesn't
 /// wait.
 int clinux_start_writeback(int descriptor, long long offset, long long count);
+/// close(2) that leaves errno as it is: for the way out after a failure.
+void clinux_close_quietly(int descriptor);
+/// readdir(3): 1 and the next entry, 0 at the end, or the negated error.
+int clinux_next_entry(DIR *directory, struct dirent **entry);
 /// The flags of open(2) that are declared only under _GNU_SOURCE: O_DIRECT and O_PATH.
 int clinux_direct_flag(void);
 int clinux_path_flag(void);

@@ -158,7 +158,7 @@ import WAL
             let first = UInt64(store.series.first)
             let opened = try Self.catalog(in: state, of: store.archive)
             let time = try seconds {
-                // The set of segments, the histories, the log from the oldest backup on, the segment with the target and
+                // The set of segments, the histories, the WAL from the oldest backup on, the segment with the target and
                 // what surrounds it.
                 let set = try opened.segments()
                 let path = Lineage(TimelineHistory(TimelineID(1)), segmentSize: set.segmentSize)

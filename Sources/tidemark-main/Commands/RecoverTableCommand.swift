@@ -72,7 +72,7 @@ enum RecoverTableCommand: Command {
         let arguments = invocation.arguments
         let tables = try patterns(arguments)
         let destinations = try TableDestinations.read(arguments)
-        let cluster = try invocation.clusterWithPlacesApart()
+        let cluster = try invocation.becomeOwnerWithPlacesApart()
         var order = TableRecoveryOrder(tables, try target(tables, arguments, cluster))
         order.destinations = destinations
         order.method = arguments.has("no-filter-wal") ? .holes : .filteredWAL

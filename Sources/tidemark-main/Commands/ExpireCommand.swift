@@ -1,5 +1,4 @@
 import Configuration
-import Expiring
 import Jobs
 import Operations
 import Platform
@@ -28,7 +27,7 @@ enum ExpireCommand: Command {
     static let jobKind: JobKind? = .expire
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let dryRun = invocation.arguments.has("dry-run")
         let job = try ExpireJob(
             of: cluster, by: invocation.policy(for: cluster), JobWatch.origin(), invocation.context())
@@ -38,12 +37,6 @@ enum ExpireCommand: Command {
         } else {
             invocation.print(expireLines(expiry, dryRun: dryRun).joined(separator: "\n"))
         }
-        return conclude(expiry, invocation)
-    }
-
-    /// Reports what couldn't be removed.
-    static func conclude(_ expiry: ClusterExpiry, _ invocation: Invocation) -> ExitStatus {
-        for failure in expiry.failures { invocation.log(.warning, failure) }
-        return expiry.failures.isEmpty ? .success : .problemsFound
+        return invocation.conclude(expiry)
     }
 }

@@ -32,7 +32,7 @@ enum RemoveCommand: Command {
         let arguments = invocation.arguments
         let job = try RemoveJob(
             arguments.words[0], force: arguments.has("force"), incarnation: arguments.value("incarnation"),
-            of: invocation.cluster())
+            of: invocation.becomeOwner())
         let dryRun = arguments.has("dry-run")
         var removal = job.found
         if !dryRun {

@@ -58,7 +58,7 @@ enum RecoverCommand: Command {
     static let jobKind: JobKind? = .recover
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let arguments = invocation.arguments
         let directory = try RecoveryOptions.directory(arguments, cluster)
         if arguments.has("resume") { return try resume(invocation, cluster, directory) }

@@ -22,7 +22,7 @@ enum PlanCommand: Command {
         exits: [(4, "the target cannot be reached")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let order = try RecoveryOptions.order(invocation.arguments, cluster)
         let planned = try PlannedRecovery(order, of: cluster, invocation.installation(), invocation.context())
         try invocation.show(planned, asJSON: invocation.json)

@@ -17,7 +17,7 @@ enum DuCommand: Command {
         examples: [Grammar.Example("tidemark du", "the whole repository")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let shown = try invocation.arguments.integer("days", in: 0...36_500) ?? 14
         let storage = try StorageJob(of: cluster, policy: invocation.policy(for: cluster)).run()
         let days = shown == 0 ? nil : shown

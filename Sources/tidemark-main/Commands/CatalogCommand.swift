@@ -23,7 +23,7 @@ enum CatalogCommand: Command {
         guard ["status", "rebuild"].contains(word) else {
             throw UsageError("catalog takes \"status\" or \"rebuild\", not \"\(word)\"")
         }
-        let report = try CatalogJob(of: invocation.cluster(), invocation.context())
+        let report = try CatalogJob(of: invocation.becomeOwner(), invocation.context())
             .run(isRebuilding: word == "rebuild")
         if invocation.json {
             try invocation.print(json: CatalogDocument(report))

@@ -23,7 +23,7 @@ enum ReportCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let arguments = invocation.arguments
         let days = try arguments.integer("days", in: 7...120) ?? 28
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
         let (observation, results) = (report.observation, report.results)
         let page = reportPage(observation, results, days: days, tidemarkVersion: CommandLineTool.version)

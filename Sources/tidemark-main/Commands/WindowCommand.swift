@@ -21,7 +21,7 @@ enum WindowCommand: Command {
         ])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let report = try WindowJob(of: cluster, policy: invocation.policy(for: cluster), invocation.context()).run()
         if invocation.json {
             try invocation.print(json: WindowDocument(report))

@@ -34,7 +34,7 @@ enum HistoryCommand: Command {
             }
             return kind
         }
-        let jobs = try HistoryJob(of: invocation.cluster(), invocation.context())
+        let jobs = try HistoryJob(of: invocation.becomeOwner(), invocation.context())
             .run(days: days == 0 ? nil : days, kind: kind, isFailed: arguments.has("failed"))
         if invocation.json {
             try invocation.print(json: jobs.map(\.printed))

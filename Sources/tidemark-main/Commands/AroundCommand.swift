@@ -28,7 +28,7 @@ enum AroundCommand: Command {
         guard let text = arguments.value("target-time") else {
             throw UsageError("no moment", hint: "Name one with --target-time.")
         }
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let moment = try Moment(parsing: text, zone: cluster.timezone)
         let count = try arguments.integer("count", in: 1...1000) ?? 5
         let timeline = try arguments.integer("target-timeline", in: 1...Int(UInt32.max)).map { TimelineID(UInt32($0)) }

@@ -47,7 +47,7 @@ enum BackupCommand: Command {
             throw UsageError("incremental backups are not available yet", hint: "Use --type full.")
         case let other?: throw UsageError("option --type takes full, not \"\(other)\"")
         }
-        let cluster = try invocation.clusterWithPlacesApart()
+        let cluster = try invocation.becomeOwnerWithPlacesApart()
         var job = try BackupJob(of: cluster, by: JobWatch.origin(), invocation.context())
         job.request.fastCheckpoint = !arguments.has("spread-checkpoint")
         job.request.note = try arguments.remark("note")
@@ -94,7 +94,7 @@ enum BackupCommand: Command {
             _ = try JobWatch.watch(.expire, expiry) {
                 let done = try ExpireJob(of: cluster, by: policy, JobWatch.origin(), expiry.context()).run()
                 for line in expireLines(done, dryRun: false) { invocation.log(.log, line) }
-                return ExpireCommand.conclude(done, expiry)
+                return expiry.conclude(done)
             }
         } catch { invocation.log(.warning, "the backup is complete, but expiring old ones failed: \(error)") }
     }

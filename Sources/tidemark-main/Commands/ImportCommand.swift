@@ -19,7 +19,7 @@ enum ImportCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let directory = try absolutePath(invocation.arguments.words[0])
-        let report = try ImportJob(into: invocation.cluster(), invocation.context()).run(directory)
+        let report = try ImportJob(into: invocation.becomeOwner(), invocation.context()).run(directory)
         if invocation.json {
             try invocation.print(json: ImportDocument(report))
         } else {

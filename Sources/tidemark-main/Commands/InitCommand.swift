@@ -29,7 +29,7 @@ enum InitCommand: Command {
         exits: [(3, "done, but the server lacks a setting, or must be restarted for one")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster(becomeOwner: false)
+        let cluster = try invocation.cluster()
         let job = try InitJob(of: cluster, in: invocation.configuration(), invocation.installation())
         for directory in job.directories { try Ownership.makeDirectory(directory, for: cluster) }
         try Ownership.become(ownerFor: cluster)

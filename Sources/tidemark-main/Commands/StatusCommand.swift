@@ -15,7 +15,7 @@ enum StatusCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let days = try invocation.arguments.integer("days", in: 7...120) ?? 28
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
         invocation.print(
             statusText(report.observation, report.results, days: days, paint: Terminal.paint), hasColours: true)

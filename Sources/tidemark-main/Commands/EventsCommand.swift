@@ -34,7 +34,7 @@ enum EventsCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let filter = try filter(invocation)
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let report = try EventsJob(of: cluster, policy: invocation.policy(for: cluster), invocation.context())
             .run(filter)
         if invocation.json {
@@ -47,7 +47,7 @@ enum EventsCommand: Command {
 
     private static func filter(_ invocation: Invocation) throws -> EventFilter {
         let arguments = invocation.arguments
-        let zone = try invocation.cluster().timezone
+        let zone = try invocation.becomeOwner().timezone
         var filter = EventFilter(limit: try arguments.integer("limit", in: 1...1_000_000) ?? 100)
         filter.from = try arguments.value("from").map { try Moment(parsing: $0, zone: zone) }
         filter.to = try arguments.value("to").map { try Moment(parsing: $0, zone: zone) }

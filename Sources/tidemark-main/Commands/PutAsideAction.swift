@@ -34,7 +34,7 @@ enum PutAsideAction {
         let reason = try arguments.remark("reason") ?? ""
         let job = try PutAsideJob(
             subject(name), following: arguments.has("following"), isCertain: arguments.has("certain"),
-            of: invocation.cluster())
+            of: invocation.becomeOwner())
         var folder: RepositoryKey?
         if !arguments.has("dry-run") {
             guard try invocation.confirm(putAsideQuestion(job.found)) else { return .interrupted }
@@ -53,7 +53,7 @@ enum PutAsideAction {
 enum PutBackAction {
     static func run(_ invocation: Invocation, _ name: String) throws -> ExitStatus {
         let job = try PutBackJob(
-            PutAsideAction.subject(name), isCertain: invocation.arguments.has("certain"), of: invocation.cluster())
+            PutAsideAction.subject(name), isCertain: invocation.arguments.has("certain"), of: invocation.becomeOwner())
         let dryRun = invocation.arguments.has("dry-run")
         if !dryRun {
             guard try invocation.confirm(putBackQuestion(job.found)) else { return .interrupted }

@@ -42,7 +42,7 @@ enum SegmentsCommand: Command {
             return try words[0] == "put-aside"
                 ? PutAsideAction.run(invocation, words[1]) : PutBackAction.run(invocation, words[1])
         }
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let report = try SegmentsJob(
             of: cluster, policy: invocation.policy(for: cluster), invocation.installation(), invocation.context()
         ).run()

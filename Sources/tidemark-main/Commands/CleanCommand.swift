@@ -23,7 +23,7 @@ enum CleanCommand: Command {
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let dryRun = invocation.arguments.has("dry-run")
-        let report = try CleanJob(of: invocation.cluster(), invocation.context()).run(dryRun: dryRun)
+        let report = try CleanJob(of: invocation.becomeOwner(), invocation.context()).run(dryRun: dryRun)
         if invocation.json {
             try invocation.print(json: CleanDocument(report, dryRun: dryRun))
         } else {

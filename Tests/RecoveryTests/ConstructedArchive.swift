@@ -48,7 +48,7 @@ struct ConstructedArchive: PlanSource {
             return SegmentOutline(
                 firstRecord: all.first?.start, lastRecord: all.last?.start, earliestEnd: ends.map(\.time).min(),
                 latestEnd: ends.map(\.time).max(), firstCommit: commits.first, lastCommit: commits.last,
-                commits: commits.count, lowestXID: ends.map(\.xid).min(), highestXid: ends.map(\.xid).max(),
+                commits: commits.count, lowestXID: ends.map(\.xid).min(), highestXID: ends.map(\.xid).max(),
                 restorePoints: all.compactMap { record in
                     if case .restorePoint(let point) = record.content { point } else { nil }
                 })
@@ -115,4 +115,23 @@ struct WALWriter {
 func living(on timeline: UInt32) -> KnownPlace {
     KnownPlace(
         timeline: TimelineID(timeline), position: .zero, takesWrites: true, witness: "The server in \"/data\" is")
+}
+
+/// One timeline: backup "a" at second 0, then commits 101…140, one a second, every tenth an abort; backup "b" at 20.5.
+func oneTimeline() -> ConstructedArchive {
+    var archive = ConstructedArchive()
+    var log = WALWriter()
+    archive.allBackups.append(log.backup("a", second(0)))
+    for n in 1...40 {
+        if n == 21 { archive.allBackups.append(log.backup("b", second(20.5))) }
+        if n == 15 { log.restorePoint("before_release", second(14.5)) }
+        if n == 30 { log.restorePoint("nightly", second(29.5)) }
+        if n % 10 == 0 {
+            log.abort(UInt32(100 + n), second(Double(n)))
+        } else {
+            log.commit(UInt32(100 + n), second(Double(n)))
+        }
+    }
+    archive.records[TimelineID(1)] = log.written
+    return archive
 }

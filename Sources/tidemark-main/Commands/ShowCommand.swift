@@ -14,7 +14,7 @@ enum ShowCommand: Command {
         examples: [Grammar.Example("tidemark show 20261105T020000Z-full", "one backup")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let tables = try invocation.arguments.integer("tables", in: 0...1_000_000) ?? 20
         let report = try ShowJob(of: cluster).run(invocation.arguments.words[0], tables: tables)
         if invocation.json {

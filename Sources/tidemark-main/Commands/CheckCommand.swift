@@ -66,7 +66,7 @@ enum CheckCommand: Command {
     }
 
     private static func run(_ invocation: Invocation, _ format: Format, _ only: Set<Check>) throws -> ExitStatus {
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let report = try CheckJob(of: cluster, in: invocation.configuration(), invocation.installation()).run()
             .only(only)
         let version = CommandLineTool.version

@@ -31,7 +31,7 @@ enum DrillCommand: Command {
     static let jobKind: JobKind? = .drill
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
-        let cluster = try invocation.clusterWithPlacesApart()
+        let cluster = try invocation.becomeOwnerWithPlacesApart()
         let arguments = invocation.arguments
         // A target that was typed may be wrong; a timer's command has none.
         if !typed.contains(where: arguments.has) { invocation.notes.begin() }

@@ -46,7 +46,7 @@ enum VerifyCommand: Command {
         }
         if let option = ["from", "to"].first(where: arguments.has) { throw UsageError("--\(option) goes with --wal") }
         let isPart = !arguments.words.isEmpty || arguments.has("latest")
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context())
         let report = try job.run(chosen(arguments), withWAL: !isPart && !arguments.has("backups")) { backup in
             if !invocation.json { invocation.print(verifiedLine(backup)) }
@@ -72,7 +72,7 @@ enum VerifyCommand: Command {
         guard arguments.words.isEmpty, !arguments.has("latest") else {
             throw UsageError("--wal goes without backups", hint: "Verify them with a command of their own.")
         }
-        let cluster = try invocation.cluster()
+        let cluster = try invocation.becomeOwner()
         invocation.notes.begin()
         func place(_ option: String) throws -> WALPlace? {
             try arguments.value(option).map { text in
