@@ -62,6 +62,7 @@ public struct Fetch: Sendable {
             do { stored = try served(archive).stored(file) } catch let absent as ObjectAbsent {
                 // `archive()` found the marker; if it isn't there now, the repository went away in between.
                 guard try archive.isConfirmed() else { throw absent }
+                try archive.requireWAL()
                 return try deliverRebuilt(file, archive, to: destination) ? .delivered : .absent
             }
             clock.mark(.open)

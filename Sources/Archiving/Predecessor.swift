@@ -96,6 +96,7 @@ struct Predecessor {
         do {
             return try archive.summary(of: name)
         } catch is ObjectAbsent {
+            try archive.requireWAL()
             return directory.flatMap { try? SegmentComparison.scan(LocalFile("\($0)/\(name)"), name)?.summary }
         }
     }

@@ -32,7 +32,9 @@ public final class DirectoryStore: ObjectStore {
     /// its marker, and the root never: a repository whose file system isn't mounted must not come into being a second
     /// time in the empty mount point.
     public func begin(_ key: RepositoryKey) throws -> any ObjectWriter {
-        FileWriter(key, try NewFile(writingPlace(key)), location: location)
+        let place = try writingPlace(key)
+        try requireStorage(of: key, at: place)
+        return FileWriter(key, try NewFile(place), location: location)
     }
 
     /// Reads nothing yet: a second read costs as much as the first.
@@ -40,7 +42,7 @@ public final class DirectoryStore: ObjectStore {
         let place = try place(key)
         do { return try StoredFile(key: key, place: place) } catch let error as SystemError where error.code == ENOENT {
             try requireRoot(place)
-            if let link = try danglingLink(at: place) { throw UnreachableObject(key: key, link: link) }
+            try requireStorage(of: key, at: place)
             throw ObjectAbsent(key: key, location: location)
         }
     }
@@ -62,9 +64,10 @@ public final class DirectoryStore: ObjectStore {
         do throws(SystemError) { names = try Files.list(place) } catch {
             guard error.code == ENOENT else { throw error }
             try requireRoot(place)
-            if let link = try danglingLink(at: place) { throw UnreachableObject(key: folder, link: link) }
+            try requireStorage(of: folder, at: place)
             return []
         }
+        if names.isEmpty { try requireStorage(of: folder, at: place) }
         var entries: [RepositoryEntry] = []
         for name in names.sorted() where RepositoryKey.isPart(name) && first.map({ $0 < name }) ?? true {
             let child = place.appending(name)
@@ -180,16 +183,24 @@ public final class DirectoryStore: ObjectStore {
 
     public func removal() -> any ObjectRemoval { HeldFolders(in: self) }
 
-    /// The symbolic link on the way to a missing file that leads nowhere: its storage may not be mounted.
-    private func danglingLink(at place: Place) throws -> String? {
+    /// An object isn't known to be absent, and none is made, behind a symbolic link whose storage may not be mounted.
+    /// - Throws: `UnreachableObject` when a link on the way leads nowhere, or to an empty directory that isn't the root
+    ///   of a mounted file system.
+    private func requireStorage(of key: RepositoryKey, at place: Place) throws {
         var step: Place? = place
-        while let here = step {
-            if let status = try FileStatus(ofLinkItself: here) {
-                return try status.kind == .symbolicLink && FileStatus(ifPresent: here) == nil ? here.path : nil
+        while let here = step, here.path != location {
+            if try FileStatus(ofLinkItself: here)?.kind == .symbolicLink {
+                guard let target = try FileStatus(ifPresent: here) else {
+                    throw UnreachableObject(key: key, link: here.path, isEmpty: false)
+                }
+                if target.kind == .directory, try Files.list(here).isEmpty,
+                    try FileStatus(ifPresent: here.path + "/..")?.device == target.device
+                {
+                    throw UnreachableObject(key: key, link: here.path, isEmpty: true)
+                }
             }
             step = here.parent
         }
-        return nil
     }
 
     /// "Not there" means something only while the repository is there, or the incarnation's directory is held open.
@@ -212,13 +223,21 @@ public struct RepositoryMissing: Explained, Equatable {
     public var isTransient: Bool { true }
 }
 
-/// An object lies behind a link that leads nowhere at the moment; whether it exists is not known.
+/// An object lies behind a link whose storage isn't there at the moment; whether it exists is not known.
 public struct UnreachableObject: Explained, Equatable {
     public let key: RepositoryKey
     public let link: String
+    /// Whether the link leads to an empty directory, as a mount point is without its file system; else it leads
+    /// nowhere.
+    public let isEmpty: Bool
     public var message: String { "object \"\(key)\" of the repository cannot be reached" }
-    public var detail: String? { "Symbolic link \"\(link)\" leads nowhere." }
-    public var hint: String? { "Is the storage that it leads to mounted?" }
+    public var detail: String? {
+        "Symbolic link \"\(link)\" leads " + (isEmpty ? "to an empty directory." : "nowhere.")
+    }
+    public var hint: String? {
+        "Is the storage that it leads to mounted?"
+            + (isEmpty ? " If the directory is new, put any file into it, such as an empty one named \".new\"." : "")
+    }
     public var isTransient: Bool { true }
 }
 

@@ -57,6 +57,23 @@ private let doubts = [
         let folder = Files.parent(archive.path(archive.origin.segments[0]))
         #expect(rename(folder, folder + ".away") == 0 && symlink("/srv/tier/not-mounted", folder) == 0)
     },
+    Doubt("a symbolic link to a mount point that is empty in the place of the WAL's folder", says: "an empty directory")
+    {
+        archive in
+        let folder = archive.repository + "/" + archive.origin.incarnation.walFolder.description
+        let disk = archive.scratch.file("disk")
+        try Files.makeDirectories(disk)
+        #expect(rename(folder, folder + ".away") == 0 && symlink(disk, folder) == 0)
+    },
+    Doubt("an empty mount point in the place of the WAL's folder", says: "although the repository has backups") {
+        archive in
+        let incarnation = archive.origin.incarnation
+        try archive.store.createFile(incarnation.backup("20240101T000000Z-full", "backup.json"), bytes: [1])
+        let folder = archive.repository + "/" + incarnation.walFolder.description
+        #expect(rename(folder, archive.scratch.file("away")) == 0)
+        try Files.makeDirectories(folder)
+        try archive.giveToServer(archive.repository)
+    },
     Doubt("a symbolic link to itself in its place", says: "Too many levels") { archive in
         let path = archive.path(archive.origin.segments[0])
         try Files.remove(path)

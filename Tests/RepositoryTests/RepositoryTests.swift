@@ -159,7 +159,14 @@ private struct Absence: Sendable, CustomTestStringConvertible {
         #expect(throws: UnreachableObject.self) { try store.open(key) }
         #expect(throws: UnreachableObject.self) { try store.list(key.folder) }
         #expect(throws: (any Error).self) { try store.create(key, bytes: [1]) }
+        // A mount point without its file system.
         try Files.makeDirectories(scratch.file("tier/wal"))
+        #expect(throws: UnreachableObject.self) { try store.open(key) }
+        #expect(throws: UnreachableObject.self) { try store.list(RepositoryKey("main/15-1/wal")!) }
+        #expect(throws: UnreachableObject.self) { try store.create(key, bytes: [1]) }
+        #expect(try Files.list(scratch.file("tier/wal")).isEmpty)
+        // New storage.
+        try createDurably(scratch.file("tier/wal/.new"), bytes: [])
         #expect(throws: ObjectAbsent.self) { try store.open(key) }
         try store.create(key, bytes: [7])
         #expect(try store.read(key) == [7])
