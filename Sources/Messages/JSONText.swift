@@ -21,7 +21,7 @@ public func withoutMisleadingCharacters(json: [UInt8]) -> [UInt8] {
     var text = ""
     for scalar in String(decoding: json, as: UTF8.self).unicodeScalars {
         if scalar.value >= 0x7F, isMisleading(scalar) {
-            text += "\\u" + hexadecimal(scalar.value, digits: 4)
+            text += "\\u" + padded(scalar.value, to: 4, radix: 16)
         } else {
             text.unicodeScalars.append(scalar)
         }
