@@ -68,13 +68,6 @@ import WAL
         let interrupted = try InterruptedRecovery(into: directory, of: cluster)
         let recorded = try RecoveryOrder(of: interrupted.state)
         #expect(recorded.target.timeline == .number(TimelineID(1)) && recorded.directory == directory)
-        // A job's order is as good as a command's.
-        let shown = try site.tidemark(["recover", "--resume", "--data-directory", directory, "--dry-run"])
-        #expect(shown.ending == .exited(0) && shown.output.contains("work_mem = '9MB'"), "\(shown)")
-        #expect(
-            shown.errors.contains(
-                "resuming: tidemark recover --target latest --target-timeline 1 --data-directory \(directory) "
-                    + "--set work_mem=9MB"), "\(shown.errors)")
         // An examination that asks the user doesn't hold the lock.
         _ = try RecoveryClaim(directory, in: cluster.state, patience: 0)
         let again = try RecoverJob(resuming: interrupted, recorded, of: cluster, installation)

@@ -52,6 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_DELETE(self):
         known = Handler.stored.pop(self.path, None)
         self.send_response(404 if known is None else 204)
+        if known is None:
+            self.send_header("Content-Length", "0")
         self.end_headers()
 
     def do_POST(self):
