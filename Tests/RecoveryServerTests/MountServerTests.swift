@@ -85,7 +85,7 @@ import Testing
 
     @Test(arguments: Below.all)
     private func
-        `what is mounted below a directory that is renamed is named, and refused where a reboot would bring it back`(
+        `what is mounted in a renamed directory is named, or refused where a reboot would bring it back`(
             _ below: Below
         ) throws
     {
