@@ -84,11 +84,9 @@ import Testing
     }
 
     @Test(arguments: Below.all)
-    private func
-        `what is mounted below a directory that is renamed is named, and refused where a reboot would bring it back`(
-            _ below: Below
-        ) throws
-    {
+    private func `what is mounted in a renamed directory is named, or refused if it would come back`(
+        _ below: Below
+    ) throws {
         try #require(geteuid() == 0, "mounting needs root")
         let site = try site()
         try site.cluster.stop()

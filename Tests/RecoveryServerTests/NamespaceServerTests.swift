@@ -100,7 +100,8 @@ private struct HiddenServer: Sendable, CustomTestStringConvertible {
             let server = try #require(pid_t(Files.readText(data + "/postmaster.pid").split(separator: "\n")[0]))
             #expect(Glibc.kill(server, SIGKILL) == 0)
             try wait(for: "the server's processes to end") {
-                try run("/usr/bin/find", ["/proc", "-maxdepth", "2", "-name", "cwd", "-lname", data]).output.isEmpty
+                try Glibc.kill(server, 0) != 0
+                    && run("/usr/bin/find", ["/proc", "-maxdepth", "2", "-name", "cwd", "-lname", data]).output.isEmpty
             }
         }
         try kill()
