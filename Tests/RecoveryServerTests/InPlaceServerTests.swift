@@ -110,7 +110,10 @@ import WAL
         try site.cluster.stop()
         try site.tidemark(["recover", "--target", "latest", "--start", "--yes"], expectSuccess: true)
         #expect(try site.cluster.psql("select n from t") == "1")
-        #expect(try site.cluster.psql("show recovery_min_apply_delay") == "1h")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.wait(for: "the original's value") {
+            try site.cluster.psql("show recovery_min_apply_delay") == "1h"
+        }
         // A command of the user's own in a copy is told to deliver what leads out of the copy.
         let copy = [
             "recover", "--target", "latest", "--data-directory", site.scratch.file("copy"), "--dry-run", "--set",
