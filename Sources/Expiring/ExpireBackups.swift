@@ -40,10 +40,11 @@ public struct OwnTimeline: Sendable {
 /// Decides by `policy` what to remove, and removes it unless `dryRun`: backups, remains of dead backups, and WAL. Each
 /// backup's `backup.json` is removed first, so that a half-removed one is never taken for a whole one.
 ///
-/// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends the
-///   expiry there, and the next one removes the rest.
+/// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends
+///   the expiry there, and the next one removes the rest.
 /// - Parameter own: the history of the timeline that the cluster's own data directory is on, when there is one.
-/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
+/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store
+///   throws; then nothing was removed.
 public func expireBackups(
     of archive: ClusterArchive, policy: RetentionPolicy,
     own: OwnTimeline? = nil, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,
@@ -305,8 +306,8 @@ struct Expiry {
 }
 
 extension ClusterArchive {
-    /// When the last file of a timeline was archived, by the clock of the storage; nil when nobody knows. What is imported, or
-    /// copied without its times, counts as archived then.
+    /// When the last file of a timeline was archived, by the clock of the storage; nil when nobody knows. What is
+    /// imported, or copied without its times, counts as archived then.
     fileprivate func lastArchived(on timeline: TimelineID) throws -> Moment? {
         var entries = try store.list(incarnation.walFolder).filter { $0.name == incarnation.history(timeline).name }
         if let folder = try walFolders(of: timeline).last { entries += try store.list(folder).filter { !$0.isFolder } }

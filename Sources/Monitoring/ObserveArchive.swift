@@ -14,7 +14,8 @@ extension ArchiveObservation {
     ///   - segmentSize: in bytes, when the repository has no backup that tells it.
     ///   - policy: what may have been expired on purpose: that is no gap.
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
-    ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this one's.
+    ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this
+    ///     one's.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
         policy: RetentionPolicy, now: Moment, breaks: [WALBreak] = [],

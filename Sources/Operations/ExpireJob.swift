@@ -59,8 +59,8 @@ public struct ExpireJob {
         }
         return expiry
     }
-    /// Of a server that has just left a timeline nothing may be archived yet. Nil when the cluster's directory isn't here, or
-    /// is closed to whoever runs this.
+    /// Of a server that has just left a timeline nothing may be archived yet. Nil when the cluster's directory isn't
+    /// here, or is closed to whoever runs this.
     private func ownTimeline() throws -> OwnTimeline? {
         let path = cluster.dataDirectory
         do {

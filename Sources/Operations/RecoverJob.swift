@@ -69,8 +69,8 @@ public struct RecoverJob {
     }
 
     /// Plans, archives what only the old directory holds, and plans with that.
-    /// - Throws: as `PlannedRecovery.init`, and what makes the recovery impossible on this host: then nothing was archived.
-    ///   `NotRescued` and `Contradiction`.
+    /// - Throws: as `PlannedRecovery.init`, and what makes the recovery impossible on this host: then nothing was
+    ///   archived. `NotRescued` and `Contradiction`.
     public func plan() throws -> PlannedRecovery {
         if interrupted != nil {
             guard old != nil else { return try planned(rescued: wasRescued) }

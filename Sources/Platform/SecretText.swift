@@ -1,7 +1,7 @@
 import Glibc
 
-/// Masks the secrets in a text that is printed, logged, recorded or sent: passwords in connection strings, as keywords and in
-/// URIs, malformed strings included, and the secrets in this process's environment. An ellipsis replaces each.
+/// Masks the secrets in a text that is printed, logged, recorded or sent: passwords in connection strings, as keywords
+/// and in URIs, malformed strings included, and the secrets in this process's environment. An ellipsis replaces each.
 public func withoutSecrets(_ text: String) -> String {
     var text = text
     for secret in ownSecrets where text.contains(secret) { text = text.replacing(secret, with: "…") }

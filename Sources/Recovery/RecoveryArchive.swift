@@ -108,8 +108,8 @@ public struct RecoveryArchive: Sendable {
     /// What the planner asks.
     public var source: ArchivePlanSource { planSource(usePartials: extent.usesPartials, waiting: extent.waiting) }
 
-    /// The same archive for searches that go as far as a recovery does which replays incomplete segments, or which archives
-    /// first what the dead server left in pg_wal.
+    /// The same archive for searches that go as far as a recovery does which replays incomplete segments, or which
+    /// archives first what the dead server left in pg_wal.
     public func reading(partials: Bool, waiting: Bool) -> RecoveryArchive {
         var archive = self
         archive.extent.waiting = waiting ? own?.waiting ?? WaitingWAL() : WaitingWAL()
@@ -147,8 +147,8 @@ public struct RecoveryArchive: Sendable {
         return plan
     }
 
-    /// A refusal that says which archive it is about, where the repository has several of the cluster, what of a gap was put
-    /// aside, and what could not be looked for in a dead server's pg_wal.
+    /// A refusal that says which archive it is about, where the repository has several of the cluster, what of a gap
+    /// was put aside, and what could not be looked for in a dead server's pg_wal.
     public func told(_ refusal: PlanRefusal) -> PlanRefusal {
         var remarks = refusal.remarks
         switch refusal.reason {
@@ -261,10 +261,11 @@ public struct RecoveryArchive: Sendable {
 }
 
 extension Plan {
-    /// The alternative that reaches furthest by replaying an incomplete segment (`.partial`) where this plan's WAL ends.
+    /// The alternative that reaches furthest by replaying an incomplete segment (`.partial`) where this plan's WAL
+    /// ends.
     ///
-    /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched off.
-    /// Only an alternative that includes all of this plan's WAL is offered.
+    /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched
+    /// off. Only an alternative that includes all of this plan's WAL is offered.
     fileprivate func further(
         _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource, by command: String?
     ) throws -> PlanRefusal.Alternative? {
