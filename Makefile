@@ -47,7 +47,8 @@ test-stress: build
 	@Tests/prepare
 	@TIDEMARK_BIN=$(CURDIR)/$(RELEASE) SWIFT=$(SWIFT) Tests/stress
 
-# PostgreSQL versions that Tests/prepare doesn't install, wherever they come from: MORE_POSTGRES/13/bin/postgres and so on.
+# PostgreSQL versions that Tests/prepare doesn't install, wherever they come from: MORE_POSTGRES/13/bin/postgres and so
+# on.
 MORE_POSTGRES ?= /var/tmp/postgres-more
 .PHONY: test-versions
 test-versions: build

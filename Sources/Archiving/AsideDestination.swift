@@ -57,8 +57,8 @@ extension Push {
         }
     }
 
-    /// Two servers may have taken one number for timelines of their own. Whatever state the one at hand is in, and wherever its
-    /// records would fit by chance: what it has of its own timeline does not belong to the archived one.
+    /// Two servers may have taken one number for timelines of their own. Whatever state the one at hand is in, and
+    /// wherever its records would fit by chance: what it has of its own timeline does not belong to the archived one.
     ///
     /// - Returns: nil where the history beside the file is the archived one, or there is none.
     /// - Throws: `ArchiveConflict` when the server's timeline is neither the archived one nor one that was put aside.
@@ -83,8 +83,8 @@ extension Push {
             offered: Digest(of: try history.bytes(limit: 1 << 20)))
     }
 
-    /// The folder below `aside/` that a file of a timeline that was put aside belongs into, and whether the server is on a
-    /// timeline that doesn't come from that one; nil where the file belongs into its own place.
+    /// The folder below `aside/` that a file of a timeline that was put aside belongs into, and whether the server is
+    /// on a timeline that doesn't come from that one; nil where the file belongs into its own place.
     ///
     /// - Parameters:
     ///   - segment: the file's, or the one it belongs to.

@@ -73,8 +73,8 @@ struct FirstPage {
 }
 
 extension SegmentName {
-    /// Whether a file begins as this segment does, or is damaged there; one made in advance holds zeros, or what it held
-    /// under an earlier name.
+    /// Whether a file begins as this segment does, or is damaged there; one made in advance holds zeros, or what it
+    /// held under an earlier name.
     public func isWritten(at path: String) throws -> Bool {
         let file = try Descriptor(open: path, O_RDONLY)
         var bytes = [UInt8](repeating: 0, count: FirstPage.pageSize)

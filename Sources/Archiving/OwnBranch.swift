@@ -6,9 +6,9 @@ import WAL
 extension Push {
     /// Looks whether the server's own WAL is what the archive has before a segment.
     ///
-    /// Two servers that were promoted at one position have the same history, and where their records have the same lengths,
-    /// each one's segments continue the other's. An archiver stops at the first file that differs. Whoever archives by hand what
-    /// a stopped server has left may archive what follows it.
+    /// Two servers that were promoted at one position have the same history, and where their records have the same
+    /// lengths, each one's segments continue the other's. An archiver stops at the first file that differs. Whoever
+    /// archives by hand what a stopped server has left may archive what follows it.
     /// - Throws: `OtherBranch`.
     func requireOwnBranch(_ local: LocalFile, _ place: SegmentPlace) throws {
         guard case .segment(let segment) = place.file, !acceptDiscontinuity else { return }

@@ -11,7 +11,8 @@ enum Packing: String, Sendable, CaseIterable {
     /// No segment is larger.
     private static let limit = 1 << 30
 
-    /// Unpacks a file into a new one. Several compressed files in a row are unpacked as one, as the formats' own programs do.
+    /// Unpacks a file into a new one. Several compressed files in a row are unpacked as one, as the formats' own
+    /// programs do.
     func unpack(_ path: String, to destination: String) throws {
         let target = try Descriptor(open: destination, O_WRONLY | O_CREAT | O_TRUNC)
         var written = 0

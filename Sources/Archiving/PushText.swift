@@ -104,7 +104,8 @@ func checkText(_ bytes: [UInt8], _ name: ArchiveFileName) throws {
     switch name {
     case .history(let timeline): _ = try TimelineHistory(timeline: timeline, file: text)
     case .backupHistory(let segment, _):
-        // src/backend/access/transam/xlogbackup.c: the first line ends with the name of the segment the backup starts in.
+        // src/backend/access/transam/xlogbackup.c: the first line ends with the name of the segment the backup starts
+        // in.
         let first = text.prefix { $0 != "\n" }
         guard first.hasPrefix("START WAL LOCATION: "), first.hasSuffix("(file \(segment))") else {
             throw Problem(

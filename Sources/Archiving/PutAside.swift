@@ -142,8 +142,8 @@ public struct PutAside: Sendable {
         }
     }
 
-    /// The folder that an earlier call of this kind made, which was killed before it moved anything: its record says what
-    /// this one would say. One that was put back has the same record, and nothing in it, either.
+    /// The folder that an earlier call of this kind made, which was killed before it moved anything: its record says
+    /// what this one would say. One that was put back has the same record, and nothing in it, either.
     private func begunFolder(_ record: (Moment) -> SealedDocument) throws -> RepositoryKey? {
         for folder in try archive.asideFolders() where folder.subject == subject.name {
             guard try archive.readableObjects(of: folder)?.isEmpty == true,
@@ -155,8 +155,8 @@ public struct PutAside: Sendable {
         return nil
     }
 
-    /// A folder of this call's own, with its record: a microsecond later than the last one, if that was at the same moment
-    /// or the clock has been set back.
+    /// A folder of this call's own, with its record: a microsecond later than the last one, if that was at the same
+    /// moment or the clock has been set back.
     private func newFolder(_ now: Moment, record: SealedDocument) throws -> RepositoryKey {
         let last = try archive.asideFolders().first?.time
         var moment = max(now, last.map { Moment(microseconds: $0.microseconds + 1) } ?? now)

@@ -5,8 +5,8 @@ import WAL
 /// WAL on a standby that was copied with its base backup.
 ///
 /// It is marked as archived there (`close_walfile` in src/bin/pg_basebackup/receivelog.c, `perform_base_backup` in
-/// src/backend/backup/basebackup.c), or has no mark until the first restartpoint, so the standby's archiver doesn't offer it,
-/// and an archive of the standby's own lacks it. The standby's backups begin in it until that restartpoint.
+/// src/backend/backup/basebackup.c), or has no mark until the first restartpoint, so the standby's archiver doesn't
+/// offer it, and an archive of the standby's own lacks it. The standby's backups begin in it until that restartpoint.
 struct CopiedWAL {
     let archive: ClusterArchive
     let segmentSize: UInt32

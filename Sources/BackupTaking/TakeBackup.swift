@@ -226,8 +226,8 @@ struct BackupSource {
     /// copy (`InitWalRecovery`, src/backend/access/transam/xlogrecovery.c), which covers every page that was copied
     /// before it, and is at most the LSN that pg_backup_stop returns.
     ///
-    /// pg_control is read before pg_backup_stop, as pg_basebackup reads it: a standby that has been promoted since then makes
-    /// pg_backup_stop fail, whereas the pg_control of a primary would make the copy unusable.
+    /// pg_control is read before pg_backup_stop, as pg_basebackup reads it: a standby that has been promoted since then
+    /// makes pg_backup_stop fail, whereas the pg_control of a primary would make the copy unusable.
     /// - Throws: `Problem` when the standby has followed its primary to another timeline since the backup's start.
     private func consistentPoint(_ label: BackupLabelFile, _ end: BackupModeEnd, _ control: ControlFile) throws -> LSN {
         guard label.fromStandby else { return end.stop }

@@ -2,8 +2,8 @@ import Backups
 import Platform
 import Repository
 
-/// Sorts frames into pieces of work, pack by pack, and compares each pack's stored bytes and its own index with the manifest.
-/// Each pack is read once, from its beginning to its end; the pieces have the stored bytes with them.
+/// Sorts frames into pieces of work, pack by pack, and compares each pack's stored bytes and its own index with the
+/// manifest. Each pack is read once, from its beginning to its end; the pieces have the stored bytes with them.
 struct PackFeed {
     let job: VerifyJob
     let archive: ClusterArchive

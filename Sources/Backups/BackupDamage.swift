@@ -1,8 +1,8 @@
 import Platform
 public import Repository
 
-/// What is wrong with a backup, as a look at its objects' sizes and at what its last verification found tell: the rest of a
-/// sentence.
+/// What is wrong with a backup, as a look at its objects' sizes and at what its last verification found tell: the rest
+/// of a sentence.
 public func damage(of backup: BackupDescription, from archive: ClusterArchive) throws -> String? {
     if let visible = try visibleDamage(of: backup, from: archive) { return visible }
     guard let verified = try archive.standingVerification(of: backup.label) else { return nil }

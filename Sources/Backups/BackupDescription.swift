@@ -94,7 +94,8 @@ public struct BackupDescription: Sendable, Equatable {
     /// Whether it is pinned, and its pin has not expired.
     public func isPinned(at moment: Moment) -> Bool { isPinned && pinnedUntil.map { moment <= $0 } ?? true }
 
-    /// Where it was taken, as `host:directory`; the data directory alone when the host isn't recorded, nil when neither is.
+    /// Where it was taken, as `host:directory`; the data directory alone when the host isn't recorded, nil when neither
+    /// is.
     public var place: String? {
         guard let directory = settings[BackupDescription.resolvedDirectory] else { return nil }
         return settings[BackupDescription.host].map { "\($0):\(directory)" } ?? directory

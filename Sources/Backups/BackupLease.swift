@@ -45,9 +45,9 @@ public final class BackupLease: Sendable {
         }
     }
 
-    /// To be asked again and again by whoever reads, when something that should be there is missing, and before the work is
-    /// called done. One that was lost is taken again: no label is used twice, so where the backup is, it was all the time, and
-    /// so was all that it needs.
+    /// To be asked again and again by whoever reads, when something that should be there is missing, and before the
+    /// work is called done. One that was lost is taken again: no label is used twice, so where the backup is, it was
+    /// all the time, and so was all that it needs.
     ///
     /// - Parameter patience: for how long to wait for an expiration, in milliseconds.
     /// - Returns: how it was lost, when it has been taken again.
@@ -119,8 +119,8 @@ public struct LeaseLost: Explained, Equatable {
     public var isTransient: Bool { if case .expiring = consequence { true } else { false } }
 }
 
-/// Keeps new leases of a backup waiting, from the decision what goes until it is gone: a reader that came in between would
-/// miss what it counts on.
+/// Keeps new leases of a backup waiting, from the decision what goes until it is gone: a reader that came in between
+/// would miss what it counts on.
 public final class ExclusiveLease: Sendable {
     private let lock: any StoreLock
 

@@ -4,9 +4,9 @@ import SQLite
 import WAL
 
 extension ClusterArchive {
-    /// What its last verification found wrong with a backup, as far as a look at the objects that it named doesn't show that
-    /// they were repaired; nil when it was never verified, or nothing is wrong any more. Reads whole objects, up to the first
-    /// that is still damaged.
+    /// What its last verification found wrong with a backup, as far as a look at the objects that it named doesn't show
+    /// that they were repaired; nil when it was never verified, or nothing is wrong any more. Reads whole objects, up
+    /// to the first that is still damaged.
     ///
     /// - Throws: what says nothing about the objects, such as a repository that can't be reached.
     public func standingVerification(of label: String) throws -> RecordedVerification? {

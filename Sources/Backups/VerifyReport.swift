@@ -87,8 +87,8 @@ public func recordVerification(_ report: VerifyReport, of archive: ClusterArchiv
         objects: objects(of: report.problems)?.map {
             String($0.description.dropFirst(archive.incarnation.folder.description.count + 1))
         }, frames: report.frames, bytes: report.bytes, seconds: report.seconds)
-    // To the microsecond: a second verification may find what the first, a moment ago, didn't. The order of the names is the
-    // order of the verifications, whatever the clock says.
+    // To the microsecond: a second verification may find what the first, a moment ago, didn't. The order of the names
+    // is the order of the verifications, whatever the clock says.
     let newest = try verificationNames(of: report.label, archive).max().map { moment(named: $0).microseconds } ?? 0
     let ordered = Moment(microseconds: max(now.microseconds, newest + 1))
     let fraction = String(ordered.microseconds % 1_000_000 + 1_000_000).dropFirst()

@@ -35,8 +35,8 @@ extension Catalog {
         return known
     }
 
-    /// What is in the repository, or can be rebuilt from it. They are few and small, and are read each time: nothing else
-    /// tells that one has been damaged in its place.
+    /// What is in the repository, or can be rebuilt from it. They are few and small, and are read each time: nothing
+    /// else tells that one has been damaged in its place.
     private func readableHistories() throws -> [TimelineID: String] {
         try archive.readableHistoryTexts().mapValues { String(decoding: $0, as: UTF8.self) }
     }

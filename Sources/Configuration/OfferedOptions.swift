@@ -1,8 +1,9 @@
 import Platform
 
 extension Configuration {
-    /// From now on commands are offered as this process was called: with the configuration file, if it isn't the standard one;
-    /// the cluster, if there are several; and the flags that name another repository or state directory than the file does.
+    /// From now on commands are offered as this process was called: with the configuration file, if it isn't the
+    /// standard one; the cluster, if there are several; and the flags that name another repository or state directory
+    /// than the file does.
     ///
     /// - Parameter cluster: nil when the command is about all of them, or it isn't known which is meant.
     public func completeOffers(for cluster: ClusterConfiguration?, _ arguments: Arguments) {

@@ -16,7 +16,8 @@ public enum Quantity {
     /// Bytes as PostgreSQL's `pg_size_pretty` shows them: `8192 bytes`, `16 MB`, `3214 MB`, `12 GB`.
     public static func pretty(bytes: Int64) -> String {
         var value = bytes
-        // pg_size_pretty changes the unit at ten times its size and rounds half away from zero (src/backend/utils/adt/dbsize.c).
+        // pg_size_pretty changes the unit at ten times its size and rounds half away from zero
+        // (src/backend/utils/adt/dbsize.c).
         if value < 10 * 1024 { return "\(value) bytes" }
         value /= 512
         for unit in ["kB", "MB", "GB", "TB"] {

@@ -84,8 +84,8 @@ public struct ClusterPlaces: Sendable {
     /// - Parameters:
     ///   - file: as it was named.
     ///   - configuration: tidemark.conf, which is no result.
-    /// - Throws: `NestedPlaces` when only tidemark or a server may write there; `Problem` when something is there that isn't an
-    ///   ordinary file.
+    /// - Throws: `NestedPlaces` when only tidemark or a server may write there; `Problem` when something is there that
+    ///   isn't an ordinary file.
     public func resultFile(_ file: String, configuration: String) throws -> String {
         let path = Files.resolvedAsFarAsPossible(file)
         try check(file: path)

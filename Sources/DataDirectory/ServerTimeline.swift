@@ -4,10 +4,10 @@ public import WAL
 extension DataDirectory {
     /// The timeline that a server is on, or was on when it ended.
     ///
-    /// A standby that has followed a promotion names it in its control file only at its next restartpoint, or when it writes
-    /// a page. Until then pg_wal tells, where PostgreSQL keeps the histories and segments that it received or restored
-    /// (`KeepFileRestoredFromArchive`, src/backend/access/transam/xlogarchive.c). A history alone is no proof: one that can't
-    /// be followed is kept as well (`rescanLatestTimeLine`, src/backend/access/transam/xlogrecovery.c).
+    /// A standby that has followed a promotion names it in its control file only at its next restartpoint, or when it
+    /// writes a page. Until then pg_wal tells, where PostgreSQL keeps the histories and segments that it received or
+    /// restored (`KeepFileRestoredFromArchive`, src/backend/access/transam/xlogarchive.c). A history alone is no proof:
+    /// one that can't be followed is kept as well (`rescanLatestTimeLine`, src/backend/access/transam/xlogrecovery.c).
     ///
     /// - Parameter replayed: where a running standby is; nil: what the server would replay before anything else counts.
     public func timeline(_ control: ControlFile, replayed: LSN? = nil) throws -> TimelineID {

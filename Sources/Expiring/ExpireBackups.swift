@@ -29,10 +29,11 @@ public struct ExpiryReport: Sendable {
 /// Decides by `policy` what to remove, and removes it unless `dryRun`: backups, remains of dead backups, and WAL. Each
 /// backup's `backup.json` is removed first, so that a half-removed one is never taken for a whole one.
 ///
-/// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends the
-///   expiry there, and the next one removes the rest.
+/// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends
+///   the expiry there, and the next one removes the rest.
 /// - Parameter own: the history of the timeline that the cluster's own data directory is on, when there is one.
-/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store throws; then nothing was removed.
+/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store
+///   throws; then nothing was removed.
 public func expireBackups(
     of archive: ClusterArchive, policy: RetentionPolicy,
     own: OwnTimeline? = nil, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,

@@ -12,8 +12,8 @@ public struct StorageReport: Sendable {
         public var stored: Int64
     }
     public struct Day: Sendable {
-        /// Days since 1970-01-01, UTC, of the first commit in the segments; segments without one count with those before
-        /// them. Nil for those before the first commit of a timeline.
+        /// Days since 1970-01-01, UTC, of the first commit in the segments; segments without one count with those
+        /// before them. Nil for those before the first commit of a timeline.
         public var number: Int?
         public var segments = 0
         /// Bytes in the repository.

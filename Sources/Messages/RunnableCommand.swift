@@ -1,8 +1,8 @@
 import Synchronization
 
-/// A tidemark command that a message offers, as it is to be typed: with the options without which it would fail, or act on
-/// another cluster. Every command in a message is made by this, and none in what is written into a file that others are called
-/// from (`ServerCommands`).
+/// A tidemark command that a message offers, as it is to be typed: with the options without which it would fail, or act
+/// on another cluster. Every command in a message is made by this, and none in what is written into a file that others
+/// are called from (`ServerCommands`).
 ///
 /// - Parameters:
 ///   - command: begins with `tidemark`; its words are quoted for a shell where they need it.

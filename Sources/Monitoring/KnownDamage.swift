@@ -46,7 +46,8 @@ public enum VerifiedPart: Sendable {
         .joined(separator: " ")
     }
 
-    /// The value of the fact `damaged`: the first 20 different labels and the first 20 segments' names, separated by blanks.
+    /// The value of the fact `damaged`: the first 20 different labels and the first 20 segments' names, separated by
+    /// blanks.
     public static func note(_ names: [Name]) -> String {
         first(names).map { "\($0.incarnation.folderName)/\($0.name)" }.joined(separator: " ")
     }

@@ -15,7 +15,8 @@ extension ArchiveObservation {
     ///   - policy: what may have been expired on purpose: that is no gap.
     ///   - dataDirectory: the cluster's own: what leads to its timeline isn't expired.
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
-    ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this one's.
+    ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this
+    ///     one's.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
         policy: RetentionPolicy, now: Moment, dataDirectory: String? = nil, breaks: [WALBreak] = [],

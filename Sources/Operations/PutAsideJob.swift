@@ -91,8 +91,8 @@ public struct PutBackJob {
         try withExtendedLifetime(lock) { try found.carryOut() }
     }
 
-    /// What is to be known of a timeline that is back: nothing counted it while it was aside, and what leads to it may have
-    /// expired. Nil when a recovery reaches its end, or nobody can tell.
+    /// What is to be known of a timeline that is back: nothing counted it while it was aside, and what leads to it may
+    /// have expired. Nil when a recovery reaches its end, or nobody can tell.
     public func remark() -> (any Explained)? {
         guard case .timeline(let timeline) = found.subject else { return nil }
         do {

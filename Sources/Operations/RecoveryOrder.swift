@@ -40,8 +40,8 @@ public struct RecoveryOrder: Sendable {
 }
 
 extension RecoveryOrder {
-    /// The target, on the timeline that PostgreSQL will follow: a standby is told none, and takes the newest in the archive,
-    /// wherever the cluster was.
+    /// The target, on the timeline that PostgreSQL will follow: a standby is told none, and takes the newest in the
+    /// archive, wherever the cluster was.
     var followed: TargetRequest {
         var request = target
         if isStandby, case .own = request.timeline { request.timeline = .latest }

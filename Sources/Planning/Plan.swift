@@ -35,8 +35,8 @@ public struct Plan: Hashable, Sendable {
     public var changedFiles: [UInt32: Set<RelationFile>] = [:]
     /// Changes to the server that the WAL shows between the backup's start and the end.
     public var changes = ServerChanges()
-    /// The first segment behind those of `segments` that a server would read before it stops, and can't get; nil when there
-    /// is none. Versions before 15 don't read ahead.
+    /// The first segment behind those of `segments` that a server would read before it stops, and can't get; nil when
+    /// there is none. Versions before 15 don't read ahead.
     public var faultAhead: WALBreak?
     /// Transactions that are prepared by then and not decided, as far as the backup and the WAL's last segments tell.
     public var pending: [Prepare] = []

@@ -153,8 +153,8 @@ extension Planner {
         }
     }
 
-    /// The gaps of a history that reach into some segments, each from its beginning: it may lie before the backup that is
-    /// stopped by it.
+    /// The gaps of a history that reach into some segments, each from its beginning: it may lie before the backup that
+    /// is stopped by it.
     private func wholeGaps(_ path: TimelinePath, _ numbers: ClosedRange<UInt64>) -> [LineageGap] {
         let oldest = onPath(path).map(\.backup.start).min() ?? .zero
         let first = min(numbers.lowerBound, oldest.rawValue / UInt64(source.segmentSize))
@@ -162,8 +162,8 @@ extension Planner {
             .filter { $0.numbers.upperBound >= numbers.lowerBound }
     }
 
-    /// What the newest older backup that is consistent leads to: the target, or else the last record before the gap, or its
-    /// own end.
+    /// What the newest older backup that is consistent leads to: the target, or else the last record before the gap, or
+    /// its own end.
     private func olderBackups(_ wal: ReplayWAL<Source>) -> [PlanRefusal.Alternative] {
         guard makesOffers, request.backup == nil else { return [] }
         for older in backups.reversed() where older.stop < wal.backup.stop {

@@ -31,8 +31,8 @@ public protocol PlanSource {
     /// The first segment that exists but ends a recovery along `path`: it is damaged, or doesn't continue the one
     /// before it.
     func firstBreak(in path: WALSegments) throws -> WALBreak?
-    /// What is wrong with `path[index]`, if a server that asked for it would not get it; all of it is read for that. Nil for
-    /// one that isn't there: no server fails because of it.
+    /// What is wrong with `path[index]`, if a server that asked for it would not get it; all of it is read for that.
+    /// Nil for one that isn't there: no server fails because of it.
     func fault(of path: WALSegments, at index: Int) throws -> WALBreak?
     /// Timelines that have a parent, but whose history file isn't there.
     func lostHistories() throws -> [LostHistory]

@@ -1,7 +1,7 @@
 import WAL
 
-/// What a server reads before it has replayed it (`recovery_prefetch`, since version 15), past the stopping point too. There a
-/// segment that it can't get stops it as anywhere else, although the recovery doesn't need it.
+/// What a server reads before it has replayed it (`recovery_prefetch`, since version 15), past the stopping point too.
+/// There a segment that it can't get stops it as anywhere else, although the recovery doesn't need it.
 extension Planner {
     /// Bytes of WAL behind the end that may be read ahead, at most. A server decodes as much as fits into
     /// `wal_decode_buffer_size`, 512 kB unless somebody sets more.

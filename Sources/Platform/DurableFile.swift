@@ -28,8 +28,8 @@ public struct AlreadyPresent: Explained, Equatable {
 /// found by its whole path, by which other processes will look for the object: for them, a file written into an
 /// unmounted file system is lost.
 ///
-/// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`, or what `write` throws; the temporary is
-///   removed.
+/// - Throws: `AlreadyPresent` when the name is taken, `PlaceLost`, `SystemError`, or what `write` throws; the temporary
+///   is removed.
 public func createDurably(
     _ place: Place, mode: mode_t = 0o640, write: (borrowing Descriptor, _ temporary: String) throws -> Void
 ) throws {

@@ -3,8 +3,8 @@
 enum OwnSession {
     /// - Parameters:
     ///   - major: the server's major version; a setting that it doesn't know would be an error.
-    ///   - isUnencoded: whether the database is without an encoding. Asked for UTF-8, it would refuse a whole result for one
-    ///     name that isn't.
+    ///   - isUnencoded: whether the database is without an encoding. Asked for UTF-8, it would refuse a whole result
+    ///     for one name that isn't.
     static func settings(major: Int, isUnencoded: Bool) -> [(name: String, value: String)] {
         var settings = [
             // An odd search_path must not decide which functions are called, nor another role what may be read.

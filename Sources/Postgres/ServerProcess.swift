@@ -32,7 +32,8 @@ public struct ServerProcess: Sendable {
     public func launch() throws {
         try ServerProcess.checkPrograms(in: binDirectory, of: dataDirectory.majorVersion())
         for name in [dataDirectory.path, logFile] { try ServerProcess.checkName(name) }
-        // With -w pg_ctl knows whether the process it started lives, before that process has written its postmaster.pid.
+        // With -w pg_ctl knows whether the process it started lives, before that process has written its
+        // postmaster.pid.
         var arguments = ["-D", dataDirectory.path, "-l", logFile, "-w", "-t", "1", "-s"]
         // A configuration may name another data_directory, the original's: the server would open that one.
         let all = options + (options.contains { $0.hasPrefix("data_directory=") } ? [] : [ownDirectory])
@@ -65,8 +66,8 @@ public struct ServerProcess: Sendable {
         }
     }
 
-    /// Whether `pg_ctl` starts a server on a directory of this name: it hands the name to a shell in quotation marks that let
-    /// a shell run what is in it (`start_postmaster`, src/bin/pg_ctl/pg_ctl.c).
+    /// Whether `pg_ctl` starts a server on a directory of this name: it hands the name to a shell in quotation marks
+    /// that let a shell run what is in it (`start_postmaster`, src/bin/pg_ctl/pg_ctl.c).
     public static func isSafeName(_ path: String) -> Bool {
         !path.unicodeScalars.contains { "\"$`\\".unicodeScalars.contains($0) }
     }

@@ -93,8 +93,8 @@ public func momentBeforeDrop(
         others: names.contains(name) ? [] : archive.offers(others, timeline), obstacles: obstacles)
 }
 
-/// The last drop of a database before the oldest backup, as far as the WAL from before it is archived and tells the name;
-/// nil when there is none.
+/// The last drop of a database before the oldest backup, as far as the WAL from before it is archived and tells the
+/// name; nil when there is none.
 /// - Throws: as `momentBeforeDrop`.
 public func dropBeforeBackups(
     ofDatabase name: String, in archive: RecoveryArchive, timeline: RecoveryTarget.Timeline

@@ -65,7 +65,8 @@ public struct LinkOutlook {
                 + "link." : ""
     }
 
-    /// The links in the directory, and the directories in which nobody can look for any; tablespaces' are none of these.
+    /// The links in the directory, and the directories in which nobody can look for any; tablespaces' are none of
+    /// these.
     private func found() -> (links: [BackedUpLink], unlisted: [String]) {
         var links: [BackedUpLink] = []
         var unlisted: [String] = []

@@ -50,8 +50,8 @@ public struct OwnDirectory: Sendable {
         else { return nil }
         self.path = path
         isRunning = try directory.runningServer() != nil
-        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`, xlog.c), and after
-        // another's, a standby's control file is.
+        // After a promotion the checkpoint is still the old timeline's for a while (`CreateEndOfRecoveryRecord`,
+        // xlog.c), and after another's, a standby's control file is.
         let timeline = try directory.timeline(control)
         var position = max(control.checkpoint, control.minimumRecoveryPoint)
         let isRecovering = try ["standby.signal", "recovery.signal"].contains { try Files.exists("\(path)/\($0)") }
@@ -221,8 +221,8 @@ extension TimelineHistory {
 }
 
 extension ClusterArchive {
-    /// Whether a segment is archived, as far as its head tells. One that is damaged isn't: a server that hands it over has it
-    /// stored again.
+    /// Whether a segment is archived, as far as its head tells. One that is damaged isn't: a server that hands it over
+    /// has it stored again.
     /// - Throws: what keeps it from being opened.
     func delivers(_ name: SegmentName) throws -> Bool {
         do {

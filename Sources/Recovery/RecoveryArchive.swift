@@ -111,8 +111,8 @@ public struct RecoveryArchive: Sendable {
     /// What the planner asks.
     public var source: ArchivePlanSource { planSource(usePartials: extent.usesPartials, waiting: extent.waiting) }
 
-    /// The same archive for searches that go as far as a recovery does which replays incomplete segments, or which archives
-    /// first what the dead server left in pg_wal.
+    /// The same archive for searches that go as far as a recovery does which replays incomplete segments, or which
+    /// archives first what the dead server left in pg_wal.
     public func reading(partials: Bool, waiting: Bool) -> RecoveryArchive {
         var archive = self
         archive.extent.waiting = waiting ? own?.waiting ?? WaitingWAL() : WaitingWAL()
@@ -286,10 +286,11 @@ public struct RecoveryArchive: Sendable {
 }
 
 extension Plan {
-    /// The alternative that reaches furthest by replaying an incomplete segment (`.partial`) where this plan's WAL ends.
+    /// The alternative that reaches furthest by replaying an incomplete segment (`.partial`) where this plan's WAL
+    /// ends.
     ///
-    /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched off.
-    /// Only an alternative that includes all of this plan's WAL is offered.
+    /// It may have to name the incomplete segment's timeline, when nothing is archived yet of the one that branched
+    /// off. Only an alternative that includes all of this plan's WAL is offered.
     fileprivate func further(
         _ request: PlanRequest, in archive: RecoveryArchive, _ source: ArchivePlanSource, by command: String?
     ) throws -> PlanRefusal.Alternative? {

@@ -80,8 +80,8 @@ extension Plan {
         if !setup.isStandby {
             let chosen: RecoverySetting? =
                 switch told.point {
-                // PostgreSQL rounds a time to microseconds, as a Moment is; the zone is written so that nothing depends on
-                // the server's TimeZone.
+                // PostgreSQL rounds a time to microseconds, as a Moment is; the zone is written so that nothing depends
+                // on the server's TimeZone.
                 case .time(let time): RecoverySetting("recovery_target_time", time.description)
                 case .lsn(let lsn): RecoverySetting("recovery_target_lsn", lsn.description)
                 case .xid(let xid): RecoverySetting("recovery_target_xid", String(xid))

@@ -20,12 +20,12 @@ public struct Rescue: Sendable {
     public let dataDirectory: String
     public let items: [Item]
 
-    /// Reads pg_wal: what is marked `.ready`, what the archive lacks of the server's history since its oldest backup began, and
-    /// all segments from the last checkpoint on, as far as they hold records.
+    /// Reads pg_wal: what is marked `.ready`, what the archive lacks of the server's history since its oldest backup
+    /// began, and all segments from the last checkpoint on, as far as they hold records.
     ///
     /// A `.done` doesn't tell that a file is archived: a standby gives it to what it receives (`XLogArchiveForceDone`,
-    /// xlogarchive.c), and the archive may have lost it since. Nothing from before the oldest backup is missed: `expire` removes
-    /// it.
+    /// xlogarchive.c), and the archive may have lost it since. Nothing from before the oldest backup is missed:
+    /// `expire` removes it.
     ///
     /// The checkpoint may lie on an older timeline than the server's: for a while after a promotion the last one is
     /// still the parent's (`CreateEndOfRecoveryRecord`, src/backend/access/transam/xlog.c).
@@ -58,7 +58,8 @@ public struct Rescue: Sendable {
         let present = try Files.list(folder).compactMap { SegmentName($0) }
         var name = lineage.file(containing: control.redo)
         if known == nil, timeline > TimelineID(1) {
-            // Redo may lie on a timeline that nobody can tell any more; what the server wrote itself is found by its names.
+            // Redo may lie on a timeline that nobody can tell any more; what the server wrote itself is found by its
+            // names.
             name = present.filter { $0.timeline == timeline && $0 >= name }.min() ?? name
         }
         let oldest = try archive?.listBackups().complete.map(\.startLSN).min() ?? .zero
@@ -97,7 +98,8 @@ public struct Rescue: Sendable {
         self.items = items
     }
 
-    /// Whether a file holds the segment that it is named after. A damaged one that somebody made the archiver skip was given up.
+    /// Whether a file holds the segment that it is named after. A damaged one that somebody made the archiver skip was
+    /// given up.
     private static func holds(_ name: SegmentName, in folder: String) throws -> Bool {
         do {
             guard try name.isWritten(at: "\(folder)/\(name)") else { return false }

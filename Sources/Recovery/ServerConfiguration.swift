@@ -94,8 +94,8 @@ struct ServerConfiguration {
 
     var chosenFile: String? { chosen.last { $0.name == "config_file" }?.value }
 
-    /// The cluster's own configuration file on this host, outside of the data directory: where the backup says it was, or
-    /// in Debian's `/etc/postgresql/<major>/<cluster>/postgresql.conf`.
+    /// The cluster's own configuration file on this host, outside of the data directory: where the backup says it was,
+    /// or in Debian's `/etc/postgresql/<major>/<cluster>/postgresql.conf`.
     func ownFile(major: Int) throws -> String? {
         if let file = settings["config_file"], !file.hasPrefix(directory + "/"), try Files.exists(file) {
             // If it can't be read, the backup's word counts: a server starts with no other file in its place.

@@ -6,7 +6,8 @@ import Repository
 import WAL
 
 extension RecoveryArchive {
-    /// How what a recovery misses can be archived after all, as a sentence; nil when the cluster's own directory hasn't got it.
+    /// How what a recovery misses can be archived after all, as a sentence; nil when the cluster's own directory hasn't
+    /// got it.
     func atServer(_ reason: PlanRefusal.Reason) -> String? {
         let (missing, size): ([SegmentName], UInt32)
         switch reason {

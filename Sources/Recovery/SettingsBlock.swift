@@ -51,8 +51,8 @@ struct SettingsBlock {
             lines[place] = RecoverySetting(
                 "recovery_end_command", lines[place].value.followed(by: before["recovery_end_command"]?.value ?? ""))
         }
-        // What replay demands the server has no need of afterwards; but the origins are there at its next start. A standby
-        // that was promoted may become one again.
+        // What replay demands the server has no need of afterwards; but the origins are there at its next start. A
+        // standby that was promoted may become one again.
         let passing =
             passes
             ? lines.filter {

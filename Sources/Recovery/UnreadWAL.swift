@@ -72,8 +72,9 @@ extension RecoveryArchive {
         return (facts, unread)
     }
 
-    /// The archived segments from a backup on, through a position: those that a recovery can read, and those behind a gap on
-    /// the same timeline, of which can be told what happened in them, though it can't be reached from that backup.
+    /// The archived segments from a backup on, through a position: those that a recovery can read, and those behind a
+    /// gap on the same timeline, of which can be told what happened in them, though it can't be reached from that
+    /// backup.
     ///
     /// - Parameter position: nil for all.
     public func segments(

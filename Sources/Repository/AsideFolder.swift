@@ -77,7 +77,8 @@ extension ClusterArchive {
         }
     }
 
-    /// The newest timeline of a gap that was put aside although one that descends from it is archived; nil when there is none.
+    /// The newest timeline of a gap that was put aside although one that descends from it is archived; nil when there
+    /// is none.
     public func timelineAside(_ gap: LineageGap) throws -> TimelineID? {
         let timelines = gap.ranges.map(\.first.timeline)
         for descendant in try histories() where descendant > timelines[0] {

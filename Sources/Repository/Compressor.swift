@@ -9,8 +9,8 @@ public struct CodecError: Explained, Equatable {
     public var message: String { "could not \(isCompressing ? "compress" : "decompress"): \(reason)" }
 }
 
-/// A zstd compressor whose context (about 4 MiB at level 3) is reused from one frame to the next; for one thread at a time.
-/// Every frame it makes has a content checksum.
+/// A zstd compressor whose context (about 4 MiB at level 3) is reused from one frame to the next; for one thread at a
+/// time. Every frame it makes has a content checksum.
 public struct Compressor: ~Copyable {
     private let context: OpaquePointer
     private let output: UnsafeMutableRawBufferPointer

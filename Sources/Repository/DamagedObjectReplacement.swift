@@ -38,8 +38,8 @@ extension DirectoryStore {
         }
     }
 
-    /// Gives an object a further key, durably. Where the other key's folder is on another file system, or links can't be
-    /// made, it is copied.
+    /// Gives an object a further key, durably. Where the other key's folder is on another file system, or links can't
+    /// be made, it is copied.
     func keep(_ key: RepositoryKey, under other: RepositoryKey) throws {
         let (from, to) = (try writingPlace(key), try writingPlace(other))
         if let folder = to.parent { try Files.makeDirectories(folder) }

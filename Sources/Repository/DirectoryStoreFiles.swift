@@ -17,8 +17,8 @@ final class FileLock: StoreLock {
 
     deinit { file.unlock() }
 
-    /// The kernel takes it from nobody. But the file of somebody who reads may be removed with what he reads; whoever has it
-    /// alone may remove it himself.
+    /// The kernel takes it from nobody. But the file of somebody who reads may be removed with what he reads; whoever
+    /// has it alone may remove it himself.
     func confirm() throws {
         guard isShared else { return }
         guard try FileStatus(ifPresent: place)?.isSame(as: status) == true else {

@@ -1,7 +1,7 @@
-/// The end of a stored file: a seal over all its bytes (`ObjectSeal`), and a zstd skippable frame with the length of every
-/// frame, in the format of zstd's own "seekable format" (contrib/seekable_format in zstd's sources), without checksums. Any
-/// zstd skips both. The head and the seal are frames without content in the table, so that its lengths add up to the place
-/// of every frame.
+/// The end of a stored file: a seal over all its bytes (`ObjectSeal`), and a zstd skippable frame with the length of
+/// every frame, in the format of zstd's own "seekable format" (contrib/seekable_format in zstd's sources), without
+/// checksums. Any zstd skips both. The head and the seal are frames without content in the table, so that its lengths
+/// add up to the place of every frame.
 ///
 /// | offset | bytes | |
 /// | --- | --- | --- |

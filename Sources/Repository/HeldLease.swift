@@ -42,8 +42,8 @@ final class HeldLease: Sendable {
         state.update { $0.end = end }
     }
 
-    /// Stores the next object. The one before stays until the one after the next, so that a listing, however long it takes,
-    /// finds one of them.
+    /// Stores the next object. The one before stays until the one after the next, so that a listing, however long it
+    /// takes, finds one of them.
     /// - Returns: false when the lease is lost for good.
     func renew() throws -> Bool {
         let start = terms.elapsed()

@@ -4,7 +4,8 @@ public import WAL
 ///
 ///     <cluster>/<major>-<system identifier>/
 ///       incarnation.json
-///       wal/<TTTTTTTT>/<TTTTTTTTLLLLLLLL>/<segment>.zst         and <segment>.partial.zst, <segment>.<offset>.backup.zst
+///       wal/<TTTTTTTT>/<TTTTTTTTLLLLLLLL>/<segment>.zst         and <segment>.partial.zst,
+///                                                               <segment>.<offset>.backup.zst
 ///       wal/<TTTTTTTT>.history.zst
 ///       backup/<label>/…
 ///       pack/<label>/<nnnnnn>                                   or <nnnnnn>-<word>, see `PackName`

@@ -80,7 +80,8 @@ extension LockOwner {
                 """.utf8))
     }
 
-    /// The lean executable has no JSON decoder; the document is proven to be one that tidemark wrote, a line for each key.
+    /// The lean executable has no JSON decoder; the document is proven to be one that tidemark wrote, a line for each
+    /// key.
     init?(_ document: SealedDocument) {
         let lines = document.bytes.split(separator: UInt8(ascii: "\n"))
         func value(_ key: String) -> String? {

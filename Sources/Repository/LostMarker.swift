@@ -1,8 +1,8 @@
 import Messages
 public import Platform
 
-/// An incarnation's folder holds objects, and no `incarnation.json`. Another one would make them look complete, though the
-/// storage that lost the document may have lost more, or not be there as a whole.
+/// An incarnation's folder holds objects, and no `incarnation.json`. Another one would make them look complete, though
+/// the storage that lost the document may have lost more, or not be there as a whole.
 public struct LostMarker: Explained, Equatable {
     public let incarnation: Incarnation
     public let location: String
@@ -22,8 +22,8 @@ public struct LostMarker: Explained, Equatable {
 }
 
 extension ClusterArchive {
-    /// What is left of an incarnation whose marker isn't there: nil where the marker is, and where no object is either, as
-    /// after an `init` that was killed. Folders without objects are nothing, and neither is what isn't tidemark's.
+    /// What is left of an incarnation whose marker isn't there: nil where the marker is, and where no object is either,
+    /// as after an `init` that was killed. Folders without objects are nothing, and neither is what isn't tidemark's.
     public func lostMarker() throws -> LostMarker? {
         // The marker may have come since the folder was listed.
         guard let example = try remains(), try !exists() else { return nil }

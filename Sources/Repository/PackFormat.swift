@@ -19,8 +19,8 @@ public struct PackFrame: Hashable, Sendable {
     }
 }
 
-/// A pack's layout: a head, zstd frames back to back, and an index of them. Head and index are skippable frames, so that
-/// `zstd -d` gives the frames' contents, one after the other. Numbers are little-endian.
+/// A pack's layout: a head, zstd frames back to back, and an index of them. Head and index are skippable frames, so
+/// that `zstd -d` gives the frames' contents, one after the other. Numbers are little-endian.
 ///
 /// | head | bytes | |
 /// | --- | --- | --- |

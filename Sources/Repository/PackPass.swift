@@ -1,5 +1,5 @@
-/// One reading of a whole pack, from its beginning to its end: frames on the way, and at the end the digest of all stored
-/// bytes. It reads from the disk, whatever is in memory already, and decompresses nothing.
+/// One reading of a whole pack, from its beginning to its end: frames on the way, and at the end the digest of all
+/// stored bytes. It reads from the disk, whatever is in memory already, and decompresses nothing.
 ///
 /// After an error nothing more is known of the pack by this way.
 public final class PackPass {
@@ -13,8 +13,8 @@ public final class PackPass {
         object.readAhead(at: 0, count: object.size)
     }
 
-    /// A frame's stored bytes. Nil for one that isn't on the way: it lies before what was read last or outside of the pack,
-    /// or is longer than `largest`.
+    /// A frame's stored bytes. Nil for one that isn't on the way: it lies before what was read last or outside of the
+    /// pack, or is longer than `largest`.
     public func bytes(of frame: PackFrame, largest: Int) throws -> [UInt8]? {
         let length = Int(frame.length)
         guard let start = Int64(exactly: frame.offset), start >= offset, start <= object.size - Int64(length),

@@ -5,11 +5,11 @@ extension ClusterArchive {
     ///
     /// A server copies its parent's history file and adds one line (`writeTimeLineHistory`,
     /// src/backend/access/transam/timeline.c), so that every descendant's file begins with it. Recovery needs only the
-    /// target's own file, but asks for all between the backup's timeline and the target's (`restoreTimeLineHistoryFiles`), and
-    /// for one number after the other to find the newest (`findNewestTimeLine`).
+    /// target's own file, but asks for all between the backup's timeline and the target's
+    /// (`restoreTimeLineHistoryFiles`), and for one number after the other to find the newest (`findNewestTimeLine`).
     ///
-    /// - Returns: nil when no descendant's file can be read, when two of them disagree, when what is left of the file itself
-    ///   says that it was another one, and when the timeline was put aside.
+    /// - Returns: nil when no descendant's file can be read, when two of them disagree, when what is left of the file
+    ///   itself says that it was another one, and when the timeline was put aside.
     public func rebuiltHistory(_ timeline: TimelineID) throws -> [UInt8]? {
         var found: [UInt8]?
         for descendant in try histories() where descendant > timeline {

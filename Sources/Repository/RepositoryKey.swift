@@ -1,6 +1,7 @@
 import Platform
 
-/// An object's name in the repository: folders and a last part, separated by slashes, relative to the repository's root.
+/// An object's name in the repository: folders and a last part, separated by slashes, relative to the repository's
+/// root.
 ///
 /// A key never starts with a slash, has no empty part, and no part starts with a dot; so names that start with a dot
 /// are free for temporaries, and no key can lead out of the repository.

@@ -1,8 +1,8 @@
 public import Platform
 
 extension ObjectStore {
-    /// Stores a segment: its head, its content compressed in frames, the seal over its stored bytes, and the table of frames
-    /// (docs/repository.md).
+    /// Stores a segment: its head, its content compressed in frames, the seal over its stored bytes, and the table of
+    /// frames (docs/repository.md).
     ///
     /// The head must be known before anything can be written, and that takes a pass over the whole content. With two
     /// presses a second thread compresses meanwhile, and this one helps after the pass; with one press everything
@@ -139,8 +139,8 @@ private struct FrameQueue {
         return .ready((started - 1, free.popLast() ?? CompressedFrame()))
     }
 
-    /// A frame that the writer compresses while it waits for frame `index`; nil when it has nothing to do but wait for that.
-    /// It must not wait for a frame to compress: nobody else makes room for one.
+    /// A frame that the writer compresses while it waits for frame `index`; nil when it has nothing to do but wait for
+    /// that. It must not wait for a frame to compress: nobody else makes room for one.
     mutating func claim(before index: Int) -> (Int, CompressedFrame)? {
         guard finished[index] == nil, case .ready(let claimed) = claim() else { return nil }
         return claimed

@@ -7,8 +7,8 @@ import Platform
 /// progress of an interrupted recovery.
 ///
 ///     <state_directory>/<cluster>/               what concerns the cluster, whatever the repository
-///     <state_directory>/<cluster>/in-<digest>/   what was learned from the repository with this location, never used for
-///                                                another
+///     <state_directory>/<cluster>/in-<digest>/   what was learned from the repository with this location,
+///                                                never used for another
 public struct StateDirectory: Sendable, Hashable {
     /// The cluster's directory.
     public let path: String

@@ -1,6 +1,7 @@
 import Platform
 
-/// A file from PostgreSQL's archiver in the repository, open for reading: a segment, or one of the small files beside it.
+/// A file from PostgreSQL's archiver in the repository, open for reading: a segment, or one of the small files beside
+/// it.
 public final class StoredSegment: Sendable {
     public let head: SegmentHead
     private let object: any StoredObject
@@ -62,7 +63,8 @@ public final class StoredSegment: Sendable {
         try check(proof.finish(), against: seal)
     }
 
-    /// As `extract`, but two more threads decompress, up to three frames (6 MiB) ahead of `write`, which runs on this one.
+    /// As `extract`, but two more threads decompress, up to three frames (6 MiB) ahead of `write`, which runs on this
+    /// one.
     public func extractConcurrently(write: (UnsafeRawBufferPointer) throws -> Void) throws {
         guard SegmentFrame.count(head.rawLength) > 1 else {
             var decompressor = try Decompressor()

@@ -6,9 +6,9 @@ public import Repository
 import Synchronization
 import WAL
 
-/// Restores the files of a complete backup: every frame verified, everything fsynced, `backup_label` and `tablespace_map`
-/// in place, an empty `pg_wal`, and a `backup_manifest` for pg_verifybackup. Neither `recovery.signal` nor settings are
-/// written: that is recovery's business.
+/// Restores the files of a complete backup: every frame verified, everything fsynced, `backup_label` and
+/// `tablespace_map` in place, an empty `pg_wal`, and a `backup_manifest` for pg_verifybackup. Neither `recovery.signal`
+/// nor settings are written: that is recovery's business.
 ///
 /// pg_control is written last, so that a directory whose restore was interrupted cannot be started; the same call on it
 /// continues the restore, until the caller has done the rest and calls `completeRestore`.

@@ -42,8 +42,8 @@ public struct RetainedTimeline: Sendable, Equatable {
     public var lastCommit: Moment?
     /// The end of its last archived record; nil when nothing of it is archived.
     public var end: LSN?
-    /// Nobody knows its ancestors: it may descend from any older timeline, at any position before this one. Nil when its
-    /// history is known.
+    /// Nobody knows its ancestors: it may descend from any older timeline, at any position before this one. Nil when
+    /// its history is known.
     public var unknownBefore: LSN?
 
     public init(_ history: TimelineHistory, lastCommit: Moment? = nil, end: LSN? = nil) {

@@ -55,7 +55,8 @@ enum RetentionPeriod {
         }
     }
 
-    /// `2026-11-20`, `2026-W47`, `2026-11`. Weeks have their ISO numbers when they begin on Monday, else their first day.
+    /// `2026-11-20`, `2026-W47`, `2026-11`. Weeks have their ISO numbers when they begin on Monday, else their first
+    /// day.
     func name(of moment: Moment, _ policy: RetentionPolicy) -> String {
         switch self {
         case .day: return String(moment.description.prefix(10))

@@ -13,8 +13,8 @@ public enum SegmentAge: Sendable, Equatable {
 /// Where the first archived WAL begins that isn't known to be older than `moment`, on any timeline.
 ///
 /// A commit tells the age of what comes before it on its history, and nothing of what follows. So on every history the
-/// segment with the last commit known to be old is not known to be old as a whole. One that was archived before `moment` is,
-/// whatever is in it: nobody would ever know the age of a timeline that ended without commits otherwise.
+/// segment with the last commit known to be old is not known to be old as a whole. One that was archived before
+/// `moment` is, whatever is in it: nobody would ever know the age of a timeline that ended without commits otherwise.
 ///
 /// - Parameters:
 ///   - segments: of all timelines, in any order.
@@ -64,8 +64,8 @@ public func firstWAL(
             case .commit, .unreadable: return lastOld
             }
         }
-        // Nobody goes on with what was left, nor with a branch of which nothing has come for so long. The newest one's end
-        // is where the next WAL comes.
+        // Nobody goes on with what was left, nor with a branch of which nothing has come for so long. The newest one's
+        // end is where the next WAL comes.
         let isOver = isOldToItsEnd && switchPoint != nil || isArchivedLongAgo && timeline != newest
         return isOver ? nil : lastOld
     }.min()

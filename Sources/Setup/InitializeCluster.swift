@@ -29,8 +29,8 @@ public enum InitOutcome: Sendable {
 
 /// Creates a cluster's incarnation in the repository, once.
 ///
-/// - Parameter rebuilding: whether a lost or damaged marker may be written anew. Only a person can know whether the storage
-///   is all there.
+/// - Parameter rebuilding: whether a lost or damaged marker may be written anew. Only a person can know whether the
+///   storage is all there.
 /// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours;
 ///   `LostMarker` and `DamagedMarker`.
 public func initializeCluster(

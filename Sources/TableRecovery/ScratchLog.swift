@@ -29,7 +29,8 @@ struct ScratchLog: Sendable {
         }
     }
 
-    /// `page 60 of relation base/16384/16385 is uninitialized`, `… does not exist` (src/backend/access/transam/xlogutils.c).
+    /// `page 60 of relation base/16384/16385 is uninitialized`, `… does not exist`
+    /// (src/backend/access/transam/xlogutils.c).
     static func missingPage(in line: some StringProtocol) -> Relation? {
         guard line.hasSuffix("is uninitialized") || line.hasSuffix("does not exist") else { return nil }
         let words = line.split(separator: " ")

@@ -11,7 +11,8 @@ struct ScratchNames {
     /// Indexes, sequences and extended statistics under their old and new names, both in the new schema.
     let others: [(kind: String, old: TableName, new: TableName)]
 
-    /// Schema, name and kind of the indexes, owned sequences and extended statistics of the tables whose OIDs are in `$1`.
+    /// Schema, name and kind of the indexes, owned sequences and extended statistics of the tables whose OIDs are in
+    /// `$1`.
     static let attachments = """
         SELECT n.nspname, c.relname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

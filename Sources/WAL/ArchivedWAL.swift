@@ -13,8 +13,8 @@ public struct ArchivedWAL: Sendable {
 
     /// - Parameters:
     ///   - breaks: those that are known.
-    ///   - proven: segments of which something else tells that they were archived: a backup is complete only when its last one
-    ///     is.
+    ///   - proven: segments of which something else tells that they were archived: a backup is complete only when its
+    ///     last one is.
     public init(
         _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = [],
         proven: [SegmentName] = []
@@ -29,8 +29,9 @@ public struct ArchivedWAL: Sendable {
 
     /// The gaps in the history of any timeline, each once: by timeline, oldest first.
     ///
-    /// A history is looked at from the archive's first segment of it, which may come long after the timeline's beginning, to
-    /// the last one that the timeline itself has, or is known to have had: what was never archived after that may still come.
+    /// A history is looked at from the archive's first segment of it, which may come long after the timeline's
+    /// beginning, to the last one that the timeline itself has, or is known to have had: what was never archived after
+    /// that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// The gaps after a position, on the histories that pass it.

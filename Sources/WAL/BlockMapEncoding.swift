@@ -1,5 +1,5 @@
-/// A block map's stored form: the number of entries; per entry the tablespace, database, file number and fork, the limit
-/// plus one (0 for none), the number of runs, and per run the gap after the one before and its length less one.
+/// A block map's stored form: the number of entries; per entry the tablespace, database, file number and fork, the
+/// limit plus one (0 for none), the number of runs, and per run the gap after the one before and its length less one.
 /// Entries are in order, and file numbers count from the one before while tablespace and database stay the same.
 extension BlockMap {
     public func encode() -> [UInt8] {

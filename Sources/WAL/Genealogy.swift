@@ -40,7 +40,8 @@ public struct Genealogy: Sendable {
         return lineage.reads(name) ? lineage.file(before: name) : name.previous(segmentSize: segmentSize)
     }
 
-    /// Whether what a timeline wrote into its last segment is there in the next one's first: then nobody misses the segment.
+    /// Whether what a timeline wrote into its last segment is there in the next one's first: then nobody misses the
+    /// segment.
     func isContinued(_ name: SegmentName, in archived: SegmentSet) -> Bool {
         let number = name.number(segmentSize: segmentSize)
         return archived.timelines.contains { other in

@@ -10,7 +10,8 @@ public struct Moment: Hashable, Comparable, Sendable {
     public init(microseconds: Int64) { self.microseconds = min(max(microseconds, -Moment.bound), Moment.bound) }
     private static let bound: Int64 = (1 << 62) - 1
 
-    /// From a `TimestampTz` as WAL records hold it: microseconds since 2000-01-01 UTC (src/include/datatype/timestamp.h).
+    /// From a `TimestampTz` as WAL records hold it: microseconds since 2000-01-01 UTC
+    /// (src/include/datatype/timestamp.h).
     public init(postgres: Int64) {
         let (sum, overflows) = postgres.addingReportingOverflow(Moment.postgresEpoch)
         self.init(microseconds: overflows ? .max : sum)

@@ -197,9 +197,9 @@ extension SegmentReader {
 
     /// A page after the end of the records.
     ///
-    /// Behind a segment switch anything may follow: a cascading WAL sender takes the segment's end for the end of what its
-    /// server has (`GetStandbyFlushRecPtr`, src/backend/replication/walsender.c, and `XLogReadRecord`, which lets an
-    /// `XLOG_SWITCH` extend to the end of the segment), and sends what its recycled file held before.
+    /// Behind a segment switch anything may follow: a cascading WAL sender takes the segment's end for the end of what
+    /// its server has (`GetStandbyFlushRecPtr`, src/backend/replication/walsender.c, and `XLogReadRecord`, which lets
+    /// an `XLOG_SWITCH` extend to the end of the segment), and sends what its recycled file held before.
     private mutating func checkAfterEnd(_ page: RawSpan) throws(WALDamage) {
         guard ending != .switch else { return }
         let belongsHere =

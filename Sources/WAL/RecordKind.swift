@@ -128,7 +128,8 @@ public struct ParameterChange: Hashable, Sendable {
     public let trackCommitTimestamp: Bool
 }
 
-/// Files of a relation cut to a length: VACUUM giving back the tail, or TRUNCATE of a table made in the same transaction.
+/// Files of a relation cut to a length: VACUUM giving back the tail, or TRUNCATE of a table made in the same
+/// transaction.
 public struct StorageTruncation: Hashable, Sendable {
     public let lsn: LSN
     public let xid: UInt32

@@ -21,8 +21,8 @@ struct UnfinishedRecord {
     var isComplete: Bool { have == total }
     var missing: UInt32 { UInt32(total - have) }
 
-    /// Adds the bytes of `piece`, the next ones of the record, to those in `buffer`: all of them, or the first 4 KiB of a
-    /// logical message. (The buffer is the reader's, so that one serves all records.)
+    /// Adds the bytes of `piece`, the next ones of the record, to those in `buffer`: all of them, or the first 4 KiB of
+    /// a logical message. (The buffer is the reader's, so that one serves all records.)
     mutating func add(_ page: RawSpan, _ piece: Range<Int>, to buffer: inout [UInt8]) {
         let body = min(piece.lowerBound + max(0, 24 - have), piece.upperBound)
         crc = page.crc(crc, body..<piece.upperBound)

@@ -60,7 +60,8 @@ import WAL
         try eachFailure(of: command, archive, errors: errors) { finished, fault in
             switch finished.ending {
             case .exited(0): #expect(try Files.read(destination) == content, "\(fault) \(finished.errors)")
-            // PostgreSQL takes a status above 125 as a reason to stop (wait_result_is_any_signal, src/common/wait_error.c).
+            // PostgreSQL takes a status above 125 as a reason to stop (wait_result_is_any_signal,
+            // src/common/wait_error.c).
             case .exited(126...), .signalled: break
             case .exited: Issue.record("\(fault): \(finished.ending) \(finished.output) \(finished.errors)")
             }

@@ -86,9 +86,9 @@ final class BackupFixture {
             cluster.server.bin + "/pg_verifybackup", ["-w", wal, directory], expectSuccess: false)
     }
 
-    /// The wheel's pg_verifybackup 18 crashes before main(), even with --version. pg_combinebackup 18 reads the manifest
-    /// and compares its system identifier with pg_control; pg_verifybackup 16 checks the same list of files under the
-    /// first version of the format.
+    /// The wheel's pg_verifybackup 18 crashes before main(), even with --version. pg_combinebackup 18 reads the
+    /// manifest and compares its system identifier with pg_control; pg_verifybackup 16 checks the same list of files
+    /// under the first version of the format.
     private func verifyOn18(_ directory: String) throws -> Finished {
         let combined = try runAsServerUser(
             cluster.server.bin + "/pg_combinebackup", ["--dry-run", "-o", directory + "-combined", directory],

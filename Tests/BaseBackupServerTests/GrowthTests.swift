@@ -53,8 +53,8 @@ import WAL
         #expect(known.map { $0.date[...] } == dates)
         #expect(found.wal.allSatisfy { $0.segments > 0 && $0.stored > 0 })
         #expect(found.wal.reduce(0) { $0 + $1.stored } == found.walBytes)
-        // Of the seven days before today three had something, unless it is tomorrow by now; the eighth and ninth are too long
-        // ago.
+        // Of the seven days before today three had something, unless it is tomorrow by now; the eighth and ninth are
+        // too long ago.
         try #require(known.count == 6)
         let counted = zip(lived, known).filter { (current - 7..<current).contains(noon / day + $0.0) }
         let growth = counted.reduce(0) { $0 + $1.1.stored } / 7

@@ -40,7 +40,8 @@ import Testing
                 let all = level.contains("role") ? settings + ["role = 'nobody'"] : settings
                 try administer(all.map { "\(level) set \($0)" }.joined(separator: ";"))
             }
-            // Longer than any of the limits: the checkpoint is one statement, and the session is idle while files are copied.
+            // Longer than any of the limits: the checkpoint is one statement, and the session is idle while files are
+            // copied.
             let backup = try site.tidemark(["backup", "--no-expire", "--spread-checkpoint", "--rate-limit", "8MB"])
             #expect(backup.ending == .exited(0), "\(level): \(backup.errors)")
             let checked = try site.tidemark(["check"])

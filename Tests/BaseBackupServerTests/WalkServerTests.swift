@@ -8,7 +8,8 @@ import Testing
     /// An entry in the data directory, and how a backup treats it.
     private struct Guest: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// A piece of a shell script in the data directory; `$OUT` is a directory outside, `$REPO`, `$STATE` tidemark's.
+        /// A piece of a shell script in the data directory; `$OUT` is a directory outside, `$REPO`, `$STATE`
+        /// tidemark's.
         let put: String
         /// Whether root creates it.
         var asRoot = false

@@ -3,7 +3,8 @@ import Platform
 import Support
 import Testing
 
-/// Values in a catalog's rows that tidemark can't have written, as a flipped bit leaves them: SQLite sees nothing wrong.
+/// Values in a catalog's rows that tidemark can't have written, as a flipped bit leaves them: SQLite sees nothing
+/// wrong.
 @Suite(.serialized) struct ImpossibleValueServerTests {
     private static let site = TestSite.shared {
         let site = try TestSite(initdb: ["--wal-segsize=1"])

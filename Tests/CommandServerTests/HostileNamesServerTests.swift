@@ -18,7 +18,8 @@ import Testing
         let directory, mapping: String
     }
 
-    /// Its data directory, repository and tablespace, its databases, schemas, tables, roles and restore points have such names.
+    /// Its data directory, repository and tablespace, its databases, schemas, tables, roles and restore points have
+    /// such names.
     private static let made: Result<Made, any Error> = Result {
         let site = try TestSite(initialize: false)
         let cluster = site.cluster

@@ -2,14 +2,14 @@ import Platform
 import Support
 import Testing
 
-/// Whatever the pages promise has a test: each sentence with a promise's word in it stands in `Tests/promises/PAGE.txt`,
-/// word for word, and below it, indented, the tests that hold it:
+/// Whatever the pages promise has a test: each sentence with a promise's word in it stands in
+/// `Tests/promises/PAGE.txt`, word for word, and below it, indented, the tests that hold it:
 ///
 ///     Nothing is overwritten.
 ///         PushContractServerTests: another file of the name stays
 ///
-/// A sentence about what others do names where they say so: `PostgreSQL: …`. One that leads to others names no test of its
-/// own: `page: …` says where the promise is made. A sentence without such a word may be listed, too.
+/// A sentence about what others do names where they say so: `PostgreSQL: …`. One that leads to others names no test of
+/// its own: `page: …` says where the promise is made. A sentence without such a word may be listed, too.
 struct PromiseTests {
     private static let pages =
         ["README.md"]

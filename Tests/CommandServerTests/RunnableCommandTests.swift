@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// Commands that messages offer can be copied: they name the configuration and the cluster where a call without would fail, or
-/// be about another cluster.
+/// Commands that messages offer can be copied: they name the configuration and the cluster where a call without would
+/// fail, or be about another cluster.
 @Suite struct RunnableCommandTests {
     /// What PostgreSQL and the manual call is complete as it is, and help speaks of commands in general.
     private static let general = [

@@ -3,8 +3,8 @@ import Support
 import Testing
 import WAL
 
-/// A cascading WAL sender takes the end of a segment with a switch for the end of what its server has, and sends what the
-/// recycled file held before; no zeros follow.
+/// A cascading WAL sender takes the end of a segment with a switch for the end of what its server has, and sends what
+/// the recycled file held before; no zeros follow.
 @Suite struct CascadeServerTests {
     @Test(arguments: TestServer.ends)
     func `a cascading standby archives segments of which it received the beginning only`(_ version: TestServer) throws {

@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// Tables brought back over the segment in which a timeline was left: under its full name, but ending early, or as `.partial`
-/// only. What both timelines have in it is in both files, and each has a drop of its own there.
+/// Tables brought back over the segment in which a timeline was left: under its full name, but ending early, or as
+/// `.partial` only. What both timelines have in it is in both files, and each has a drop of its own there.
 @Suite struct LeftSegmentTablesServerTests {
     enum Form: String, CaseIterable, Sendable {
         /// The old primary hands over the segment as well, under its full name.

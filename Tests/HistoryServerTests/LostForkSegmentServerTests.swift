@@ -51,8 +51,8 @@ import Testing
         }
     }
 
-    /// Two recoveries in place that fork in one segment: of timeline 2 there is only a `.partial`, and what timeline 3's
-    /// first segment holds of it.
+    /// Two recoveries in place that fork in one segment: of timeline 2 there is only a `.partial`, and what timeline
+    /// 3's first segment holds of it.
     @Test func `a restore point of a timeline that has no segment of its own is found`() throws {
         let group = try ServerGroup(.v15)
         try group.accounted {

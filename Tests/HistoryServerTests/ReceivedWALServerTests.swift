@@ -6,7 +6,8 @@ import Testing
 @Suite struct ReceivedWALServerTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let version: TestServer
-        /// The standby was promoted, and archived of its own timeline; else its last restartpoint lies behind those segments.
+        /// The standby was promoted, and archived of its own timeline; else its last restartpoint lies behind those
+        /// segments.
         let isPromoted: Bool
         let isDelta: Bool
         var testDescription: String {

@@ -3,7 +3,8 @@ import Platform
 import Support
 import WAL
 
-/// Two or three servers that share one repository, each with a tidemark.conf of its own; stopped and removed with the object.
+/// Two or three servers that share one repository, each with a tidemark.conf of its own; stopped and removed with the
+/// object.
 final class ServerGroup {
     let version: TestServer
     let scratch: Scratch

@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// A standby that has followed a promotion names the new timeline in its control file only at its next restartpoint. What it
-/// has replayed is looked at instead, streaming or not, alive or dead.
+/// A standby that has followed a promotion names the new timeline in its control file only at its next restartpoint.
+/// What it has replayed is looked at instead, streaming or not, alive or dead.
 @Suite struct StandbyTimelineServerTests {
     enum State: String, CaseIterable, Sendable {
         case streaming
@@ -11,8 +11,8 @@ import Testing
         case upstreamGone
         /// It never knew an upstream since the promotion, and restores from the archive.
         case archiveOnly
-        /// The archive has a timeline that it can't follow: it was past the place where that begins. PostgreSQL keeps the
-        /// history all the same.
+        /// The archive has a timeline that it can't follow: it was past the place where that begins. PostgreSQL keeps
+        /// the history all the same.
         case strayHistory
     }
 

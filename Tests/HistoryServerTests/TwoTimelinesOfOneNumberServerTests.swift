@@ -3,8 +3,8 @@ import Support
 import Testing
 import WAL
 
-/// Two standbys that were promoted take the same number for timelines of their own. One archives; the other's files wait
-/// in its pg_wal when somebody archives them by hand, as docs/archiving.md says for a server that has failed.
+/// Two standbys that were promoted take the same number for timelines of their own. One archives; the other's files
+/// wait in its pg_wal when somebody archives them by hand, as docs/archiving.md says for a server that has failed.
 struct LeftOverBranch: Sendable, CustomTestStringConvertible {
     enum State: String, CaseIterable, Sendable { case stopped, killed, standby }
     let state: State

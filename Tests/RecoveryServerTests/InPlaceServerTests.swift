@@ -42,7 +42,8 @@ import WAL
             #expect(try says("cannot archive \"\(last).partial\"", recover, fault))
             #expect(try FileStatus(of: site.cluster.data).inode == inode, "\(fault)")
         }
-        // Archived segments are opened to see whether the server's own can take their names, and to compare them with it.
+        // Archived segments are opened to see whether the server's own can take their names, and to compare them with
+        // it.
         let (blocked, unknown) = ("cannot archive \"", "cannot tell whether the archive has another server's WAL")
         var faults: [(fault: String, says: String)] = []
         for n in 1...40 {

@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// A segment of the archive is lost, damaged, or can't be opened, and the dead server still has it in its pg_wal: plan and
-/// recover say the same of it, and what they offer works.
+/// A segment of the archive is lost, damaged, or can't be opened, and the dead server still has it in its pg_wal: plan
+/// and recover say the same of it, and what they offer works.
 @Suite struct InPlaceUnreadableServerTests {
     enum Loss: String, Sendable, CaseIterable {
         case head, body, missing, forbidden, dangling

@@ -3,8 +3,8 @@ import Support
 import Testing
 import WAL
 
-/// Something is wrong with a segment behind the one where the recovery stops. Since version 15 a server reads ahead of its
-/// replay, and would die of what it doesn't need.
+/// Something is wrong with a segment behind the one where the recovery stops. Since version 15 a server reads ahead of
+/// its replay, and would die of what it doesn't need.
 @Suite struct ReadAheadServerTests {
     struct Damage: Sendable {
         let name: String

@@ -220,8 +220,8 @@ private struct Expectation: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// The rows: how far behind the end's segment the damage is, whether it is known, the server's version, how much of each
-    /// 64 kB segment is WAL, and whether the server could ask for it.
+    /// The rows: how far behind the end's segment the damage is, whether it is known, the server's version, how much of
+    /// each 64 kB segment is WAL, and whether the server could ask for it.
     @Test(arguments: [
         (1, true, 15, 65_536, true), (1, false, 15, 65_536, true), (1, true, 14, 65_536, false),
         (1, false, 18, 65_536, true), (64, false, 15, 65_536, true), (100, true, 16, 65_536, true),

@@ -5,7 +5,8 @@ import Testing
 
 @testable import Repository
 
-/// Whoever reads a backup in a store without file locks learns that its lease was lost, and what has become of the backup.
+/// Whoever reads a backup in a store without file locks learns that its lease was lost, and what has become of the
+/// backup.
 @Suite struct ReaderLeaseTests {
     enum Loss: CaseIterable, Sendable { case itsObjectsAreRemoved, theProcessStoodStill, theStoreWasAway }
     enum Since: CaseIterable, Sendable { case nothing, theBackupWasRemoved, anotherExpiresBackups }

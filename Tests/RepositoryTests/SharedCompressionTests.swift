@@ -16,8 +16,8 @@ import Testing
         }
     }
 
-    /// The writer compresses frames itself while it waits for the next one. Only it makes room for further frames, so it
-    /// must not wait for room: here the other thread takes the last place just when the writer wants it.
+    /// The writer compresses frames itself while it waits for the next one. Only it makes room for further frames, so
+    /// it must not wait for room: here the other thread takes the last place just when the writer wants it.
     @Test func `two threads never wait for each other over the frames of a segment`() throws {
         let (length, frame) = (32 << 20, 2 << 20)
         let writer = UInt(pthread_self())

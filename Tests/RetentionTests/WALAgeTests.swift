@@ -6,8 +6,9 @@ import WAL
 struct WALAgeTests {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// By timeline, from which segment on, one letter each: `o` its last commit is old, `y` young; `-` none; `?` unreadable.
-        /// `O`, `_` and `!` are the same, archived before the moment as well; `Y` is young and was archived before it.
+        /// By timeline, from which segment on, one letter each: `o` its last commit is old, `y` young; `-` none; `?`
+        /// unreadable. `O`, `_` and `!` are the same, archived before the moment as well; `Y` is young and was archived
+        /// before it.
         let segments: [UInt32: (from: UInt64, String)]
         /// The parent, and the segment in whose middle it was left.
         var parents: [UInt32: [(timeline: UInt32, at: UInt64)]] = [:]

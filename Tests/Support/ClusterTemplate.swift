@@ -32,7 +32,8 @@ public enum ClusterTemplate {
 
     /// Gives a cluster that never ran another system identifier: in pg_control, and on the first page of each segment.
     private static func identify(_ data: String) throws {
-        // As BootStrapXLOG makes one (src/backend/access/transam/xlog.c): the second and, below it, what keeps two apart.
+        // As BootStrapXLOG makes one (src/backend/access/transam/xlog.c): the second and, below it, what keeps two
+        // apart.
         let count = identifiers.wrappingAdd(1, ordering: .relaxed).newValue
         let second = UInt64(Clock.now / 1_000_000)
         let identifier = second << 32 | (UInt64(getpid()) & 0xFFFF) << 16 | (count & 0xFFFF)

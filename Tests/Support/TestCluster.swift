@@ -12,7 +12,8 @@ public enum TestServer: Int, Sendable, CaseIterable, CustomStringConvertible {
     case v18 = 18
 
     /// The versions that tests of every version run on: the three that `Tests/prepare` installs; or, when
-    /// `$TIDEMARK_MORE_POSTGRES` names a directory of others (`make test-versions`), those it has, as `13/bin/postgres`.
+    /// `$TIDEMARK_MORE_POSTGRES` names a directory of others (`make test-versions`), those it has, as
+    /// `13/bin/postgres`.
     public static let allCases: [TestServer] =
         more == nil
         ? [.v15, .v16, .v18] : [.v13, .v14, .v17].filter { access($0.bin + "/postgres", X_OK) == 0 }
@@ -170,7 +171,8 @@ public final class TestCluster: Sendable {
         try start()
     }
 
-    /// Runs SQL through psql, stopping at the first error; rows as lines, columns separated by `|`, without the last newline.
+    /// Runs SQL through psql, stopping at the first error; rows as lines, columns separated by `|`, without the last
+    /// newline.
     @discardableResult
     public func psql(_ sql: String, database: String = "postgres") throws -> String {
         let finished = try runAsServerUser(

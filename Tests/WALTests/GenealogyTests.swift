@@ -140,8 +140,8 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
         #expect(stretches.joined() == descent.files)
     }
 
-    /// `XLogFileReadAnyTLI`: newest timeline first, skipped when it begins in a later segment; when all files are there, the
-    /// first that isn't skipped is read.
+    /// `XLogFileReadAnyTLI`: newest timeline first, skipped when it begins in a later segment; when all files are
+    /// there, the first that isn't skipped is read.
     @Test(arguments: descents)
     func `PostgreSQL's own loop opens the same files`(_ descent: Descent) {
         var entries: [(tli: TimelineID, begin: LSN)] = []

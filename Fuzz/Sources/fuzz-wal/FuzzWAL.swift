@@ -1,8 +1,8 @@
 import Glibc
 import WAL
 
-/// libFuzzer's entry. The first byte says what the rest is given to. Whatever it is, it must give facts or a typed error:
-/// a trap, a hang or memory without bound is what the fuzzer looks for.
+/// libFuzzer's entry. The first byte says what the rest is given to. Whatever it is, it must give facts or a typed
+/// error: a trap, a hang or memory without bound is what the fuzzer looks for.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
@@ -64,8 +64,8 @@ private func pages(of input: [UInt8], headers: Bool) -> [UInt8] {
     return bytes
 }
 
-/// A segment of records with right lengths, links and checksums, whose kinds and contents are the input's: what a reader
-/// sees that trusts the CRC.
+/// A segment of records with right lengths, links and checksums, whose kinds and contents are the input's: what a
+/// reader sees that trusts the CRC.
 private func records(of input: [UInt8]) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: size)
     let version = input.first ?? 3

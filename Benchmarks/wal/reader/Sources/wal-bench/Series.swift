@@ -53,7 +53,8 @@ struct Series: Sendable {
     }
 }
 
-/// A repository that makes up the heads of a series when they are read; of the segments made beforehand it has the whole.
+/// A repository that makes up the heads of a series when they are read; of the segments made beforehand it has the
+/// whole.
 final class GeneratedStore: ObjectStore {
     let series: Series
     let count: Int

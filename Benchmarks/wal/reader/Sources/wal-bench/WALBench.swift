@@ -158,8 +158,8 @@ import WAL
             let first = UInt64(store.series.first)
             let opened = try Self.catalog(in: state, of: store.archive)
             let time = try seconds {
-                // The set of segments, the histories, the WAL from the oldest backup on, the segment with the target and
-                // what surrounds it.
+                // The set of segments, the histories, the WAL from the oldest backup on, the segment with the target
+                // and what surrounds it.
                 let set = try opened.segments()
                 let path = Lineage(TimelineHistory(TimelineID(1)), segmentSize: set.segmentSize)
                 guard let log = path.continuous(from: first, in: set).first,
