@@ -6,8 +6,8 @@ import WAL
 
 extension Configuration {
     /// The cluster that a call archives or restores for. When none is named and several are configured, it is that of
-    /// the calling server: it calls in its data directory, or the file lies in its pg_wal. So adding a second cluster to
-    /// the configuration doesn't stop the first one's archiving.
+    /// the calling server: it calls in its data directory, or the file lies in its pg_wal. So adding a second cluster
+    /// to the configuration doesn't stop the first one's archiving.
     ///
     /// - Parameter path: the file to archive; nil for a restore.
     public func servedCluster(

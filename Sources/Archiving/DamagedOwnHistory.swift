@@ -5,8 +5,8 @@ public import WAL
 
 /// A file in a server's pg_wal that is named after a timeline's history, and isn't one.
 ///
-/// PostgreSQL reads the history of the server's timeline whenever it starts, and that of a timeline it is to follow; it ends
-/// with an error where it can't (`readTimeLineHistory`, src/backend/access/transam/timeline.c).
+/// PostgreSQL reads the history of the server's timeline whenever it starts, and that of a timeline it is to follow; it
+/// ends with an error where it can't (`readTimeLineHistory`, src/backend/access/transam/timeline.c).
 public struct DamagedOwnHistory: Explained, Equatable {
     public let timeline: TimelineID
     /// Absolute.
@@ -75,8 +75,8 @@ public struct DamagedOwnHistory: Explained, Equatable {
 }
 
 extension TimelineHistory {
-    /// The history of a timeline from the first of its segments in a server's pg_wal, which tells where the timeline's parent
-    /// was left, and from the parent's history; nil when these aren't there.
+    /// The history of a timeline from the first of its segments in a server's pg_wal, which tells where the timeline's
+    /// parent was left, and from the parent's history; nil when these aren't there.
     ///
     /// - Throws: what reading the segment throws.
     fileprivate init?(

@@ -106,8 +106,8 @@ public func damage(of name: SegmentName, _ archive: ClusterArchive) throws -> Ar
     return Examination(of: name, archive).problems.first
 }
 
-/// Why no server would get a segment that is there: its stored bytes are damaged, or can't be read. Nil for one that isn't
-/// there. Reads the whole object, and decompresses nothing.
+/// Why no server would get a segment that is there: its stored bytes are damaged, or can't be read. Nil for one that
+/// isn't there. Reads the whole object, and decompresses nothing.
 /// - Parameter file: the segment, or its `.partial`.
 public func deliveryFault(of file: ArchiveFileName, _ archive: ClusterArchive) throws -> WALBreak? {
     guard let name = file.segmentName else { return nil }

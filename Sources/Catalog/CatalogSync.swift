@@ -16,8 +16,8 @@ public struct CatalogChanges: Hashable, Sendable {
 extension Catalog {
     /// Synchronizes the catalog with the repository. Reads the head of each new segment, folders that changed, and the
     /// histories.
-    /// - Parameter isExact: finds every change at once, whatever that costs in a store that doesn't tell what has changed
-    ///   (`Relisting`).
+    /// - Parameter isExact: finds every change at once, whatever that costs in a store that doesn't tell what has
+    ///   changed (`Relisting`).
     public func synchronize(
         jobs: Int, isExact: Bool = false, progress: (Int, Int) -> Void = { _, _ in }
     ) throws -> CatalogChanges {

@@ -43,8 +43,8 @@ struct ListedFolder {
 /// listing all of them would take a request for every 4 GiB of WAL at each question.
 ///
 /// New segments come into the newest folder of their timeline, which is always listed, and so is a folder that the
-/// catalog doesn't know. Everything else that happens is rare: WAL that is imported, put aside or put back, and the part
-/// of a folder that expires.
+/// catalog doesn't know. Everything else that happens is rare: WAL that is imported, put aside or put back, and the
+/// part of a folder that expires.
 struct Relisting {
     /// How old a folder's listing may be, in microseconds.
     var interval: Int64 = 600_000_000

@@ -43,8 +43,8 @@ public struct ClusterConfiguration: Sendable, Equatable {
     private func integer(_ setting: String) -> Int? { value(setting).flatMap { Int($0) } }
     private func milliseconds(_ setting: String) -> Int64 { value(setting).flatMap(Quantity.milliseconds) ?? 0 }
 
-    /// The cluster's repositories. At present there is exactly one. Only `openRepository()` (Archiving) knows which kind of
-    /// store each is.
+    /// The cluster's repositories. At present there is exactly one. Only `openRepository()` (Archiving) knows which
+    /// kind of store each is.
     public var repositoryLocations: [RepositoryLocation] {
         value("repository").flatMap { text in (try? RepositoryLocation(text)).map { [$0] } } ?? []
     }

@@ -3,8 +3,8 @@ import Platform
 
 /// Whether a server runs on a data directory, as far as that can be told from here.
 ///
-/// The process that `postmaster.pid` names may be in another PID namespace, for example in another container: then it has
-/// another number here, or can't be seen. Only what is `none` may be replaced or overwritten.
+/// The process that `postmaster.pid` names may be in another PID namespace, for example in another container: then it
+/// has another number here, or can't be seen. Only what is `none` may be replaced or overwritten.
 public enum ServerLife: Sendable, Equatable {
     /// There was none, or it has ended.
     case none

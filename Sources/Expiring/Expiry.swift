@@ -93,8 +93,8 @@ struct Expiry {
 }
 
 extension ClusterArchive {
-    /// When the last file of a timeline was archived, by the clock of the storage; nil when nobody knows. What is imported, or
-    /// copied without its times, counts as archived then.
+    /// When the last file of a timeline was archived, by the clock of the storage; nil when nobody knows. What is
+    /// imported, or copied without its times, counts as archived then.
     fileprivate func lastArchived(on timeline: TimelineID) throws -> Moment? {
         var entries = try store.list(incarnation.walFolder).filter { $0.name == incarnation.history(timeline).name }
         if let folder = try walFolders(of: timeline).last { entries += try store.list(folder).filter { !$0.isFolder } }

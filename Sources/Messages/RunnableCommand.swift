@@ -6,8 +6,8 @@ import Synchronization
 ///
 /// - Parameters:
 ///   - command: begins with `tidemark`; its words are quoted for a shell where they need it.
-///   - isForAnotherHost: whether it is to be typed on another host, whose paths are its own: the cluster has the same name
-///     there, and the configuration its usual place, as far as anybody here knows.
+///   - isForAnotherHost: whether it is to be typed on another host, whose paths are its own: the cluster has the same
+///     name there, and the configuration its usual place, as far as anybody here knows.
 public func runnable(_ command: String, onAnotherHost isForAnotherHost: Bool = false) -> String {
     let options = commonOptions.withLock { $0 }.filter { !isForAnotherHost || $0.name == "--cluster" }
     return command + options.map { " \($0.name) \(shellQuoted($0.value))" }.joined()

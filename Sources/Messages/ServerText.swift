@@ -1,8 +1,8 @@
 /// What a server sends, as a `String`, and back. A database without an encoding (SQL_ASCII) holds any bytes, and so do
 /// the names that were given there; the catalogs that all databases share show them to everybody.
 ///
-/// What is UTF-8 stays what it is. Any other byte becomes U+FFFD and its two hexadecimal digits, as does each byte of a U+FFFD,
-/// so that no two names become one, and each can be told to the server again.
+/// What is UTF-8 stays what it is. Any other byte becomes U+FFFD and its two hexadecimal digits, as does each byte of a
+/// U+FFFD, so that no two names become one, and each can be told to the server again.
 public enum ServerText {
     public static func string(_ bytes: UnsafeRawBufferPointer) -> String {
         let text = String(decoding: bytes, as: UTF8.self)

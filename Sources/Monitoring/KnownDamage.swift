@@ -244,8 +244,8 @@ public struct KnownDamage: Sendable, Equatable {
             name: name, segment: nil, reason: "a verification found \(counted(last.problems, "problem")) in it")
     }
 
-    /// The segments that a verification found damaged and that no server would get. Their heads, from which plans are made,
-    /// may be sound.
+    /// The segments that a verification found damaged and that no server would get. Their heads, from which plans are
+    /// made, may be sound.
     /// - Parameter note: gets why that is not known.
     public static func undelivered(of archive: ClusterArchive, note: (String) -> Void) -> [WALBreak] {
         do {

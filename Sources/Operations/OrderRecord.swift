@@ -6,8 +6,8 @@ import TableRecovery
 import WAL
 
 extension RecoveryOrder {
-    /// As it is recorded when it is carried out. The timeline that the plan has chosen is part of it: the reasons for the
-    /// choice may be gone when the recovery is resumed.
+    /// As it is recorded when it is carried out. The timeline that the plan has chosen is part of it: the reasons for
+    /// the choice may be gone when the recovery is resumed.
     func recorded(following plan: Plan) -> RecordedOrder {
         var target = target
         switch target.timeline {

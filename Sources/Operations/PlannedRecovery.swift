@@ -38,8 +38,8 @@ public struct PlannedRecovery: Sendable {
     }
 
     /// - Parameters:
-    ///   - rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last segment was, as
-    ///     `.partial`. Nil when it is still read in place.
+    ///   - rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last segment was,
+    ///     as `.partial`. Nil when it is still read in place.
     ///   - undelivered: archived segments that were found not to be delivered to a server.
     init(
         _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation, _ context: JobContext,
@@ -240,8 +240,8 @@ public struct PlannedRecovery: Sendable {
         _ = try outlook(backup)
     }
 
-    /// The plan's segments that no server would get from the archive, whatever their heads say. Reads all of them once, and
-    /// decompresses nothing.
+    /// The plan's segments that no server would get from the archive, whatever their heads say. Reads all of them once,
+    /// and decompresses nothing.
     /// - Parameter proven: segments that are known to be delivered; gets those that were read.
     /// - Throws: `JobCancelled`, and what makes reading impossible.
     func undelivered(_ proven: inout Set<SegmentName>, _ context: JobContext) throws -> [WALBreak] {

@@ -3,7 +3,8 @@ public import Planning
 import Recovery
 public import WAL
 
-/// The windows of an archive's backups, and which of them a recovery reaches without naming a timeline, as `plan` decides.
+/// The windows of an archive's backups, and which of them a recovery reaches without naming a timeline, as `plan`
+/// decides.
 public struct ReachableMoments: Sendable {
     public let windows: [RecoveryWindow]
     /// What a recovery follows when no timeline is named.
@@ -32,7 +33,8 @@ public struct ReachableMoments: Sendable {
         public let mustName: TimelineID?
     }
 
-    /// The last moment that is reached from a backup without naming a timeline or, when none is, with one. Nil when none is.
+    /// The last moment that is reached from a backup without naming a timeline or, when none is, with one. Nil when
+    /// none is.
     func end(of backup: BackupSpan) -> End? {
         let ends = windows.filter { $0.backup == backup && $0.isConsistent }
             .map { End(moment: $0.last?.time ?? $0.from, mustName: mustName(for: $0)) }
@@ -40,8 +42,8 @@ public struct ReachableMoments: Sendable {
         return (ordinary.isEmpty ? ends : ordinary).max { $0.moment < $1.moment }
     }
 
-    /// The timeline that a recovery to a window's last moments must name (`--target-timeline`); nil when it reaches them
-    /// without.
+    /// The timeline that a recovery to a window's last moments must name (`--target-timeline`); nil when it reaches
+    /// them without.
     public func mustName(for window: RecoveryWindow) -> TimelineID? {
         guard let path = followed.path else { return window.timeline }
         if window.leads(to: path.target) { return nil }
@@ -62,8 +64,8 @@ extension RecoveryWindow {
 }
 
 extension RecoveryArchive {
-    /// The window along a timeline of which no segment is archived yet: of its parent's last segment, which the plan reads
-    /// instead, only a part is on its history. Nil when nothing can be recovered to along it.
+    /// The window along a timeline of which no segment is archived yet: of its parent's last segment, which the plan
+    /// reads instead, only a part is on its history. Nil when nothing can be recovered to along it.
     fileprivate func window(_ backup: BackupSpan, along timeline: TimelineID, _ catalog: Catalog) -> RecoveryWindow? {
         let request = PlanRequest(RecoveryTarget(.latest, timeline: .number(timeline)), backup: backup.label)
         guard let plan = try? plan(request, usePartials: false, catalog: catalog) else { return nil }

@@ -68,10 +68,10 @@ public struct RecoverJob {
         try planned.refuseWhatCannotBe(keeping: old == nil || order.isDelta)
     }
 
-    /// Plans, archives what only the old directory holds, and plans with that. When it replaces a directory, it reads the
-    /// plan's WAL first: damage that nobody knows of yet counts as well.
-    /// - Throws: as `PlannedRecovery.init`, and what makes the recovery impossible on this host: then nothing was archived.
-    ///   `NotRescued` and `Contradiction`.
+    /// Plans, archives what only the old directory holds, and plans with that. When it replaces a directory, it reads
+    /// the plan's WAL first: damage that nobody knows of yet counts as well.
+    /// - Throws: as `PlannedRecovery.init`, and what makes the recovery impossible on this host: then nothing was
+    ///   archived. `NotRescued` and `Contradiction`.
     public func plan() throws -> PlannedRecovery {
         if interrupted != nil {
             guard old != nil else { return try planned(rescued: wasRescued) }

@@ -27,8 +27,9 @@ public struct RecoveryOrder: Sendable {
     public var starts = false
     /// The absolute path of the started server's log; nil for a file in the directory.
     public var logFile: String?
-    /// Settings of tidemark that hold for this recovery instead of the configuration's, by their names. They are recorded
-    /// for whoever resumes the recovery, without passwords; the jobs take their settings from the cluster's configuration.
+    /// Settings of tidemark that hold for this recovery instead of the configuration's, by their names. They are
+    /// recorded for whoever resumes the recovery, without passwords; the jobs take their settings from the cluster's
+    /// configuration.
     public var overrides: [String: String] = [:]
     /// What the caller wants to know when it resumes the recovery. The jobs don't use it.
     public var remarks: [String] = []

@@ -2,8 +2,8 @@ public import WAL
 
 /// The timelines that a recovery follows when none is named.
 public struct FollowedTimelines: Hashable, Sendable {
-    /// One. Several when it can't be told which of them is the cluster's, and a recovery to a moment after they diverge asks;
-    /// none when every recovery that names no timeline is refused.
+    /// One. Several when it can't be told which of them is the cluster's, and a recovery to a moment after they diverge
+    /// asks; none when every recovery that names no timeline is refused.
     public let timelines: [TimelineID]
     /// The history of the only one.
     public let path: TimelinePath?

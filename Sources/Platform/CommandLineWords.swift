@@ -3,8 +3,8 @@ import Glibc
 
 /// The program's name and arguments, without a call that could fail and make them look absent.
 ///
-/// A word that is not UTF-8 becomes what a server's text of these bytes does (`ServerText`), so that it can name an object of
-/// such a name. One that is stays as it is: that may be a name as it was shown.
+/// A word that is not UTF-8 becomes what a server's text of these bytes does (`ServerText`), so that it can name an
+/// object of such a name. One that is stays as it is: that may be a name as it was shown.
 public func commandLineWords() -> [String] {
     var count: Int32 = 0
     guard let words = clinux_arguments(&count), count > 0 else { return [] }

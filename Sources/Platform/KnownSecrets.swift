@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The secrets that this process has read in connection strings: masked wherever they appear, whatever surrounds them and
-/// in whatever way they are written.
+/// The secrets that this process has read in connection strings: masked wherever they appear, whatever surrounds them
+/// and in whatever way they are written.
 public enum KnownSecrets {
     private static let all = Mutex<Set<String>>([])
 
@@ -25,8 +25,8 @@ public enum KnownSecrets {
         all.withLock { $0.sorted { ($0.utf8.count, $0) > ($1.utf8.count, $1) } }
     }
 
-    /// Whether a password can't be a part of other words. One that can, such as `postgres`, is only masked where the text
-    /// says that it is a password.
+    /// Whether a password can't be a part of other words. One that can, such as `postgres`, is only masked where the
+    /// text says that it is a password.
     private static func isUnlikeAWord(_ secret: String) -> Bool {
         if secret.utf8.count < 4 { return false }
         if secret.contains(where: { !$0.isLetter && !$0.isNumber }) { return true }

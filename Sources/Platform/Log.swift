@@ -61,7 +61,8 @@ public struct Log: Sendable {
         return isatty(2) == 1 ? .terminal : .line
     }
 
-    /// - Parameter keepingLines: for what may be another program's text of several lines, such as libpq's. A message has one.
+    /// - Parameter keepingLines: for what may be another program's text of several lines, such as libpq's. A message
+    ///   has one.
     private func line(_ level: Level, _ label: String, _ text: String, keepingLines: Bool = false) -> String {
         // Continuation lines are indented, as in PostgreSQL's own log (append_with_tabs,
         // src/backend/utils/error/elog.c): a name with a newline in it can't forge a message.

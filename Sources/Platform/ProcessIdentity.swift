@@ -26,8 +26,8 @@ public struct ProcessIdentity: Hashable, Sendable {
 
     public static let current = ProcessIdentity(of: getpid())
 
-    /// Whether this process sees every process of this machine, under whatever number: its PID namespace is the first one
-    /// (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+    /// Whether this process sees every process of this machine, under whatever number: its PID namespace is the first
+    /// one (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
     public static var seesWholeMachine: Bool { ownNamespace == 0xEFFF_FFFC }
 
     /// Whether it has certainly ended, or will never run again. False for every process that can't be seen from here:

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Masks the secrets in a text that is printed, logged, recorded or sent: those in the connection strings that this process
-/// was given (`KnownSecrets`), passwords in any other, as keywords and in URIs, malformed strings included, and the
-/// secrets in this process's environment. An ellipsis replaces each.
+/// Masks the secrets in a text that is printed, logged, recorded or sent: those in the connection strings that this
+/// process was given (`KnownSecrets`), passwords in any other, as keywords and in URIs, malformed strings included, and
+/// the secrets in this process's environment. An ellipsis replaces each.
 public func withoutSecrets(_ text: String) -> String {
     var text = text
     for secret in KnownSecrets.longestFirst + ownSecrets where text.contains(secret) {

@@ -14,9 +14,9 @@ public struct OldMounts: Sendable {
         points = try MountTable().points(below: Files.resolved(directory))
     }
 
-    /// Why the directory can't be renamed: a file system with a part of the old cluster would be mounted over the same part
-    /// of the new one, which would not start any more. Nil when nothing else than files, the administrator's directories
-    /// and those that a server empties at its start are mounted.
+    /// Why the directory can't be renamed: a file system with a part of the old cluster would be mounted over the same
+    /// part of the new one, which would not start any more. Nil when nothing else than files, the administrator's
+    /// directories and those that a server empties at its start are mounted.
     public var needed: Problem? {
         let harmless = BackupExclusions.emptiedDirectories.subtracting(["pg_wal"])
         guard

@@ -107,8 +107,8 @@ public struct WaitingWAL: Sendable {
     public private(set) var unreadable: [String] = []
     /// Why it could not be looked for.
     public private(set) var problem: (any Error)?
-    /// What `recover` can't archive, and why: of what has a name that is taken in the archive, what can be neither read nor
-    /// replaced there; and histories that are none.
+    /// What `recover` can't archive, and why: of what has a name that is taken in the archive, what can be neither read
+    /// nor replaced there; and histories that are none.
     private(set) var blocked: [(name: String, reason: any Error)] = []
     /// All segments from the last checkpoint on, whatever the archive has, and those before it that it lacks.
     private(set) var named: [SegmentName] = []

@@ -11,8 +11,8 @@ public struct RecordedOrder: Codable, Sendable, Equatable {
             case beforeDatabaseDrop = "before_database_drop"
         }
         public var kind: Kind
-        /// What the kind needs: a time in microseconds since 1970, an LSN, a transaction's number, the name of a restore
-        /// point, tables as patterns, the name of a database.
+        /// What the kind needs: a time in microseconds since 1970, an LSN, a transaction's number, the name of a
+        /// restore point, tables as patterns, the name of a database.
         public var values: [String]
         public var isInclusive: Bool
         /// Whether the drop of the tables' database counts as theirs.

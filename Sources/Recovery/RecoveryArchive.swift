@@ -131,7 +131,8 @@ public struct RecoveryArchive: Sendable {
 
     /// Plans a recovery in the place of the cluster's own dead server, before what it left in pg_wal is archived.
     ///
-    /// Where the archive has another server's WAL under the names of that server's, only what comes before can be reached.
+    /// Where the archive has another server's WAL under the names of that server's, only what comes before can be
+    /// reached.
     /// - Throws: as `plan`; `NotRescued` and `Contradiction` as well.
     public func planInPlace(_ request: PlanRequest, usePartials: Bool, catalog: Catalog? = nil) throws -> Plan {
         if let blocked = own?.blocked { throw blocked }
@@ -164,8 +165,8 @@ public struct RecoveryArchive: Sendable {
         throw contradiction
     }
 
-    /// A refusal that says which archive it is about, where the repository has several of the cluster, what of a gap was put
-    /// aside, and what could not be looked for in a dead server's pg_wal.
+    /// A refusal that says which archive it is about, where the repository has several of the cluster, what of a gap
+    /// was put aside, and what could not be looked for in a dead server's pg_wal.
     public func told(_ refusal: PlanRefusal) -> PlanRefusal {
         var remarks = refusal.remarks
         switch refusal.reason {

@@ -10,7 +10,8 @@ struct Relocation: Sendable {
     /// directory. Empty when they weren't recorded.
     private let originals: [(path: String, place: String)]
     let directory: String
-    /// The data directory that was backed up, as its server was started with it; nil when it wasn't recorded, or is this one.
+    /// The data directory that was backed up, as its server was started with it; nil when it wasn't recorded, or is
+    /// this one.
     private let original: String?
 
     init(from originals: [String], linked: [LinkedPath] = [], to directory: String) {
@@ -136,8 +137,8 @@ struct Relocation: Sendable {
         return unreadable
     }
 
-    /// What a relative path in an included file's name meant in the original, if it leads out of the directory: the file
-    /// doesn't lie beside the new one. Nil for every other path.
+    /// What a relative path in an included file's name meant in the original, if it leads out of the directory: the
+    /// file doesn't lie beside the new one. Nil for every other path.
     private func outside(_ path: some StringProtocol, from file: String) -> String? {
         guard !path.hasPrefix("/"), let original else { return nil }
         let folder = Relocation.normal(Files.parent(file)).dropFirst(Relocation.normal(directory).count)

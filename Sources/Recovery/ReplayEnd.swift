@@ -5,8 +5,8 @@ import WAL
 struct ReplayEnd {
     /// Everything before it was replayed.
     let position: LSN
-    /// Up to here the history is known that the replayed WAL is a part of. A server that still recovers notes the timeline
-    /// with its minimum recovery point only (`UpdateMinRecoveryPoint`, src/backend/access/transam/xlog.c).
+    /// Up to here the history is known that the replayed WAL is a part of. A server that still recovers notes the
+    /// timeline with its minimum recovery point only (`UpdateMinRecoveryPoint`, src/backend/access/transam/xlog.c).
     let known: LSN
     let history: TimelineHistory
 

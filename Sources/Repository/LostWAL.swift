@@ -11,8 +11,8 @@ public struct WALMissing: Explained, Equatable {
 }
 
 extension ClusterArchive {
-    /// Makes sure that an object is absent from the WAL, and not all of the WAL with it: its folder may be a mount point
-    /// whose file system isn't mounted.
+    /// Makes sure that an object is absent from the WAL, and not all of the WAL with it: its folder may be a mount
+    /// point whose file system isn't mounted.
     /// - Throws: `WALMissing`.
     public func requireWAL() throws {
         guard try store.list(incarnation.walFolder).isEmpty else { return }

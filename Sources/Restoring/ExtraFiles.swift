@@ -119,8 +119,8 @@ struct ExtraFiles {
         }
     }
 
-    /// The target of the cluster's own `pg_wal` link, when that is a directory neither in the data directory nor above it.
-    /// A copy's link may have come along with `cp -a`, and lead to the WAL of any other server.
+    /// The target of the cluster's own `pg_wal` link, when that is a directory neither in the data directory nor above
+    /// it. A copy's link may have come along with `cp -a`, and lead to the WAL of any other server.
     private func apart(_ link: Place) -> HeldDirectory? {
         guard target.request.living == nil, let directory = try? HeldDirectory(following: link),
             let status = try? directory.status(),

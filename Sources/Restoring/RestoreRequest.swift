@@ -13,8 +13,8 @@ public struct RestoreRequest: Sendable {
     /// Bring an existing copy of the same cluster to the backup's state: only differing frames are rewritten, and files
     /// that the backup doesn't have are removed.
     public var delta: Bool
-    /// The cluster's own data directory, if it is another one. A copy of it may share its links, or another copy's, whose
-    /// targets don't belong to it.
+    /// The cluster's own data directory, if it is another one. A copy of it may share its links, or another copy's,
+    /// whose targets don't belong to it.
     public var living: String?
     /// Files that a delta restore leaves alone, because backups omit them.
     public var exclude = NamedExclusions()

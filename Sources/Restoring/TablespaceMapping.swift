@@ -1,7 +1,7 @@
 import Platform
 
-/// The values of `--tablespace-mapping`, in pg_basebackup's syntax (`tablespace_list_append`, src/bin/pg_basebackup): in a path,
-/// `\\=` stands for an equals sign.
+/// The values of `--tablespace-mapping`, in pg_basebackup's syntax (`tablespace_list_append`, src/bin/pg_basebackup):
+/// in a path, `\\=` stands for an equals sign.
 public enum TablespaceMapping {
     /// Nil unless there is exactly one equals sign between two paths.
     public static func parse(_ text: String) -> (old: String, new: String)? {

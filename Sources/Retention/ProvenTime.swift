@@ -2,10 +2,10 @@ import WAL
 
 /// Time as far as the backups prove that it has passed.
 ///
-/// A clock that is ahead makes everything look old, and what would tell it, the times of backups and commits, comes from
-/// the same clock. But it shows as one leap between two backups, or between the last one and now, among gaps that are
-/// far shorter. A leap counts as the longest of the usual gaps before it, whether it is an error of the clock or a time
-/// without backups: what is older stays until later backups have covered the time that a rule asks for.
+/// A clock that is ahead makes everything look old, and what would tell it, the times of backups and commits, comes
+/// from the same clock. But it shows as one leap between two backups, or between the last one and now, among gaps that
+/// are far shorter. A leap counts as the longest of the usual gaps before it, whether it is an error of the clock or a
+/// time without backups: what is older stays until later backups have covered the time that a rule asks for.
 struct ProvenTime {
     private let now: Moment
     /// When backups ended, in order.

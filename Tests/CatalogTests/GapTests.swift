@@ -27,7 +27,8 @@ import WAL
         #expect(found.map(\.cause) == [.missing])
         #expect(found.map(\.firstMissing?.description) == [lost])
 
-        // Where a backup ended says nothing about the reason: what `expire` removed is known from its records and the rules.
+        // Where a backup ended says nothing about the reason: what `expire` removed is known from its records and the
+        // rules.
         func backup(_ label: String, stop: UInt64) -> BackupSpan {
             BackupSpan(
                 label: label, timeline: TimelineID(1), start: LSN(0x90_0028), stop: LSN(stop),

@@ -2,8 +2,8 @@ import Platform
 import Support
 import Testing
 
-/// WAL behind a backup that can't be followed, whatever the reason: every command that speaks of gaps names the same segment,
-/// and ends with the same status.
+/// WAL behind a backup that can't be followed, whatever the reason: every command that speaks of gaps names the same
+/// segment, and ends with the same status.
 @Suite(.serialized) struct BrokenWALServerTests {
     /// What has happened to the object; `$0` is its path.
     private struct Harm: Sendable, CustomTestStringConvertible {

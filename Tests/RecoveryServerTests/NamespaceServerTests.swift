@@ -8,8 +8,8 @@ private struct HiddenServer: Sendable, CustomTestStringConvertible {
     let testDescription: String
     /// Further namespaces of tidemark's, for unshare(1).
     var namespaces: [String] = []
-    /// A shell script in tidemark's mount namespace; `$DATA` is the data directory, `$SOCKET` the socket, `$EMPTY` an empty
-    /// file, `$OTHER` a copy of postmaster.pid with another process.
+    /// A shell script in tidemark's mount namespace; `$DATA` is the data directory, `$SOCKET` the socket, `$EMPTY` an
+    /// empty file, `$OTHER` a copy of postmaster.pid with another process.
     var script = ":"
     /// Whether tidemark sees the processes after all, under other numbers.
     var seesProcesses = false

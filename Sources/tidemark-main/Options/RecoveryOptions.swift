@@ -79,8 +79,8 @@ enum RecoveryOptions {
         return (words + flags.filter(\.1).map { "--" + $0.0 }).joined(separator: " ")
     }
 
-    /// PostgreSQL ignores the action where there is no target (`recoveryStopsAfter`, xlogrecovery.c): it would promote, and
-    /// a standby would go on.
+    /// PostgreSQL ignores the action where there is no target (`recoveryStopsAfter`, xlogrecovery.c): it would promote,
+    /// and a standby would go on.
     private static func refuse(
         _ action: TargetAction, without target: TargetRequest, isStandby: Bool
     ) throws(UsageError) {
