@@ -39,8 +39,7 @@ extension DataDirectory {
     /// connections, or if every process of this machine could be seen.
     public func serverLife() throws -> ServerLife {
         guard let file = try PostmasterFile(dataDirectory: path) else { return .none }
-        // EPERM: the process exists and belongs to another user.
-        if file.process != getpid(), file.process != getppid(), kill(file.process, 0) == 0 || errno == EPERM {
+        if file.process != getpid(), file.process != getppid(), processExists(file.process) {
             return .running(file, isVisible: true)
         }
         let isListening = file.isListening(in: path)

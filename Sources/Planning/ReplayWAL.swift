@@ -36,12 +36,9 @@ struct ReplayWAL<Source: PlanSource> {
         self.known = known
         let size = source.segmentSize
         let first = backup.start.rawValue / UInt64(size)
-        var number = first
-        // Timeline by timeline, run by run.
-        while let run = archived.run(containing: number, on: path.segment(number, segmentSize: size).timeline) {
-            let next = path.steps.map { $0.begin.rawValue / UInt64(size) }.first { $0 > number }
-            number = min(run.upperBound, next.map { $0 - 1 } ?? .max) + 1
-        }
+        let lineage = path.lineage(segmentSize: size)
+        let wal = ArchivedWAL(archived, Genealogy([:], segmentSize: size))
+        let number = wal.reach(from: backup.start, on: lineage).end.rawValue / UInt64(size)
         let there = WALSegments(path, first: first, count: Int(number - first), segmentSize: size)
         let found: WALBreak?
         if let known = known.breaks[there] { found = known } else { found = try source.firstBreak(in: there) }
@@ -51,9 +48,9 @@ struct ReplayWAL<Source: PlanSource> {
             (ending, limit) = (.broken(found), nil)
             return
         }
-        let later = path.lastSegment(in: archived, behind: number)
-        if let later {
-            (ending, limit) = (.gap(path.lineage(segmentSize: size).gaps(number...later, in: archived)), nil)
+        let gaps = wal.gaps(on: lineage, from: number)
+        if !gaps.isEmpty {
+            (ending, limit) = (.gap(gaps), nil)
         } else if let (substitute, next) = path.substitutes(number, segmentSize: size)
             .last(where: { archived.contains($0.name) })
         {

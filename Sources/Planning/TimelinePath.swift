@@ -66,11 +66,6 @@ public struct TimelinePath: Hashable, Sendable {
         lineage(segmentSize: segmentSize).file(number)
     }
 
-    /// The number of the path's last archived segment, if it lies after `number`.
-    func lastSegment(in archived: SegmentSet, behind number: UInt64) -> UInt64? {
-        lineage(segmentSize: archived.segmentSize).newest(in: archived).flatMap { $0 > number ? $0 : nil }
-    }
-
     /// Files of older timelines that hold the beginning of segment `number`, each with the timeline that follows it
     /// there, oldest first.
     func substitutes(_ number: UInt64, segmentSize: UInt32) -> [(name: SegmentName, next: Step)] {

@@ -63,6 +63,7 @@ private let doubts = [
         let folder = archive.repository + "/" + archive.origin.incarnation.walFolder.description
         let disk = archive.scratch.file("disk")
         try Files.makeDirectories(disk)
+        chmod(disk, 0o755)
         #expect(rename(folder, folder + ".away") == 0 && symlink(disk, folder) == 0)
     },
     Doubt("an empty mount point in the place of the WAL's folder", says: "although the repository has backups") {

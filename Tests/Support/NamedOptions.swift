@@ -49,6 +49,6 @@ public enum NamedOptions {
     }
 
     /// Options of other programs, and the one that stands for a command.
-    public static let others: Set<String> = ["--schema-only", "--now", "--all", "--version"]
+    public static let others: Set<String> = ["--schema-only", "--now", "--all", "--version", "--reference"]
     private static let known = Mutex<[String: Bool]>([:])
 }
