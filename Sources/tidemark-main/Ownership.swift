@@ -6,17 +6,18 @@ import Repository
 
 /// Root gives up root: tidemark works as the owner of the cluster's files.
 enum Ownership {
-    /// Becomes the owner of the cluster's data directory, or of its repository when there is no data directory; does
-    /// nothing when not root, or when root owns both.
+    /// Becomes the owner of the cluster's data directory, or of its repository when there is no data directory or root
+    /// owns it; does nothing when not root, or when root owns both.
     static func become(ownerFor cluster: ClusterConfiguration) throws {
         guard geteuid() == 0, let owner = try owner(for: cluster), owner.owner != 0 else { return }
         try become(user: owner.owner, group: owner.group)
     }
 
-    /// The owner of the data directory, else of the repository.
+    /// The owner of the data directory, else of the repository. No server runs as root (`check_root`,
+    /// src/backend/main/main.c), so a directory of root's was only made for it.
     static func owner(for cluster: ClusterConfiguration) throws -> FileStatus? {
-        try FileStatus(ifPresent: cluster.dataDirectory)
-            ?? cluster.openRepository().localDirectory?.status(of: cluster.name)
+        if let owner = try FileStatus(ifPresent: cluster.dataDirectory), owner.owner != 0 { return owner }
+        return try cluster.openRepository().localDirectory?.status(of: cluster.name)
     }
 
     private static func become(user: uid_t, group: gid_t) throws {
