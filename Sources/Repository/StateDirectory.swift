@@ -27,8 +27,6 @@ public struct StateDirectory: Sendable, Hashable {
 
     /// Segments fetched ahead, a directory for each server that recovers (`Spool`).
     public var spool: String { path + "/spool" }
-    /// Which segments the last push stored before PostgreSQL asked for them (`AheadRecord`).
-    public var archivedAhead: String { path + "/archived-ahead" }
     /// Why the last push failed (`PushFailure`).
     public var pushFailure: String { path + "/push-failure" }
     /// Where `import` unpacks what it reads; a directory of this name and a suffix for each run.
@@ -55,6 +53,8 @@ public struct StateDirectory: Sendable, Hashable {
     public func catalog(of incarnation: Incarnation) -> String { "\(learned)/\(incarnation.folderName).catalog" }
     /// Which packs of which backup an interrupted verification has found good: a file for each.
     public var verification: String { learned + "/verify" }
+    /// Which segments the last push stored before PostgreSQL asked for them (`AheadRecord`).
+    public var archivedAhead: String { learned + "/archived-ahead" }
     /// How the repository's free space changed.
     public var space: String { learned + "/space.json" }
     /// Job records that the repository could not take.

@@ -58,7 +58,9 @@ struct HeldSegment: Sendable, CustomTestStringConvertible {
         let all = archive.origin.segments
         try archive.push("\(directory)/\(all[0])", expectSuccess: true)
         #expect(try stored(archive) == all)
-        let note = archive.scratch.file("state/main/archived-ahead")
+        let state = StateDirectory(
+            archive.scratch.file("state"), cluster: "main", repository: archive.repository)
+        let note = state.archivedAhead
         for segment in all { #expect(try Files.readText(note).contains(segment.description)) }
         let before = try archive.contents()
         for segment in all {
