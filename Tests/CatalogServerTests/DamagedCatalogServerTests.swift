@@ -24,7 +24,7 @@ private struct Mishap: Sendable, CustomTestStringConvertible {
             says: "is damaged and is rebuilt"),
         Mishap(
             testDescription: "a row that somebody has added",
-            script: sqlite("insert into folder values (9, '00000009000000AA', null)"),
+            script: sqlite("insert into folder values (9, '00000009000000AA', null, null)"),
             says: "somebody else has changed its table"),
         Mishap(testDescription: "a file that can't be written", script: "chmod 0444 $CATALOG", says: "is read-only"),
         Mishap(

@@ -93,7 +93,7 @@ import WAL
                 let found = try #require(
                     decoded(Document.self, told.output).contradiction, "\(told)")
                 #expect(told.errors.contains("\"\(found.file)\" in the archive is not the one that"), "\(told)")
-                #expect(told.errors.contains("From LSN \(found.lsn) on, what is told"), "\(told)")
+                #expect(told.errors.contains("From LSN \(found.lsn) on, reports about the archive"), "\(told)")
                 #expect(told.errors.contains(found.message) && told.errors.contains(found.remedy), "\(told)")
             }
             try expectLossFromThere(right)

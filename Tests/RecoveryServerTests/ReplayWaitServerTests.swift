@@ -26,8 +26,7 @@ import Testing
     }
 
     private static let ways: [(name: String, arguments: [String])] = [
-        ("promoted", ["recover"]), ("paused", ["recover", "--target-action", "pause"]),
-        ("standby", ["recover", "--standby"]), ("drill", ["drill"]),
+        ("promoted", ["recover"]), ("standby", ["recover", "--standby"]), ("drill", ["drill"]),
     ]
 
     @Test(arguments: [TestServer.v15, .v18], ways.indices)
