@@ -122,7 +122,7 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
-            name: "Support", dependencies: ["Platform", "WAL", "Repository", "CZstd", "CChecksum"],
+            name: "Support", dependencies: ["Platform", "WAL", "Repository", "CXXHash", "CZstd", "CChecksum"],
             path: "Tests/Support",
             swiftSettings: strict),
         tests("PlatformTests", ["Platform"]),

@@ -165,8 +165,7 @@ private struct Examination: Sendable {
         var obstacle: (any Error)?
         if stored.contents == .partial { obstacle = before.trim(&found, of: name) }
         summary = found
-        guard !stored.head.summary.isEmpty else { return }
-        var told = try SegmentSummary(decoding: stored.head.summary)
+        guard var told = try stored.summary() else { return }
         // The previous segment may have been archived later.
         if stored.contents == .partial { obstacle = before.trim(&told, of: name) ?? obstacle }
         // An error in reading the previous segment is reported for that segment.

@@ -104,7 +104,8 @@ final class ClusterCopy {
         }
         try manifest.add(packs: packs)
         try manifest.add(meta: [
-            "format": Manifest.format, "label": label, "system_identifier": String(source.control.systemIdentifier),
+            "format": Manifest.format, "tidemark_version": tidemarkVersion, "label": label,
+            "system_identifier": String(source.control.systemIdentifier),
             "major": String(source.archive.incarnation.major), "stop_lsn": stop.description,
             "superusers": superusers.joined(separator: "\n"),
         ])

@@ -12,7 +12,7 @@ public final class ManifestReader {
     /// The manifest's packs by their number in it.
     public let packs: [Int: ManifestPack]
 
-    /// - Throws: `ObjectDamaged` when it is not the manifest of this backup.
+    /// - Throws: `ObjectDamaged` when it is not the manifest of this backup; `UnsupportedFormat`.
     public init(_ label: String, of archive: ClusterArchive) throws {
         let key = archive.incarnation.backup(label, Manifest.objectName)
         self.label = label
@@ -21,10 +21,14 @@ public final class ManifestReader {
         do {
             file = try NamelessDatabase { try ManifestReader.decompress(object, into: $0, $1) }
             let database = file.database
-            guard try database.text("SELECT value FROM meta WHERE name = 'format'") == Manifest.format else {
-                throw UnsupportedFormat(key: key)
+            func meta(_ name: String) throws -> String? {
+                try database.text("SELECT value FROM meta WHERE name = '\(name)'")
             }
-            guard try database.text("SELECT value FROM meta WHERE name = 'label'") == label else {
+            guard let format = try meta("format"), let version = try meta("tidemark_version") else {
+                throw ObjectDamaged(key: key, "It does not say which version wrote it.")
+            }
+            guard format == Manifest.format else { throw UnsupportedFormat(key: key, version: version) }
+            guard try meta("label") == label else {
                 throw ObjectDamaged(key: key, "It is the manifest of another backup.")
             }
             for (table, columns) in Manifest.tables { _ = try database.prepare("SELECT \(columns) FROM \(table)") }

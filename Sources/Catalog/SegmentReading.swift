@@ -92,18 +92,17 @@ extension Catalog {
         do {
             let stored = try archive.stored(name)
             head.storedBytes = stored.storedLength
-            if stored.head.summary.isEmpty {
+            head.summary = try stored.summary()
+            if head.summary == nil {
                 head.state = .unread
                 head.problem = "It was stored unread: tidemark did not know its PostgreSQL version."
-            } else {
-                head.summary = try SegmentSummary(decoding: stored.head.summary)
             }
         } catch is ObjectAbsent {
             head.isGone = true
         } catch let error as ObjectDamaged {
             (head.state, head.problem) = (.damaged, error.reason)
         } catch let error as UnsupportedFormat {
-            (head.state, head.problem) = (.unread, error.message)
+            (head.state, head.problem) = (.unread, error.objectFault)
         } catch let error as BadSummary {
             (head.state, head.problem) = (.damaged, error.description)
         } catch let error as any Explained where error.concernsOneObject {

@@ -30,7 +30,8 @@ public struct PackFrame: Hashable, Sendable {
 /// | 16 | 1 | format version, 1 |
 /// | 17 | 1 | codec: 1 zstd |
 /// | 18 | 1 | cipher: 0 none |
-/// | 19 | 5 | zeros |
+/// | 19 | 3 | the version of tidemark that wrote it, `WriterVersion` |
+/// | 22 | 2 | the low 16 bits of the XXH3-64 of everything from offset 8 to here |
 ///
 /// | index | bytes | |
 /// | --- | --- | --- |
@@ -40,6 +41,8 @@ public struct PackFrame: Hashable, Sendable {
 /// | … | 8 | XXH3-64 of the entries |
 /// | … | 4 | number of entries |
 /// | … | 4 | `TPIX` |
+///
+/// Every later format keeps the head, so that a program recognises a pack it can't read, and says which version can.
 enum PackFormat {
     static let headMagic: UInt32 = 0x184D_2A5E
     static let indexMagic: UInt32 = 0x184D_2A5F
@@ -53,7 +56,31 @@ enum PackFormat {
         var bytes: [UInt8] = []
         bytes.appendLittleEndian(headMagic)
         bytes.appendLittleEndian(UInt32(headLength - 8))
-        return bytes + tag + [1, 1, 0, 0, 0, 0, 0, 0]
+        bytes += tag + known + WriterVersion.current.bytes
+        bytes.appendLittleEndian(sum(of: bytes[8...]))
+        return bytes
+    }
+
+    /// Format version, codec and cipher.
+    private static let known: [UInt8] = [1, 1, 0]
+
+    private static func sum(of bytes: ArraySlice<UInt8>) -> UInt16 {
+        UInt16(truncatingIfNeeded: bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) })
+    }
+
+    /// Checks a pack's head.
+    /// - Parameter bytes: its first `headLength` bytes.
+    /// - Throws: `ObjectDamaged`, `UnsupportedFormat`.
+    static func check(_ bytes: [UInt8], of key: RepositoryKey) throws {
+        guard bytes.littleEndian(UInt32.self, at: 0) == headMagic, Array(bytes[8..<16]) == tag
+        else { throw ObjectDamaged(key: key, "It does not start as a pack does.") }
+        guard bytes.littleEndian(UInt16.self, at: 22) == sum(of: bytes[8..<22]) else {
+            throw ObjectDamaged(key: key, "Its head does not match its checksum.")
+        }
+        guard bytes[16..<19].elementsEqual(known) else {
+            let version = WriterVersion(bytes: bytes[19..<19 + WriterVersion.length])
+            throw UnsupportedFormat(key: key, version: version.description)
+        }
     }
 
     static func index(_ frames: [PackFrame]) -> [UInt8] {

@@ -96,14 +96,14 @@ extension StoredSegment {
     }
 
     /// The summary of the segment's records; nil when it was stored unread.
-    /// - Throws: `BadSummary`.
-    public func summary() throws -> SegmentSummary? {
-        head.summary.isEmpty ? nil : try SegmentSummary(decoding: head.summary)
-    }
+    /// - Throws: `BadSummary`, `UnsupportedFormat`.
+    public func summary() throws -> SegmentSummary? { try head.decodedSummary(of: key) }
 
-    /// As `summary`, but reads a segment that was stored unread, as a file that may end early.
+    /// As `summary`, but reads a segment that was stored unread, or whose summary a later version wrote, as a file that
+    /// may end early.
     public func summary(reading segment: SegmentName) throws -> SegmentSummary {
-        try summary() ?? scan(segment)
+        do { if let summary = try summary() { return summary } } catch is UnsupportedFormat {}
+        return try scan(segment)
     }
 
     /// The summary of the segment's own bytes, read as a file that may end early.

@@ -1,5 +1,6 @@
 import CXXHash
-public import Platform
+import Platform
+public import WAL
 
 /// The head of a stored segment: a zstd skippable frame in front of the compressed segment, which says what is in it
 /// (docs/repository.md). Decompressors skip it, so that `zstd -d` gives the segment back.
@@ -14,10 +15,15 @@ public import Platform
 /// | 18 | 1 | cipher: 0 none |
 /// | 19 | 1 | flags: 1 stored although it does not continue its predecessor; 2 its timeline was left in it |
 /// | 20 | 4 | length of the summary |
-/// | 24 | 8 | length of the segment |
+/// | 24 | 4 | length of the segment |
+/// | 28 | 1 | 0 |
+/// | 29 | 3 | the version of tidemark that wrote it, `WriterVersion` |
 /// | 32 | 16 | XXH3-128 of the segment, canonical form |
 /// | 48 | … | summary: `WAL.SegmentSummary.encode()`; empty when the segment could not be read |
 /// | … | 8 | XXH3-64 of everything from offset 8 to here |
+///
+/// Every later format keeps the tag and what lies before it, the format version, the version of tidemark and the
+/// checksum, so that a program recognises a head it can't read, and says which version can.
 public struct SegmentHead: Hashable, Sendable {
     /// The segment's length in bytes.
     public let rawLength: UInt64
@@ -30,15 +36,24 @@ public struct SegmentHead: Hashable, Sendable {
     /// When the server archived the segment it had left the timeline in it or before it: the records may end early, as
     /// in a `.partial`, and there may be further copies (`ObjectStore.stored`).
     public let isLeft: Bool
+    private let writer: WriterVersion
 
     public init(
         rawLength: UInt64, digest: Digest, summary: [UInt8], acceptedDiscontinuity: Bool = false, isLeft: Bool = false
+    ) {
+        self.init(rawLength, digest, summary, acceptedDiscontinuity, isLeft, by: .current)
+    }
+
+    private init(
+        _ rawLength: UInt64, _ digest: Digest, _ summary: [UInt8], _ acceptedDiscontinuity: Bool, _ isLeft: Bool,
+        by writer: WriterVersion
     ) {
         self.rawLength = rawLength
         self.digest = digest
         self.summary = summary
         self.acceptedDiscontinuity = acceptedDiscontinuity
         self.isLeft = isLeft
+        self.writer = writer
     }
 
     static let magic: UInt32 = 0x184D_2A5E
@@ -63,7 +78,8 @@ public struct SegmentHead: Hashable, Sendable {
         bytes += SegmentHead.tag
         bytes += [SegmentHead.version, 1, 0, (acceptedDiscontinuity ? 1 : 0) | (isLeft ? 2 : 0)]
         bytes.appendLittleEndian(UInt32(summary.count))
-        bytes.appendLittleEndian(rawLength)
+        bytes.appendLittleEndian(UInt32(clamping: rawLength))
+        bytes += [0] + writer.bytes
         bytes += digest.bytes
         bytes += summary
         bytes.appendLittleEndian(bytes.withUnsafeBytes { XXH3_64bits($0.baseAddress! + 8, $0.count - 8) })
@@ -85,7 +101,8 @@ public struct SegmentHead: Hashable, Sendable {
         let length = Int(bytes.littleEndian(UInt32.self, at: 4)) + 8
         let summaryLength = Int(bytes.littleEndian(UInt32.self, at: 20))
         guard length <= SegmentHead.maximumLength, length <= object.size,
-            length == SegmentHead.fixedLength + summaryLength + 8
+            length >= SegmentHead.fixedLength + 8,
+            length == SegmentHead.fixedLength + summaryLength + 8 || bytes[16] != SegmentHead.version
         else { throw damaged("Its head has an impossible length.") }
         if length > count {
             bytes += [UInt8](repeating: 0, count: length - count)
@@ -98,24 +115,28 @@ public struct SegmentHead: Hashable, Sendable {
         guard bytes.littleEndian(UInt64.self, at: length - 8) == sum else {
             throw damaged("Its head does not match its checksum.")
         }
-        guard bytes[16] == SegmentHead.version, bytes[17] == 1, bytes[18] == 0, bytes[19] & ~3 == 0 else {
-            throw UnsupportedFormat(key: object.key)
+        let writer = WriterVersion(bytes: bytes[29..<29 + WriterVersion.length])
+        guard bytes[16] == SegmentHead.version, bytes[17] == 1, bytes[18] == 0, bytes[19] & ~3 == 0, bytes[28] == 0
+        else {
+            throw UnsupportedFormat(key: object.key, version: writer.description)
         }
-        let rawLength = bytes.littleEndian(UInt64.self, at: 24)
+        let rawLength = UInt64(bytes.littleEndian(UInt32.self, at: 24))
         guard rawLength <= SegmentHead.maximumContent else { throw damaged("Its head has an impossible size.") }
         self.init(
-            rawLength: rawLength, digest: Digest(bytes: bytes[32..<48]),
-            summary: Array(bytes[SegmentHead.fixedLength..<(length - 8)]), acceptedDiscontinuity: bytes[19] & 1 != 0,
-            isLeft: bytes[19] & 2 != 0)
+            rawLength, Digest(bytes: bytes[32..<48]), Array(bytes[SegmentHead.fixedLength..<(length - 8)]),
+            bytes[19] & 1 != 0, bytes[19] & 2 != 0, by: writer)
     }
-}
 
-/// The object is whole, but of a format this version doesn't know.
-public struct UnsupportedFormat: Explained, Equatable {
-    public let key: RepositoryKey
-    public init(key: RepositoryKey) { self.key = key }
-    public var message: String { "object \"\(key)\" has a format this version cannot read" }
-    public var hint: String? { "A newer tidemark wrote it." }
+    /// The summary of the segment's records; nil when it was stored unread.
+    /// - Parameter key: of the object that has this head.
+    /// - Throws: `BadSummary`, `UnsupportedFormat`.
+    public func decodedSummary(of key: RepositoryKey) throws -> SegmentSummary? {
+        guard let format = summary.first else { return nil }
+        if format > SegmentSummary.formatVersion, writer != .current {
+            throw UnsupportedFormat(key: key, version: writer.description)
+        }
+        return try SegmentSummary(decoding: summary)
+    }
 }
 
 extension [UInt8] {

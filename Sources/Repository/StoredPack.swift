@@ -18,10 +18,7 @@ public final class StoredPack: Sendable {
         guard object.size >= PackFormat.headLength + 8 + PackFormat.footerLength else {
             throw ObjectDamaged(key: key, "It has only \(object.size) bytes.")
         }
-        let head = try StoredPack.bytes(of: object, at: 0, count: PackFormat.headLength)
-        guard head.littleEndian(UInt32.self, at: 0) == PackFormat.headMagic, Array(head[8..<16]) == PackFormat.tag
-        else { throw ObjectDamaged(key: key, "It does not start as a pack does.") }
-        guard head[16] == 1, head[17] == 1, head[18] == 0 else { throw UnsupportedFormat(key: key) }
+        try PackFormat.check(StoredPack.bytes(of: object, at: 0, count: PackFormat.headLength), of: key)
     }
 
     /// Reads the index at the pack's end.

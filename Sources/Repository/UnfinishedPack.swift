@@ -14,13 +14,11 @@ public func framesOfUnfinishedPack(_ object: any StoredObject, largest: Int) thr
         buffer.deallocate()
         content.deallocate()
     }
-    let head = PackFormat.head()
-    guard try object.read(into: buffer, at: 0) >= head.count, buffer[..<head.count].elementsEqual(head) else {
-        return []
-    }
+    guard try object.read(into: buffer, at: 0) >= PackFormat.headLength else { return [] }
+    do { try PackFormat.check(Array(buffer[..<PackFormat.headLength]), of: object.key) } catch { return [] }
     var decompressor = try Decompressor()
     var frames: [PackFrame] = []
-    var offset = Int64(head.count)
+    var offset = Int64(PackFormat.headLength)
     while true {
         let count = try object.read(into: buffer, at: offset)
         let length = ZSTD_findFrameCompressedSize(buffer.baseAddress, count)

@@ -27,7 +27,7 @@ enum SummarySection: UInt64 {
 
 extension SegmentSummary {
     /// The format's number: the first byte.
-    static let formatVersion: UInt8 = 1
+    public static let formatVersion: UInt8 = 1
 
     /// The summary's stored form.
     public func encode() -> [UInt8] {

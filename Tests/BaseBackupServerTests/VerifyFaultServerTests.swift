@@ -28,10 +28,10 @@ import WAL
             name: "a directory in a pack's place",
             script: "for p in \"$1\"/pack/$0/*; do rm -f $p; mkdir $p; break; done", says: "not an ordinary file"),
         Obstacle(
-            name: "a pack of a later format",
+            name: "a pack whose head is damaged",
             script: "for p in \"$1\"/pack/$0/*; do chmod u+w $p; "
                 + "printf '\\011' | dd of=$p bs=1 seek=16 conv=notrunc status=none; break; done",
-            says: "has a format this version cannot read"),
+            says: "does not match its checksum"),
         Obstacle(
             name: "a record that cannot be written", fault: "open:/OLD/.verified-=EROFS",
             says: "WARNING:  the verification of backup", status: 0),

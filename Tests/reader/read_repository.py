@@ -21,11 +21,9 @@ import tempfile
 
 import xxhash
 
-digest_of = xxhash.xxh3_128_digest
-read = lambda path: pathlib.Path(path).read_bytes()
-SKIPPABLE = 0x184D2A5E
-INDEX = 0x184D2A5F
-SEEKABLE = 0x8F92EAB1
+digest_of, read = xxhash.xxh3_128_digest, lambda path: pathlib.Path(path).read_bytes()
+later = "of an unknown format, written by tidemark {}".format
+SKIPPABLE, INDEX, SEEKABLE = 0x184D2A5E, 0x184D2A5F, 0x8F92EAB1
 SEAL = re.compile(rb',\n  "xxh128" : "([0-9a-f]{32})"\n}\n')
 HEAD = re.compile(rb'{\n  "kind" : "([a-z-]+)",\n  "format" : ([0-9]+),\n  "tidemark_version" : "([^"\\]*)"')
 
@@ -56,24 +54,24 @@ def document(data, kind):
     need(xxhash.xxh3_128_hexdigest(data[:-52]).encode() == seal[1], "its checksum is wrong")
     head = HEAD.match(data)
     need(head and head[1].decode() == kind, f"not a document of kind {kind}")
-    need(int(head[2]) == 1, f"of format {int(head[2])}, written by tidemark {head[3].decode()}")
+    need(int(head[2]) == 1, later(head[3].decode()))
     return json.loads(data)
 
 
 def archived(data):
     """The content of an archived file, proven."""
     need(len(data) >= 56, "shorter than a head")
-    magic, length, tag, form, codec, cipher, flags, summary, size = struct.unpack_from("<II8sBBBBIQ", data)
-    known = (magic, tag, form, codec, cipher) == (SKIPPABLE, b"TIDEMARK", 1, 1, 0) and flags <= 3
-    need(known, "no archived file, or of an unknown format, codec, cipher or flag")
-    end = 48 + summary + 8
-    need(length == end - 8 and end <= len(data), "its head's length is wrong")
-    (total,) = struct.unpack_from("<Q", data, end - 8)
-    need(xxhash.xxh3_64_intdigest(data[8 : end - 8]) == total, "its head's checksum is wrong")
+    magic, length, tag, *form, flags, summary, size, zero, a, b, c = struct.unpack_from("<II8s4BII4B", data)
+    end = length + 8
+    need((magic, tag) == (SKIPPABLE, b"TIDEMARK") and 56 <= end <= len(data), "no archived file")
+    (total,) = struct.unpack_from("<Q", data, length)
+    need(xxhash.xxh3_64_intdigest(data[8:length]) == total, "its head's checksum is wrong")
+    need(form == [1, 1, 0] and flags <= 3 and zero == 0, later(f"{a}.{b}.{c}"))
+    need(end == 48 + summary + 8, "its head's length is wrong")
     lengths = frame_table(data)
     table = len(data) - 8 - 8 * len(lengths) - 9
-    need(sum(a for a, _ in lengths) == table, "frames don't fill it")
-    need((lengths[0], lengths[-1]) == ((end, 0), (32, 0)), "its table lacks head or seal")
+    fills = sum(a for a, _ in lengths) == table and (lengths[0], lengths[-1]) == ((end, 0), (32, 0))
+    need(fills, "head, frames and seal don't fill it")
     need(data[table - 32 : table - 16] == struct.pack("<II8s", INDEX, 24, b"TIDEXXH3"), "no seal")
     need(digest_of(data[: table - 16] + data[table:]) == data[table - 16 : table], "its stored bytes are others")
     content, place = b"", end
@@ -96,8 +94,11 @@ def frame_table(data):
 
 def pack(data):
     """The frames of a pack as offset → (length, content), proven."""
-    head = struct.pack("<II8s", SKIPPABLE, 16, b"TIDEPACK") + b"\1\1\0\0\0\0\0\0"
-    need(len(data) >= 48 and data[:24] == head, "no pack, or of an unknown format, codec or cipher")
+    need(len(data) >= 48, "shorter than a pack")
+    *head, a, b, c, check = struct.unpack_from("<II8s6BH", data)
+    need(head[:3] == [SKIPPABLE, 16, b"TIDEPACK"], "no pack")
+    need(xxhash.xxh3_64_intdigest(data[8:22]) & 0xFFFF == check, "its head's checksum is wrong")
+    need(head[3:] == [1, 1, 0], later(f"{a}.{b}.{c}"))
     total, count, tag = struct.unpack_from("<QI4s", data, len(data) - 16)
     start = len(data) - 16 - 32 * count
     need(tag == b"TPIX" and start >= 32, "no index")
@@ -214,14 +215,14 @@ class Backup:
 
 
 def open_manifest(data, label):
-    need(data.startswith(b"\x28\xb5\x2f\xfd"), "no zstd frame")
     with tempfile.NamedTemporaryFile() as file:
         file.write(zstd(data))
         file.flush()
         manifest = sqlite3.connect(":memory:")
         sqlite3.connect(file.name).backup(manifest)
         meta = dict(manifest.execute("SELECT name, value FROM meta"))
-    need(meta.get("format") == "1" and meta.get("label") == label, "the manifest of another backup or format")
+    need(meta["format"] == "1", later(meta["tidemark_version"]))
+    need(meta["label"] == label, "the manifest of another backup")
     return manifest
 
 
@@ -238,7 +239,6 @@ KINDS = [
     (r"job/[0-9]{4}-[0-9]{2}/[^/]+\.json", "job"),
     (r"recovery/[^/]+/begin\.json", "recovery-begin"),
     (r"recovery/[^/]+/end\.json", "recovery-end"),
-    # In a store without file locks; gone with its owner.
     (r"lease/.+/[0-9TZ]+-[0-9a-f]{16}-(shared|alone)-[0-9]+-[0-9]{6,}\.json", "lease"),
 ]
 
