@@ -9,67 +9,41 @@ struct BlockContents {
 
     /// All block contents and the main data of `record`, whose headers have been checked; empty when it is cut short.
     static func all(in record: RawSpan, version: WALVersion) -> (blocks: [BlockContents], main: [UInt8]) {
-        struct Announced {
-            var file: RelationFile
-            var fork: UInt8
-            var block: UInt32
-            var dataLength: Int
-            var image: PageImage?
+        var announced = Announced()
+        guard let start = readBlocks(record, total: record.byteCount, version: version, &announced) else {
+            return ([], [])
         }
-        var announced: [Announced] = []
-        var mainLength = 0
-        var at = 24
-        var total = 0
-        var file = RelationFile(tablespace: 0, database: 0, number: 0)
-        headers: while record.byteCount - at > total {
-            let id = record.u8(at)
-            switch id {
-            case 0...32:
-                let bits = record.u8(at + 1)
-                let dataLength = Int(record.u16(at + 2))
-                at += 4
-                total += dataLength
-                var image: PageImage?
-                if bits & BlockBits.hasImage != 0 {
-                    let found = PageImage(record, at: &at, version: version)
-                    total += found.length
-                    image = found
-                }
-                if bits & BlockBits.sameRelation == 0 {
-                    file = RelationFile(
-                        tablespace: record.u32(at), database: record.u32(at + 4), number: record.u32(at + 8))
-                    at += 12
-                }
-                announced.append(
-                    Announced(
-                        file: file, fork: bits & BlockBits.fork, block: record.u32(at), dataLength: dataLength,
-                        image: image))
-                at += 4
-            case 255:
-                mainLength = Int(record.u8(at + 1))
-                at += 2
-                break headers
-            case 254:
-                mainLength = Int(record.u32(at + 1))
-                at += 5
-                break headers
-            case 253: at += 3
-            case 252: at += 5
-            default: return ([], [])
-            }
-        }
-        guard at + total + mainLength == record.byteCount else { return ([], []) }
+        var at = start - announced.blocks.reduce(0) { $0 + $1.imageLength + $1.dataLength }
         func take(_ count: Int) -> [UInt8] {
             defer { at += count }
             return record.extracting(at..<at + count).withUnsafeBytes { Array($0) }
         }
-        let blocks = announced.map { one in
-            let image = one.image.map { $0.page(take($0.length)) }
+        let blocks = announced.blocks.map { one in
+            let image =
+                one.imageLength == 0
+                ? nil : PageImage(record, at: one.imageHeader, version: version).page(take(one.imageLength))
             return BlockContents(
-                file: one.file, fork: one.fork, block: one.block, image: image ?? nil,
-                data: take(one.dataLength))
+                file: one.file, fork: one.fork, block: one.block, image: image, data: take(one.dataLength))
         }
-        return (blocks, take(mainLength))
+        return (blocks, take(record.byteCount - start))
+    }
+
+    /// The blocks of a record that have contents in it, in their order.
+    private struct Announced: RecordVisitor {
+        var blocks:
+            [(file: RelationFile, fork: UInt8, block: UInt32, dataLength: Int, imageLength: Int, imageHeader: Int)] = []
+
+        mutating func block(
+            id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
+            dataLength: Int, imageLength: UInt32, imageIsRestored: Bool, imageHeader: Int
+        ) {
+            let file = RelationFile(tablespace: tablespace, database: database, number: number)
+            blocks.append((file, fork, block, dataLength, Int(imageLength), imageHeader))
+        }
+
+        mutating func record(
+            _ header: RecordHeader, end: LSN, version: WALVersion, main: RawSpan
+        ) -> RecordVerdict { .good }
     }
 }
 
@@ -83,12 +57,11 @@ struct PageImage {
 
     private static let pageSize = 8192
 
-    /// Reads the header of an image at `at`, and advances past it.
-    init(_ record: RawSpan, at: inout Int, version: WALVersion) {
+    /// Reads the header of an image at `at`.
+    init(_ record: RawSpan, at: Int, version: WALVersion) {
         length = Int(record.u16(at))
         holeStart = Int(record.u16(at + 2))
         let info = record.u8(at + 4)
-        at += 5
         let compression = info & ImageBits.compressed(version)
         isPlain = compression == 0
         isPglz = compression == ImageBits.pglz(version)
@@ -97,8 +70,7 @@ struct PageImage {
         } else if isPlain {
             holeLength = PageImage.pageSize - length
         } else {
-            holeLength = Int(record.u16(at))
-            at += 2
+            holeLength = Int(record.u16(at + 5))
         }
     }
 

@@ -32,7 +32,7 @@ struct FactsCollector: RecordVisitor {
     @inline(__always)
     mutating func block(
         id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
-        imageLength: UInt32, imageIsRestored: Bool
+        dataLength: Int, imageLength: UInt32, imageIsRestored: Bool, imageHeader: Int
     ) {
         if imageLength > 0 {
             images += 1

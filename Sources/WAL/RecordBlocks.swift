@@ -1,9 +1,13 @@
 /// The block and data headers of a record, from its 25th byte on (src/include/access/xlogrecord.h).
 protocol RecordVisitor: ~Copyable {
-    /// A block reference. `imageLength` is 0 when there is no image.
+    /// A block reference.
+    /// - Parameters:
+    ///   - dataLength: bytes.
+    ///   - imageLength: bytes; 0 when there is no image.
+    ///   - imageHeader: the offset of the image's header in the record.
     mutating func block(
         id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
-        imageLength: UInt32, imageIsRestored: Bool)
+        dataLength: Int, imageLength: UInt32, imageIsRestored: Bool, imageHeader: Int)
 
     /// The record whose blocks were visited just before. `main` is its main data, cut short for a long logical message,
     /// whose contents aren't needed.
@@ -56,6 +60,7 @@ func readBlocks<Visitor: RecordVisitor & ~Copyable>(
             guard (bits & BlockBits.hasData != 0) == (dataLength != 0) else { return nil }
             var imageLength: UInt32 = 0
             var imageIsRestored = false
+            let imageHeader = at
             if bits & BlockBits.hasImage != 0 {
                 guard at &+ 5 <= available else { return nil }
                 imageLength = UInt32(record.present16(at))
@@ -79,7 +84,8 @@ func readBlocks<Visitor: RecordVisitor & ~Copyable>(
             guard at &+ 4 <= available, bits & BlockBits.fork <= 3 else { return nil }
             visitor.block(
                 id: id, fork: bits & BlockBits.fork, tablespace: tablespace, database: database, number: number,
-                block: record.present32(at), imageLength: imageLength, imageIsRestored: imageIsRestored)
+                block: record.present32(at), dataLength: dataLength, imageLength: imageLength,
+                imageIsRestored: imageIsRestored, imageHeader: imageHeader)
             at &+= 4
         } else if id == BlockID.dataShort {
             mainLength = Int(record.present8(at &+ 1))

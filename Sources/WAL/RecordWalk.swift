@@ -59,7 +59,7 @@ private struct WalkVisitor: RecordVisitor {
 
     mutating func block(
         id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
-        imageLength: UInt32, imageIsRestored: Bool
+        dataLength: Int, imageLength: UInt32, imageIsRestored: Bool, imageHeader: Int
     ) {
         imageBytes &+= imageLength
         guard includesBlocks, let fork = Fork(rawValue: fork) else { return }

@@ -113,7 +113,7 @@ private struct CatalogRows: RecordVisitor {
 
     mutating func block(
         id: UInt8, fork: UInt8, tablespace: UInt32, database: UInt32, number: UInt32, block: UInt32,
-        imageLength: UInt32, imageIsRestored: Bool
+        dataLength: Int, imageLength: UInt32, imageIsRestored: Bool, imageHeader: Int
     ) {
         if database == self.database, number == relations || number == schemas { isConcerned = true }
     }
