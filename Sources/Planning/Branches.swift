@@ -184,7 +184,7 @@ extension Planner {
         for number in Set(path.steps.dropFirst().map { $0.begin.rawValue / UInt64(size) })
         where !archived.contains(path.segment(number, segmentSize: size)) {
             guard
-                let (name, next) = path.substitutes(number, segmentSize: size)
+                let (name, next) = path.lineage(segmentSize: size).substitutes(for: number)
                     .last(where: { archived.contains($0.name) })
             else { continue }
             let before: UInt64 = hasFile(before: number) ? 1 : 0
@@ -314,21 +314,6 @@ struct PlacedCommit: Hashable {
 
 extension TimelinePath {
     func holds(_ commit: PlacedCommit) -> Bool { contains(commit.timeline, upTo: commit.mark.end) }
-
-    /// The last timeline and position that both paths pass through.
-    func parting(from other: TimelinePath) -> (timeline: TimelineID, LSN) {
-        var found = (timeline: steps[0].timeline, LSN.zero)
-        for (mine, its) in zip(steps, other.steps) {
-            guard mine.timeline == its.timeline else { break }
-            switch (mine.end, its.end) {
-            case (let a?, let b?): found = (mine.timeline, min(a, b))
-            case (let end?, nil), (nil, let end?): found = (mine.timeline, end)
-            case (nil, nil): break
-            }
-            if mine.end != its.end { break }
-        }
-        return found
-    }
 }
 
 extension Plan {

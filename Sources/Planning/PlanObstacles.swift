@@ -269,7 +269,7 @@ extension Planner {
             let begin = path?.steps.last?.begin ?? .zero
             return all.runs(of: timeline).flatMap { run in
                 let segments = WALSegments(
-                    TimelinePath(alone: timeline), first: run.lowerBound, count: run.count,
+                    TimelinePath(TimelineHistory(timeline)), first: run.lowerBound, count: run.count,
                     segmentSize: source.segmentSize)
                 let inherited = (try? first(rule, in: segments, from: .zero, before: begin)).flatMap { $0 }
                 let own = (try? first(rule, in: segments, from: begin)).flatMap { $0 }

@@ -51,7 +51,7 @@ struct ReplayWAL<Source: PlanSource> {
         let gaps = wal.gaps(on: lineage, from: number)
         if !gaps.isEmpty {
             (ending, limit) = (.gap(gaps), nil)
-        } else if let (substitute, next) = path.substitutes(number, segmentSize: size)
+        } else if let (substitute, next) = path.lineage(segmentSize: size).substitutes(for: number)
             .last(where: { archived.contains($0.name) })
         {
             segments = WALSegments(

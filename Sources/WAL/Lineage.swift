@@ -5,48 +5,22 @@
 /// segment's end (`XLogFileReadAnyTLI`, src/backend/access/transam/xlogrecovery.c). A timeline that was left within its
 /// first segment has no file on the history at all.
 public struct Lineage: Hashable, Sendable {
-    public struct Step: Hashable, Sendable {
-        public let timeline: TimelineID
-        /// Where the timeline begins in this history; zero for the first.
-        public let begin: LSN
-        /// Where the next one begins; nil for the last.
-        public let end: LSN?
-    }
     public let segmentSize: UInt32
+    public let path: TimelinePath
     /// Oldest first; never empty.
-    public let steps: [Step]
+    public var steps: [TimelinePath.Step] { path.steps }
+
+    public init(_ path: TimelinePath, segmentSize: UInt32) { (self.path, self.segmentSize) = (path, segmentSize) }
 
     public init(_ history: TimelineHistory, segmentSize: UInt32) {
-        var steps: [Step] = []
-        var begin = LSN.zero
-        for ancestor in history.ancestors {
-            steps.append(Step(timeline: ancestor.timeline, begin: begin, end: ancestor.switchPoint))
-            begin = max(begin, ancestor.switchPoint)
-        }
-        steps.append(Step(timeline: history.timeline, begin: begin, end: nil))
-        (self.steps, self.segmentSize) = (steps, segmentSize)
+        self.init(TimelinePath(history), segmentSize: segmentSize)
     }
-
-    private init(steps: [Step], segmentSize: UInt32) { (self.steps, self.segmentSize) = (steps, segmentSize) }
 
     /// The newest timeline of the history.
-    public var timeline: TimelineID { steps[steps.count - 1].timeline }
-
-    /// The histories without the newest timelines of this one, shortest first.
-    public var shorter: [Lineage] {
-        steps.indices.dropLast().map { last in
-            let newest = Step(timeline: steps[last].timeline, begin: steps[last].begin, end: nil)
-            return Lineage(steps: steps[..<last] + [newest], segmentSize: segmentSize)
-        }
-    }
+    public var timeline: TimelineID { path.target }
 
     /// Where the history leaves a timeline; nil for the newest one, and for one that isn't on it.
-    public func end(of timeline: TimelineID) -> LSN? { steps.first { $0.timeline == timeline }?.end }
-
-    /// The timeline that the byte at `position` belongs to; at a switch point, the new one.
-    public func timeline(at position: LSN) -> TimelineID {
-        (steps.last { $0.begin <= position } ?? steps[0]).timeline
-    }
+    public func end(of timeline: TimelineID) -> LSN? { path.end(of: timeline) }
 
     // MARK: Files
 
@@ -98,7 +72,7 @@ public struct Lineage: Hashable, Sendable {
     /// Files of older timelines that hold the beginning of segment `number`, each with the step that follows it there,
     /// oldest first. PostgreSQL reads the newest of them when the right one is missing. It never returns to a timeline
     /// older than the one it already reads, so what a parent wrote in later segments doesn't matter.
-    public func substitutes(for number: UInt64) -> [(name: SegmentName, next: Step)] {
+    public func substitutes(for number: UInt64) -> [(name: SegmentName, next: TimelinePath.Step)] {
         let right = file(number).timeline
         return zip(steps, steps.dropFirst()).prefix { $0.0.timeline != right }
             .filter { self.number(of: $1.begin) == number }

@@ -179,8 +179,8 @@ private func short(_ name: SegmentName) -> String { "\(name.timeline)/\(name.num
         }
         #expect(descent.lineage.end(of: descent.history.timeline) == nil)
         #expect(descent.lineage.end(of: TimelineID(99)) == nil)
-        for (shorter, ancestor) in zip(descent.lineage.shorter, descent.history.ancestors) {
-            #expect(shorter.timeline == ancestor.timeline)
+        for (shorter, ancestor) in zip(descent.lineage.path.shorter, descent.history.ancestors) {
+            #expect(shorter.target == ancestor.timeline)
             #expect(shorter.end(of: ancestor.timeline) == nil)
         }
     }
