@@ -39,7 +39,7 @@ public struct RecoveryArchive: Sendable {
         incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil
     ) throws {
         guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: repository) else {
-            throw NothingArchived(cluster: cluster, location: repository.location)
+            throw NothingArchived(cluster: cluster, location: repository.location, absence: repository.store.absenceHint)
         }
         let found =
             try named.map(known.named) ?? label.map(known.holding) ?? moment.map(known.holding) ?? known.current
@@ -367,10 +367,12 @@ extension PlanRefusal.Alternative {
 public struct NothingArchived: Explained, Equatable {
     public let cluster: String
     public let location: String
+    /// What to check, in that store; `ObjectStore.absenceHint`.
+    let absence: String?
     public var message: String { "repository \"\(location)\" has nothing of cluster \"\(cluster)\"" }
     public var hint: String? {
-        "\"\(runnable("tidemark init"))\""
-            + " starts archiving; is the right repository configured and mounted?"
+        "\"\(runnable("tidemark init"))\" starts archiving. Is the right repository configured?"
+            + (absence.map { " \($0)" } ?? "")
     }
 }
 
