@@ -39,7 +39,7 @@ final class CopyJob: Sendable {
         self.pageCheck = pageCheck
         self.start = start
         self.salvage = salvage
-        rateLimit = request.rateLimit.map(RateLimit.init)
+        rateLimit = request.rateLimit.map { RateLimit(bytesPerSecond: $0) }
         itemsAhead = 4 * workers
         items = Channel(capacity: itemsAhead)
         results = Channel(capacity: 32, senders: workers)

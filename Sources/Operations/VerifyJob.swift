@@ -22,10 +22,22 @@ public struct VerifyJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
     private let context: JobContext
+    private let limit: RateLimited?
 
-    /// - Parameter policy: decides which segments are missing on purpose.
-    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
+    /// - Parameters:
+    ///   - policy: decides which segments are missing on purpose.
+    ///   - rateLimit: how many bytes of the repository to read per second at most, with all threads together.
+    public init(
+        of cluster: ClusterConfiguration, policy: RetentionPolicy, rateLimit: Int64? = nil,
+        _ context: JobContext = JobContext()
+    ) {
         (self.cluster, self.policy, self.context) = (cluster, policy, context)
+        limit = rateLimit.map { RateLimited(RateLimit(bytesPerSecond: $0)) }
+    }
+
+    private func limited(_ archive: ClusterArchive) -> ClusterArchive {
+        guard let limit else { return archive }
+        return ClusterArchive(archive.incarnation, in: InterceptedStore(archive.store, limit))
     }
 
     /// A verified backup.
@@ -187,7 +199,7 @@ public struct VerifyJob {
     private func verify(_ backup: BackupDescription, _ archive: ClusterArchive) throws -> VerifyReport {
         let context = context
         let request = VerifyRequest(jobs: cluster.jobs, progressDirectory: cluster.state.verification)
-        return try verifyBackup(backup, of: archive, request: request) { progress in
+        return try verifyBackup(backup, of: limited(archive), request: request) { progress in
             context.progress(.verifying(backup: backup.label, progress))
             try context.cancellation.check()
         }
@@ -195,7 +207,7 @@ public struct VerifyJob {
 
     private func verifyWAL(_ archive: ClusterArchive, _ range: ClosedRange<LSN>? = nil) throws -> ArchiveVerification {
         try verifyArchive(
-            of: archive, range: range,
+            of: limited(archive), range: range,
             expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) },
             proven: try archive.listBackups().complete.map(\.stopSegment), jobs: cluster.jobs,
             progress: { done, total in

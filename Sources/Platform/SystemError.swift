@@ -44,13 +44,16 @@ public struct SystemError: Explained, Equatable {
     }
 
     /// Whether a file system that is temporarily away would answer so: unmounted it lacks every file, on a network
-    /// there are more errors.
+    /// there are more errors. A failed fsync doesn't pass: the kernel reports it once, and the next one succeeds
+    /// although what was written is lost.
     public var isTransient: Bool {
-        [
-            ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,
-            ECONNRESET, ECONNREFUSED, EREMOTEIO, EAGAIN, EBUSY,
-        ].contains(code)
+        call != .fsync && SystemError.transientCodes.contains(code)
     }
+
+    private static let transientCodes = [
+        ENOENT, EIO, ESTALE, ENODEV, ENXIO, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETDOWN, ENETUNREACH,
+        ECONNRESET, ECONNREFUSED, EREMOTEIO, EAGAIN, EBUSY,
+    ]
 
     public var isOutOfReach: Bool { true }
     public var preventsWriting: Bool { [ENOSPC, EDQUOT, EROFS].contains(code) }

@@ -140,17 +140,7 @@ extension ObjectStore {
     /// Stores the same bytes under another key.
     func copy(_ key: RepositoryKey, to other: RepositoryKey) throws {
         let object = try open(key)
-        try create(other) { append in
-            let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-            defer { window.deallocate() }
-            var offset: Int64 = 0
-            while offset < object.size {
-                let count = try object.read(into: window, at: offset)
-                guard count > 0 else { throw ObjectDamaged(key: key, "It ended after \(offset) bytes.") }
-                try append(UnsafeRawBufferPointer(rebasing: window[..<count]))
-                offset += Int64(count)
-            }
-        }
+        try create(other) { append in try object.forEachPiece(append) }
     }
 }
 
@@ -192,6 +182,27 @@ extension StoredObject {
     public var requestLength: Int? { nil }
     public func readAhead(at offset: Int64, count: Int64) {}
     public func release(at offset: Int64, count: Int64) {}
+
+    /// Calls `body` with the object's bytes, from the first to the last.
+    /// - Throws: `ObjectDamaged` when it is shorter than its size says; what reading and `body` throw.
+    func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        defer { window.deallocate() }
+        var offset: Int64 = 0
+        while offset < size {
+            let count = try read(into: window, at: offset)
+            guard count > 0 else { throw ObjectDamaged(key: key, "It ended after \(offset) bytes.") }
+            try body(UnsafeRawBufferPointer(rebasing: window[..<count]))
+            offset += Int64(count)
+        }
+    }
+
+    /// The digest of all its bytes.
+    func digest() throws -> Digest {
+        var digester = Digester()
+        try forEachPiece { digester.update($0) }
+        return digester.finish()
+    }
 }
 
 /// The space that a store has. One that doesn't count has a total of 0 and any number free.

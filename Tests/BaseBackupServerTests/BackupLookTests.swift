@@ -147,6 +147,19 @@ import Testing
         #expect(packs.split(separator: "\n").count >= 2, "\(packs)")
     }
 
+    @Test func `a throttled verification keeps to its rate`() throws {
+        let site = try TestSite()
+        let taken = try read(Taken.self, try site.tidemark(["backup", "--json"], expectSuccess: true))
+        let packs = try run("/usr/bin/du", ["-sb", "\(site.repository)/main"]).output
+        let stored = try #require(Double(packs.prefix { $0.isNumber }))
+        for part in [["--backups"], [taken.label]] {
+            let start = Clock.monotonic
+            try site.tidemark(["verify", "--rate-limit", "2MB"] + part, expectSuccess: true)
+            let seconds = Double(Clock.monotonic - start) / 1e9
+            #expect(seconds > stored / Double(2 << 20) * 0.5, "\(part): \(seconds) s for \(stored) bytes")
+        }
+    }
+
     @Test func `progress shows bytes, rate and time left on a terminal, and little of it in a log`() throws {
         let site = try TestSite()
         let environment = ["TIDEMARK_CONFIG": site.configuration, "SHELL": "/bin/sh"]

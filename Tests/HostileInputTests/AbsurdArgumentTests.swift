@@ -47,6 +47,8 @@ import Testing
             Row(["backup", "--rate-limit", "0"], "takes a size per second"),
             Row(["backup", "--rate-limit", "-1MB"], "takes a size per second"),
             Row(["backup", "--rate-limit", "9223372036854775807TB"], "takes a size per second"),
+            Row(["verify", "--rate-limit", "0"], "takes a size per second"),
+            Row(["verify", "--wal", "--rate-limit", "much"], "takes a size per second"),
             Row(["backup", "--jobs", "0"], "from 1 to 64"), Row(["backup", "--jobs", "65"], "from 1 to 64"),
             Row(["backup", "--wal-wait-timeout", "9999999999999d"], "must be a duration"),
             Row(["backup", "--wal-wait-timeout", "-1s"], "must be a duration"),

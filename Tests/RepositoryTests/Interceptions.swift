@@ -1,75 +1,6 @@
 import Platform
-import Support
+import Repository
 import Synchronization
-
-/// Retries calls that failed with a transient error (`isTransient`), for a limited time, and never one that may have
-/// taken effect without checking.
-struct Retrying: Interception {
-    /// Milliseconds.
-    var patience: Int64 = 10_000
-    var pause: @Sendable (_ milliseconds: Int) -> Void = { Clock.sleep(milliseconds: $0) }
-    /// Nanoseconds; never goes back.
-    var elapsed: @Sendable () -> UInt64 = { Clock.monotonic }
-    /// An error ends the waiting.
-    var cancellation: @Sendable () throws -> Void = {}
-
-    func around<Value>(
-        _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
-    ) throws -> Value {
-        let start = elapsed()
-        var milliseconds = 1
-        /// - Throws: the error when it isn't transient, or the time is over.
-        func wait(for error: any Error) throws {
-            guard (error as? any Explained)?.isTransient == true, elapsed() &- start < UInt64(patience) * 1_000_000
-            else { throw error }
-            try cancellation()
-            pause(milliseconds)
-            milliseconds = min(1000, milliseconds * 2)
-        }
-        /// Checking can fail as the call did.
-        func look() throws -> Aftermath<Value> {
-            while true { do { return try aftermath() } catch { try wait(for: error) } }
-        }
-        while true {
-            do { return try body() } catch {
-                try wait(for: error)
-                switch try look() {
-                case .repeatable: continue
-                case .done(let value): return value
-                case .unknown: throw error
-                }
-            }
-        }
-    }
-}
-
-/// Limits the bytes per second.
-struct Limited: Interception {
-    let bytesPerSecond: Int64
-    private let due: Monitor<UInt64>
-    private let pause: @Sendable (_ nanoseconds: UInt64) -> Void
-    private let elapsed: @Sendable () -> UInt64
-
-    init(
-        bytesPerSecond: Int64, pause: @escaping @Sendable (UInt64) -> Void, elapsed: @escaping @Sendable () -> UInt64
-    ) {
-        (self.bytesPerSecond, self.pause, self.elapsed) = (bytesPerSecond, pause, elapsed)
-        due = Monitor(0)
-    }
-
-    func around<Value>(
-        _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
-    ) throws -> Value { try body() }
-
-    func willMove(_ bytes: Int, _ verb: StoreVerb) {
-        let now = elapsed()
-        let wait = due.update { due in
-            due = max(due, now) + UInt64(bytes) * 1_000_000_000 / UInt64(max(1, bytesPerSecond))
-            return due - now
-        }
-        pause(wait)
-    }
-}
 
 /// The storage is away for a moment.
 struct Hiccup: Explained, Equatable {
@@ -96,6 +27,20 @@ final class Flaky: Interception {
         if before { throw Hiccup() }
         let value = try body()
         if after { throw Hiccup() }
+        return value
+    }
+}
+
+/// Every commit takes effect and fails all the same.
+struct LastStep: Interception {
+    let error: any Error
+    init(_ error: any Error) { self.error = error }
+
+    func around<Value>(
+        _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
+    ) throws -> Value {
+        let value = try body()
+        if verb == .commit { throw error }
         return value
     }
 }

@@ -26,6 +26,8 @@ final class MemoryStore: ObjectStore {
         /// The requests to a remote store: to open an object, and to read bytes that opening didn't bring along.
         var requests = 0
         var requestLength: Int?
+        /// Bytes that were announced to be read.
+        var announced: Int64 = 0
     }
     private let state = Mutex(State())
     let location = "memory"
@@ -44,6 +46,9 @@ final class MemoryStore: ObjectStore {
 
     /// How often it was asked for bytes so far.
     var requests: Int { state.withLock { $0.requests } }
+
+    /// How many bytes were announced to be read so far.
+    var announced: Int64 { state.withLock { $0.announced } }
 
     /// Leaves what a process leaves that is killed while it writes an object.
     func leave(_ bytes: [UInt8], in folder: RepositoryKey) {
@@ -118,13 +123,17 @@ final class MemoryStore: ObjectStore {
         let key: RepositoryKey
         let content: Content
         let requestLength: Int?
+        private let announce: @Sendable (Int64) -> Void
         private let ask: @Sendable (Range<Int64>) throws -> Void
         init(
             _ key: RepositoryKey, _ content: Content, requestLength: Int? = nil,
+            announce: @escaping @Sendable (Int64) -> Void = { _ in },
             ask: @escaping @Sendable (Range<Int64>) throws -> Void = { _ in }
         ) {
-            (self.key, self.content, self.requestLength, self.ask) = (key, content, requestLength, ask)
+            (self.key, self.content, self.requestLength) = (key, content, requestLength)
+            (self.announce, self.ask) = (announce, ask)
         }
+        func readAhead(at offset: Int64, count: Int64) { announce(count) }
         var size: Int64 { Int64(content.bytes.count) }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws -> Int {
             let part = content.bytes.dropFirst(Int(offset)).prefix(buffer.count)
@@ -138,10 +147,13 @@ final class MemoryStore: ObjectStore {
         try use { state in
             guard let content = state.objects[key] else { throw ObjectAbsent(key: key, location: location) }
             state.requests += 1
-            return Object(key, content, requestLength: state.requestLength) { [self] range in
-                guard range.upperBound > count, !range.isEmpty else { return }
-                try use { $0.requests += 1 }
-            }
+            return Object(
+                key, content, requestLength: state.requestLength,
+                announce: { [self] count in self.state.withLock { $0.announced += count } },
+                ask: { [self] range in
+                    guard range.upperBound > count, !range.isEmpty else { return }
+                    try use { $0.requests += 1 }
+                })
         }
     }
 

@@ -28,7 +28,7 @@ import WAL
             return try #require(try AsideStore(archive, timeline: timeline))
         },
         Wrapped(name: "limited") {
-            InterceptedStore($0, Limited(bytesPerSecond: 1000, pause: { _ in }, elapsed: { Clock.monotonic }))
+            InterceptedStore($0, RateLimited(RateLimit(bytesPerSecond: 1000, pause: { _ in })))
         },
         Wrapped(name: "retrying") { InterceptedStore($0, Retrying(pause: { _ in })) },
         Wrapped(name: "retrying what fails again and again") { store in
@@ -134,19 +134,43 @@ import WAL
 
     @Test func `one rate limit covers all threads together`() throws {
         let time = Atomic<UInt64>(0)
-        let waited = Atomic<UInt64>(0)
+        let memory = MemoryStore()
         let store = InterceptedStore(
-            MemoryStore(),
-            Limited(
-                bytesPerSecond: 1000,
-                pause: {
-                    waited.wrappingAdd($0, ordering: .relaxed)
-                    time.wrappingAdd($0, ordering: .relaxed)
-                }, elapsed: { time.load(ordering: .relaxed) }))
+            memory,
+            RateLimited(
+                RateLimit(
+                    bytesPerSecond: 1000, pause: { time.wrappingAdd(UInt64($0) * 1_000_000, ordering: .relaxed) },
+                    elapsed: { time.load(ordering: .relaxed) })))
         try store.create(StoreWrapperTests.key, bytes: [UInt8](repeating: 0, count: 2000))
-        #expect(waited.load(ordering: .relaxed) == 2_000_000_000)
+        #expect(time.load(ordering: .relaxed) == 2_000_000_000)
         _ = try store.read(StoreWrapperTests.key)
-        #expect(waited.load(ordering: .relaxed) == 4_000_000_000)
+        #expect(time.load(ordering: .relaxed) == 4_000_000_000)
+        // What was announced isn't read ahead of the limit.
+        try store.open(StoreWrapperTests.key).readAhead(at: 0, count: 2000)
+        #expect(memory.announced == 0)
+        try InterceptedStore(memory, Counting()).open(StoreWrapperTests.key).readAhead(at: 0, count: 2000)
+        #expect(memory.announced == 2000)
+    }
+
+    @Test func `a commit whose fsync failed is neither repeated nor taken for done`() throws {
+        for code in [EIO, ESTALE, ETIMEDOUT] {
+            let memory = MemoryStore()
+            let store = InterceptedStore(
+                InterceptedStore(memory, LastStep(SystemError(.fsync, "object", code: code))),
+                Retrying(pause: { _ in }))
+            #expect(throws: SystemError(.fsync, "object", code: code)) {
+                try store.create(StoreWrapperTests.key, bytes: [1])
+            }
+            #expect(try memory.exists(StoreWrapperTests.key))
+        }
+        // One whose answer was lost is made durable before it is reported as done.
+        let counting = Counting()
+        let memory = InterceptedStore(MemoryStore(), counting)
+        let store = InterceptedStore(
+            InterceptedStore(memory, LastStep(SystemError(.rename, "object", code: ETIMEDOUT))),
+            Retrying(pause: { _ in }))
+        try store.create(StoreWrapperTests.key, bytes: [1])
+        #expect(counting.calls[.makeDurable] == 1 && counting.calls[.commit] == 1)
     }
 
     @Test func `opening an object brings its head along`() throws {

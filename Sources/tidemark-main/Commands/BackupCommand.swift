@@ -74,14 +74,7 @@ enum BackupCommand: Command {
             request.isPinned = true
             request.pinnedUntil = moment
         }
-        if let text = arguments.value("rate-limit") {
-            guard let bytes = Quantity.bytes(text), bytes > 0 else {
-                throw UsageError(
-                    "option --rate-limit takes a size per second, not \"\(text)\"",
-                    hint: "Valid units are \"B\", \"kB\", \"MB\", \"GB\" and \"TB\".")
-            }
-            request.rateLimit = bytes
-        }
+        request.rateLimit = try arguments.rateLimit()
         if arguments.has("idle") { Priority.lower() }
     }
 

@@ -23,6 +23,7 @@ enum VerifyCommand: Command {
             .init("latest", "only the newest backup"),
             .init("backups", "only the backups, not the archived WAL"),
             .init("json", "print JSON"),
+            .init("rate-limit", value: "SIZE", "read at most this much of the repository per second, such as 50MB"),
             .init(
                 "wal",
                 "only the archived WAL, not the backups"),
@@ -45,9 +46,11 @@ enum VerifyCommand: Command {
             return try verifyWAL(invocation)
         }
         if let option = ["from", "to"].first(where: arguments.has) { throw UsageError("--\(option) goes with --wal") }
+        let rateLimit = try arguments.rateLimit()
         let isPart = !arguments.words.isEmpty || arguments.has("latest")
         let cluster = try invocation.becomeOwner()
-        let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context())
+        let job = VerifyJob(
+            of: cluster, policy: try invocation.policy(for: cluster), rateLimit: rateLimit, invocation.context())
         let report = try job.run(chosen(arguments), withWAL: !isPart && !arguments.has("backups")) { backup in
             if !invocation.json { invocation.print(verifiedLine(backup)) }
         }
@@ -72,6 +75,7 @@ enum VerifyCommand: Command {
         guard arguments.words.isEmpty, !arguments.has("latest") else {
             throw UsageError("--wal goes without backups", hint: "Verify them with a command of their own.")
         }
+        let rateLimit = try arguments.rateLimit()
         let cluster = try invocation.becomeOwner()
         invocation.notes.begin()
         func place(_ option: String) throws -> WALPlace? {
@@ -87,7 +91,8 @@ enum VerifyCommand: Command {
             default: false
             }
         if isBackwards { throw UsageError("--from is after --to") }
-        let job = VerifyJob(of: cluster, policy: try invocation.policy(for: cluster), invocation.context())
+        let job = VerifyJob(
+            of: cluster, policy: try invocation.policy(for: cluster), rateLimit: rateLimit, invocation.context())
         let verification = try job.runWAL(from: from, to: to)
         if invocation.json {
             try invocation.print(json: VerifiedWALDocument(verification))

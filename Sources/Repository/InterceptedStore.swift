@@ -1,5 +1,3 @@
-public import Repository
-
 /// What a store can be asked for.
 public enum StoreVerb: String, CaseIterable, Sendable {
     case begin, commit, open, read, size, list, mark, makeDurable, leftovers, removeLeftovers, move, remove, removeMany
@@ -23,13 +21,20 @@ public protocol Interception: Sendable {
     ) throws -> Value
     /// Called before this many bytes are transferred.
     func willMove(_ bytes: Int, _ verb: StoreVerb)
+    /// Whether objects may read ahead what was announced.
+    var permitsReadingAhead: Bool { get }
 }
 
 extension Interception {
+    public func around<Value>(
+        _ verb: StoreVerb, after aftermath: () throws -> Aftermath<Value>, _ body: () throws -> Value
+    ) throws -> Value { try body() }
     public func willMove(_ bytes: Int, _ verb: StoreVerb) {}
+    public var permitsReadingAhead: Bool { true }
 }
 
-/// A store that hands every call to another one, with something done around it.
+/// A store that hands every call to another one, with something done around it: `RateLimited`, `Retrying`, `Counting`.
+/// Whatever wraps a store this way, the promises of `ObjectStore` hold.
 public final class InterceptedStore: ObjectStore {
     private let base: any ObjectStore
     private let interception: any Interception
@@ -118,14 +123,17 @@ public final class InterceptedStore: ObjectStore {
         }
 
         /// A commit that may have taken effect is not repeated: the bytes are gone, and another writer's object may be
-        /// there.
+        /// there. It is done if these bytes are there, and durable.
         func commit(turn: () throws -> Void) throws {
             let digest = digester.finish()
             try interception.around(
                 .commit,
                 after: { [base, key, length] in
-                    guard try base.size(of: key) == length else { return .unknown }
-                    return try Digest(of: base.read(key)) == digest ? .done(()) : .unknown
+                    guard try base.size(of: key) == length, try base.open(key).digest() == digest else {
+                        return .unknown
+                    }
+                    try base.makeDurable(key)
+                    return .done(())
                 }, { try writer.commit(turn: turn) })
         }
 
@@ -145,7 +153,9 @@ public final class InterceptedStore: ObjectStore {
             interception.willMove(Int(max(0, min(Int64(buffer.count), size - offset))), .read)
             return try interception.around(.read, after: { .repeatable }, { try object.read(into: buffer, at: offset) })
         }
-        func readAhead(at offset: Int64, count: Int64) { object.readAhead(at: offset, count: count) }
+        func readAhead(at offset: Int64, count: Int64) {
+            if interception.permitsReadingAhead { object.readAhead(at: offset, count: count) }
+        }
         func release(at offset: Int64, count: Int64) { object.release(at: offset, count: count) }
     }
 
