@@ -138,7 +138,7 @@ public struct PutAside: Sendable {
     /// The labels of the backups that are complete now.
     private func complete() throws -> [String] {
         try archive.backups().filter {
-            try archive.store.exists(archive.incarnation.backup($0, "backup.json"))
+            try archive.store.exists(archive.incarnation.backupDescription($0))
         }
     }
 

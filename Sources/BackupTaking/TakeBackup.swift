@@ -172,7 +172,7 @@ struct BackupSource {
         // Without the lock an expiration may take these objects for a dead backup's.
         try lock.confirm()
         try LastStep.run("Backup \(label) is complete.") {
-            try archive.store.create(archive.incarnation.backup(label, "backup.json"), document)
+            try archive.store.create(archive.incarnation.backupDescription(label), document)
             try archive.store.create(
                 archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }

@@ -154,8 +154,6 @@ public struct BackupTimings: Sendable, Equatable, Codable {
         return [checkpoint, copy, walWait, total].allSatisfy(possible.contains)
             && (0...Double(BackupDescription.largest)).contains(bytes)
     }
-    /// Raw bytes per second while copying.
-    public var copyRate: Double { copy > 0 ? bytes / copy : 0 }
     /// Raw bytes copied.
     public var bytes: Double
 

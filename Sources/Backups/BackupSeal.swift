@@ -16,15 +16,14 @@ public enum BackupSeal {
     static func read(
         _ label: String, of archive: ClusterArchive
     ) throws -> (description: [UInt8]?, objection: DamagedDescription?) {
-        func bytes(_ name: String) throws -> [UInt8]? {
-            try archive.store.readIfPresent(archive.incarnation.backup(label, name))
-        }
-        var description = try bytes("backup.json")
-        guard let seal = try bytes(objectName) else { return (description, nil) }
+        let (store, incarnation) = (archive.store, archive.incarnation)
+        let (key, sealKey) = (incarnation.backupDescription(label), incarnation.backup(label, objectName))
+        var description = try store.readIfPresent(key)
+        guard let seal = try store.readIfPresent(sealKey) else { return (description, nil) }
         // The seal is written last and removed first: a backup may have been completed, or removed, between two reads.
-        if description == nil { description = try bytes("backup.json") }
+        if description == nil { description = try store.readIfPresent(key) }
         guard let description else {
-            let isGone = try bytes(objectName) != nil
+            let isGone = try store.exists(sealKey)
             return (
                 nil, isGone ? DamagedDescription(label: label, reason: "It is missing; the backup was complete.") : nil
             )

@@ -35,7 +35,7 @@ struct BackupRemoval {
     /// - Parameter kept: packs to which other backups refer.
     func callAsFunction(_ label: String, keeping kept: KeptPacks) throws {
         try folders.remove(archive.incarnation.backup(label, BackupSeal.objectName))
-        try folders.remove(archive.incarnation.backup(label, "backup.json"))
+        try folders.remove(archive.incarnation.backupDescription(label))
         try folders.removeAll(in: archive.incarnation.backupFolder(label))
         let packs = archive.incarnation.packFolder(label)
         guard kept.concern(label) else { return try folders.removeAll(in: packs) }

@@ -35,11 +35,11 @@ public struct ClusterArchive: Sendable {
     /// Whether it has a complete backup with this label: its `backup.json` is there, unread.
     /// - Precondition: the label may stand between two slashes of a key (`RepositoryKey.isPart`).
     public func hasBackup(_ label: String) throws -> Bool {
-        try store.exists(incarnation.backup(label, "backup.json"))
+        try store.exists(incarnation.backupDescription(label))
     }
 
     /// The summary of a segment's records, from the copy that has the most; nil when the segment was stored unread.
-    /// - Throws: `ObjectAbsent`, `BadSummary`, and what opening a segment throws.
+    /// - Throws: `ObjectAbsent`, `BadSummary`, `UnsupportedFormat`, and what opening a segment throws.
     public func summary(of segment: SegmentName) throws -> SegmentSummary? { try stored(segment).summary() }
 
     /// As `summary(of:)`, and nil as well for a segment that isn't there or can't be read.

@@ -70,6 +70,8 @@ public struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     public var backupFolder: RepositoryKey { folder.appending("backup") }
     public func backupFolder(_ label: String) -> RepositoryKey { backupFolder.appending(label) }
     public func backup(_ label: String, _ file: String) -> RepositoryKey { backupFolder(label).appending(file) }
+    /// Written last: a backup without it does not exist.
+    public func backupDescription(_ label: String) -> RepositoryKey { backup(label, "backup.json") }
     public var jobFolder: RepositoryKey { folder.appending("job") }
     public var packFolder: RepositoryKey { folder.appending("pack") }
     public func packFolder(_ label: String) -> RepositoryKey { packFolder.appending(label) }

@@ -56,7 +56,7 @@ extension ClusterArchive {
     /// - Throws: `DocumentRefused`, and what the store throws.
     public func refuseOtherFormats() throws {
         for label in try backups() {
-            do { _ = try store.document(.backup, at: incarnation.backup(label, "backup.json")) } catch let refused
+            do { _ = try store.document(.backup, at: incarnation.backupDescription(label)) } catch let refused
                 as DocumentRefused where !refused.fault.isOfAnotherFormat
             {}
         }

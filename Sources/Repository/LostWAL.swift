@@ -17,7 +17,7 @@ extension ClusterArchive {
     public func requireWAL() throws {
         guard try store.list(incarnation.walFolder).isEmpty else { return }
         for entry in try store.list(incarnation.backupFolder) where entry.isFolder {
-            guard try store.size(of: incarnation.backup(entry.name, "backup.json")) != nil else { continue }
+            guard try store.size(of: incarnation.backupDescription(entry.name)) != nil else { continue }
             throw WALMissing(folder: incarnation.walFolder, location: store.location)
         }
     }

@@ -69,7 +69,7 @@ private let doubts = [
     Doubt("an empty mount point in the place of the WAL's folder", says: "although the repository has backups") {
         archive in
         let incarnation = archive.origin.incarnation
-        try archive.store.createFile(incarnation.backup("20240101T000000Z-full", "backup.json"), bytes: [1])
+        try archive.store.createFile(incarnation.backupDescription("20240101T000000Z-full"), bytes: [1])
         let folder = archive.repository + "/" + incarnation.walFolder.description
         #expect(rename(folder, archive.scratch.file("away")) == 0)
         try Files.makeDirectories(folder)

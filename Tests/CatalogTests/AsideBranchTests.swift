@@ -36,7 +36,7 @@ import WAL
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":\(seconds),"bytes":1}}
             """
         try repository.store.create(
-            repository.incarnation.backup(label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
+            repository.incarnation.backupDescription(label), SealedDocument(.backup, body: Array(json.utf8)))
     }
 
     private enum Return { case none, back, again, other }

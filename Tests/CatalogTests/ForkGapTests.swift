@@ -126,7 +126,7 @@ extension ForkGap {
                 "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """
             try repository.store.create(
-                repository.incarnation.backup(backup.label, "backup.json"),
+                repository.incarnation.backupDescription(backup.label),
                 SealedDocument(.backup, body: Array(json.utf8)))
         }
         return repository

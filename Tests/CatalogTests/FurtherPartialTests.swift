@@ -43,7 +43,7 @@ import WAL
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """
         try repository.store.create(
-            repository.incarnation.backup("20261120T081236Z-full", "backup.json"),
+            repository.incarnation.backupDescription("20261120T081236Z-full"),
             SealedDocument(.backup, body: Array(json.utf8)))
         let archive = try RecoveryArchive(
             repository: Repository(repository.store), cluster: "main", dataDirectory: repository.scratch.file("none"),

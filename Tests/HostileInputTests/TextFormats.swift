@@ -123,7 +123,7 @@ extension HostileFormat {
             _ = try AsideWAL(of: ClusterArchive(incarnation, in: OneObject([], at: "x"))).taken(from: backup)
             _ = Monitoring.duration(backup.timings.total)
             _ = Int64(backup.timings.total * 1_000_000)
-            _ = (next, backup.timings.copyRate, backup.stopTime.microseconds - backup.startTime.microseconds)
+            _ = (next, backup.stopTime.microseconds - backup.startTime.microseconds)
             var policy = RetentionPolicy()
             policy.keepFull = 1
             policy.keepWAL = 86_400_000

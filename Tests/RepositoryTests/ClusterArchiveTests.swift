@@ -123,7 +123,7 @@ import WAL
     }
 
     @Test func `which backups are complete, and a pack of one`() throws {
-        try store.create(incarnation.backup("a", "backup.json"), bytes: [1])
+        try store.create(incarnation.backupDescription("a"), bytes: [1])
         try store.create(incarnation.backup("b", "manifest.sqlite.zst"), bytes: [1])
         #expect(try archive.backups() == ["a", "b"])
         #expect(try archive.hasBackup("a"))

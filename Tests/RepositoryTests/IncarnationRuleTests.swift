@@ -115,7 +115,7 @@ import WAL
         let repository = try Self.repository(backups.keys)
         for (major, days) in backups {
             for day in days {
-                try repository.store.create(Self.incarnation(major).backup("\(day)", "backup.json"), bytes: [1])
+                try repository.store.create(Self.incarnation(major).backupDescription("\(day)"), bytes: [1])
             }
         }
         return try #require(

@@ -24,7 +24,7 @@ import Testing
         terms.renewal = loss == .itsObjectsAreRemoved ? 1 : 1 << 40
         store.set(terms: terms)
         let archive = ClusterArchive(Self.incarnation, in: store)
-        let description = Self.incarnation.backup(label, "backup.json")
+        let description = Self.incarnation.backupDescription(label)
         try store.create(description, bytes: [1])
         let lease = try BackupLease(label, of: archive)
         #expect(try lease.confirm() == nil)
@@ -84,7 +84,7 @@ import Testing
         let scratch = try Scratch()
         let store = DirectoryStore(try scratch.repository(of: Self.incarnation.folder.description))
         let archive = ClusterArchive(Self.incarnation, in: store)
-        let description = Self.incarnation.backup(label, "backup.json")
+        let description = Self.incarnation.backupDescription(label)
         try store.create(description, bytes: [1])
         let lease = try BackupLease(label, of: archive)
         #expect(try lease.confirm() == nil)

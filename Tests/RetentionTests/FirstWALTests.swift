@@ -207,6 +207,6 @@ struct DatedArchive: Sendable, CustomTestStringConvertible {
             "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
             """
         try store.create(
-            Self.incarnation.backup(label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
+            Self.incarnation.backupDescription(label), SealedDocument(.backup, body: Array(json.utf8)))
     }
 }

@@ -65,7 +65,7 @@ import WAL
                 "timings":{"checkpoint":1,"copy":1,"wal_wait":1,"total":1,"bytes":1}}
                 """
             try store.create(incarnation.packFolder(label).appending("000001"), bytes: [1, 2, 3])
-            try store.create(incarnation.backup(label, "backup.json"), SealedDocument(.backup, body: Array(json.utf8)))
+            try store.create(incarnation.backupDescription(label), SealedDocument(.backup, body: Array(json.utf8)))
         }
 
         func known() throws -> ClusterIncarnations {
@@ -156,7 +156,7 @@ import WAL
             let spoilt = former[0].incarnation
             // Its backup.json can't be read, a backup of it is running, or its clock was ahead.
             let label = try #require(try former[0].backups().sorted().last)
-            let path = holdings.store.path(spoilt.backup(label, "backup.json"))
+            let path = holdings.store.path(spoilt.backupDescription(label))
             var lock: BackupLock?
             switch tried {
             case 0: try replaceDurably(path, bytes: Array("{}".utf8), mode: 0o644)
