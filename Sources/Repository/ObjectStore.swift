@@ -57,7 +57,8 @@ public protocol ObjectStore: Sendable {
     /// died, or still be busy, before it was durable.
     func makeDurable(_ key: RepositoryKey) throws
 
-    /// Removes the leftovers of killed processes in a folder, and returns their names.
+    /// Removes the leftovers of killed processes in a folder, and returns their names. What can't be removed, or isn't
+    /// known to be left over, stays for the next time.
     func removeLeftovers(in folder: RepositoryKey) throws -> [String]
 
     /// The leftovers of killed processes in a folder, open for reading: objects without their ends, which need not be
