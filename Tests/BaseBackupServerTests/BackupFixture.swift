@@ -153,3 +153,23 @@ final class RestoredServer {
             fixture.cluster.server.bin + "/pg_ctl", ["-D", directory, "-m", "fast", "-w", "stop"], expectSuccess: false)
     }
 }
+
+extension TestCluster {
+    /// Makes a standby in a directory, which is also where its socket is, and starts it.
+    func startStandby(at directory: String) throws {
+        try runAsServerUser(
+            server.bin + "/pg_basebackup",
+            ["-h", self.directory, "-U", "postgres", "-D", directory, "-R", "-c", "fast", "-X", "stream"])
+        try runAsServerUser(
+            server.bin + "/pg_ctl",
+            [
+                "-D", directory, "-l", directory + "/log", "-o", "-c unix_socket_directories=\(directory)", "-w", "-t",
+                "300", "start",
+            ])
+    }
+
+    func stopStandby(at directory: String) {
+        _ = try? runAsServerUser(
+            server.bin + "/pg_ctl", ["-D", directory, "-m", "immediate", "-w", "stop"], expectSuccess: false)
+    }
+}

@@ -15,16 +15,8 @@ import WAL
         let fixture = try BackupFixture(initdb: ["--data-checksums", "--wal-segsize=1"])
         try fixture.cluster.psql("CREATE TABLE t AS SELECT generate_series(1, 3000) i")
         let standby = fixture.scratch.file("standby")
-        let bin = fixture.cluster.server.bin
-        try runAsServerUser(
-            bin + "/pg_basebackup",
-            ["-h", fixture.cluster.directory, "-U", "postgres", "-D", standby, "-R", "-c", "fast", "-X", "stream"])
-        try runAsServerUser(
-            bin + "/pg_ctl",
-            ["-D", standby, "-l", standby + "/log", "-o", "-c unix_socket_directories=\(standby)", "-w", "start"])
-        defer {
-            _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", standby, "-m", "immediate", "stop"], expectSuccess: false)
-        }
+        try fixture.cluster.startStandby(at: standby)
+        defer { fixture.cluster.stopStandby(at: standby) }
         // A busy primary ends its segments by itself.
         let isDone = Atomic<Bool>(false)
         let cluster = fixture.cluster
@@ -60,15 +52,8 @@ import WAL
         let fixture = try BackupFixture()
         let standby = fixture.scratch.file("standby")
         let bin = fixture.cluster.server.bin
-        try runAsServerUser(
-            bin + "/pg_basebackup",
-            ["-h", fixture.cluster.directory, "-U", "postgres", "-D", standby, "-R", "-c", "fast", "-X", "stream"])
-        try runAsServerUser(
-            bin + "/pg_ctl",
-            ["-D", standby, "-l", standby + "/log", "-o", "-c unix_socket_directories=\(standby)", "-w", "start"])
-        defer {
-            _ = try? runAsServerUser(bin + "/pg_ctl", ["-D", standby, "-m", "immediate", "stop"], expectSuccess: false)
-        }
+        try fixture.cluster.startStandby(at: standby)
+        defer { fixture.cluster.stopStandby(at: standby) }
         try fixture.cluster.psql("CREATE TABLE t (i int); CHECKPOINT; INSERT INTO t VALUES (1)")
         // Otherwise the backup may begin at the previous checkpoint, whose segment is archived.
         let written = try fixture.cluster.psql("SELECT pg_current_wal_lsn()")

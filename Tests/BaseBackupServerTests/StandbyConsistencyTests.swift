@@ -26,20 +26,11 @@ import WAL
                 .replacing("'\(site.cluster.conninfo)'", with: "'host=\(standby) user=postgres dbname=postgres'")
             try createDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
             try site.cluster.psql("create table t as select n from generate_series(1, 3000) n")
-            try runAsServerUser(
-                bin + "/pg_basebackup",
-                ["-h", site.cluster.directory, "-U", "postgres", "-D", standby, "-R", "-c", "fast", "-X", "stream"])
-            try runAsServerUser(
-                bin + "/pg_ctl",
-                [
-                    "-D", standby, "-l", standby + "/log", "-o", "-c unix_socket_directories=\(standby)", "-w", "-t",
-                    "300", "start",
-                ])
+            try site.cluster.startStandby(at: standby)
         }
 
         deinit {
-            _ = try? runAsServerUser(
-                bin + "/pg_ctl", ["-D", standby, "-m", "immediate", "-w", "stop"], expectSuccess: false)
+            site.cluster.stopStandby(at: standby)
         }
 
         func onStandby(_ sql: String) throws -> String {

@@ -6,17 +6,15 @@ import WAL
 /// A way in which a recovery ends with a server that takes writes.
 struct WayOut: Sendable {
     let name: String
-    let target: Target
+    let target: RecoveryGoal
     let server: TestServer
     let arguments: [String]
     let start: Bool
     /// What a user does with the recovered directory after `recover`.
     let then: @Sendable (RecoveredDirectory) throws -> Void
 
-    enum Target: Sendable, CaseIterable { case time, lsn, xid, name, immediate, latest }
-
     init(
-        _ name: String, _ target: Target = .time, on server: TestServer = .v15, _ arguments: [String] = [],
+        _ name: String, _ target: RecoveryGoal = .time, on server: TestServer = .v15, _ arguments: [String] = [],
         start: Bool = true, then: @escaping @Sendable (RecoveredDirectory) throws -> Void = { _ in }
     ) {
         (self.name, self.target, self.server) = (name, target, server)
@@ -29,32 +27,16 @@ struct WayOut: Sendable {
     /// A cluster with a backup and, after it, a target of every kind.
     final class Past: Sendable {
         let site: TestSite
-        let targets: [WayOut.Target: [String]]
+        let targets: [RecoveryGoal: [String]]
 
         init(_ server: TestServer, settings: [String: String] = [:]) throws {
             site = try TestSite(server, settings: settings, initdb: ["--wal-segsize=1"])
-            let cluster = site.cluster
-            try cluster.psql("create table t as select 1 n")
-            try site.tidemark(["backup"], expectSuccess: true)
-            let xid = try cluster.psql("with i as (insert into t values (2)) select pg_current_xact_id()")
-            try cluster.psql("select pg_create_restore_point('here')")
-            let lsn = try cluster.psql("select pg_current_wal_insert_lsn()")
-            try cluster.psql("insert into t values (3)")
-            Clock.sleep(milliseconds: 5)
-            let time = Moment(microseconds: Clock.now).description
-            Clock.sleep(milliseconds: 5)
-            try cluster.psql("insert into t values (4)")
-            try site.archiveEverything()
-            targets = [
-                .time: ["--target-time", time], .lsn: ["--target-lsn", lsn], .xid: ["--target-xid", xid],
-                .name: ["--target-name", "here"], .immediate: ["--target", "immediate"],
-                .latest: ["--target", "latest"],
-            ]
+            targets = try site.makePast()
         }
     }
 
     static let ways: [WayOut] =
-        WayOut.Target.allCases.map { WayOut("followed to \($0)", $0) }
+        RecoveryGoal.allCases.map { WayOut("followed to \($0)", $0) }
         + TestServer.allCases.flatMap { server in
             [
                 WayOut("paused, then resumed", .name, on: server, ["--target-action", "pause"]) { copy in
@@ -107,7 +89,7 @@ struct WayOut: Sendable {
     @Test(arguments: [TestServer.v15, .v18])
     func `a target in the original's own configuration doesn't disturb another one`(_ server: TestServer) throws {
         let past = try Past(server, settings: ["recovery_target_xid": "'700'", "recovery_target_action": "shutdown"])
-        for target in server == .v15 ? [WayOut.Target.name, .immediate, .xid] : [.name] {
+        for target in server == .v15 ? [RecoveryGoal.name, .immediate, .xid] : [.name] {
             let copy = try RecoveredDirectory(past.site)
             let finished = try copy.recover(past.targets[target]!)
             #expect(finished.ending == .exited(0), "\(target): \(finished.errors)\(copy.log)")

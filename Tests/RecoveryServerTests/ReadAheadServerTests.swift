@@ -22,43 +22,33 @@ import WAL
         Damage(name: "missing", apply: { try Files.remove($0) }, stops: false),
         Damage(name: "none", apply: { _ in }, stops: false),
     ]
-    private static let targets = ["immediate", "time", "lsn", "xid", "name"]
+    private static let targets: [RecoveryGoal] = [.immediate, .time, .lsn, .xid, .name]
 
     /// Which damage is tried with which target on which version; each with each on one.
     struct Row: Sendable {
         let server: TestServer
         let damage: Damage
-        let targets: [String]
+        let targets: [RecoveryGoal]
     }
     static let rows = TestServer.allCases.flatMap { server in
         damages.filter { server == .v15 || ["head", "body"].contains($0.name) }.map { damage in
             Row(
                 server: server, damage: damage,
-                targets: server == .v15 ? targets : damage.name == "head" ? ["time"] : ["immediate", "name"])
+                targets: server == .v15 ? targets : damage.name == "head" ? [.time] : [.immediate, .name])
         }
     }
 
     /// A backup and what every kind of target names, all in one segment; then segments that nothing before needs.
     final class Past {
         let site: TestSite
-        let targets: [String: [String]]
+        let targets: [RecoveryGoal: [String]]
         /// The object of the first segment behind those that the targets need.
         let next: String
 
         init(_ server: TestServer, settings: [String: String] = [:]) throws {
             site = try TestSite(server, settings: settings, initdb: ["--wal-segsize=1"])
             let cluster = site.cluster
-            try cluster.psql("create table t as select 1 n")
-            try site.tidemark(["backup"], expectSuccess: true)
-            let xid = try cluster.psql("with i as (insert into t values (2)) select pg_current_xact_id()")
-            try cluster.psql("select pg_create_restore_point('here')")
-            let lsn = try cluster.psql("select pg_current_wal_insert_lsn()")
-            try cluster.psql("insert into t values (3)")
-            Clock.sleep(milliseconds: 5)
-            let time = Moment(microseconds: Clock.now).description
-            Clock.sleep(milliseconds: 5)
-            try cluster.psql("insert into t values (4)")
-            try site.archiveEverything()
+            targets = try site.makePast()
             try cluster.psql("insert into t values (5)")
             let name = try cluster.psql("select pg_walfile_name(pg_current_wal_insert_lsn())")
             for _ in 1...3 {
@@ -69,10 +59,6 @@ import WAL
             let found = try run("/usr/bin/find", [site.repository, "-name", name + ".zst"]).output.trimmed
             try runAsServerUser("/bin/chmod", ["u+w", found], expectSuccess: true)
             next = found
-            targets = [
-                "time": ["--target-time", time], "lsn": ["--target-lsn", lsn], "xid": ["--target-xid", xid],
-                "name": ["--target-name", "here"], "immediate": ["--target", "immediate"],
-            ]
         }
     }
 
@@ -100,7 +86,7 @@ import WAL
     /// Ways to recover that make settings of their own, or make them again.
     @Test func `neither do a drill, a recovered table, and a recovery that pauses, shuts down or is in place`() throws {
         let past = try Past(.v15)
-        let (site, time) = (past.site, past.targets["time"]!)
+        let (site, time) = (past.site, past.targets[.time]!)
         let directory = try RecoveredDirectory(site).path
         try flipByte(of: past.next, at: FileStatus(of: past.next).size / 2)
         let drill = try site.tidemark(["drill"] + time)
@@ -132,7 +118,7 @@ import WAL
     @Test func `a segment that is damaged after the plan was made doesn't end a recovery that is resumed`() throws {
         let past = try Past(.v15)
         let copy = try RecoveredDirectory(past.site)
-        let failed = try copy.recover(past.targets["time"]! + ["--set", "shared_buffers=900TB"])
+        let failed = try copy.recover(past.targets[.time]! + ["--set", "shared_buffers=900TB"])
         #expect(failed.ending == .exited(1), "\(failed.errors)\(copy.log)")
         try flipByte(of: past.next, at: FileStatus(of: past.next).size / 2)
         let resumed = try past.site.tidemark([

@@ -80,12 +80,12 @@ final class Sibling: Sendable {
 @Suite(.serialized) struct StandbyServerTests {
     struct Story: Sendable, CustomTestStringConvertible {
         let server: TestServer
-        let target: WayOut.Target
+        let target: RecoveryGoal
         var testDescription: String { "\(server), recovered to \(target)" }
     }
     static let stories =
         TestServer.allCases.flatMap { server in
-            [WayOut.Target.time, .latest].map { Story(server: server, target: $0) }
+            [RecoveryGoal.time, .latest].map { Story(server: server, target: $0) }
         } + [Story(server: .v15, target: .name), Story(server: .v16, target: .lsn)]
 
     @Test(arguments: stories)

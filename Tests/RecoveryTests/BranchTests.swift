@@ -242,33 +242,9 @@ private struct Where: Sendable, CustomTestStringConvertible {
     private func followOffers(of refusal: PlanRefusal, _ archive: ConstructedArchive, known: KnownPlace?) throws {
         #expect(!refusal.nearest.isEmpty)
         for offer in refusal.nearest {
-            let request = try read(offer.arguments, known: known)
+            let request = try planRequest(offer.arguments, known)
             #expect(throws: Never.self, "\(offer.arguments)") { try plan(request, from: archive) }
         }
-    }
-
-    /// The command line's options, read back.
-    private func read(_ arguments: [String], known: KnownPlace?) throws -> PlanRequest {
-        func value(_ option: String) -> String? {
-            arguments.firstIndex(of: option).map { arguments[$0 + 1].filter { $0 != "'" } }
-        }
-        let point: RecoveryTarget.Point
-        if let text = value("--target-time") {
-            point = .time(try #require(Moment(iso8601: text.replacing(" ", with: "T").replacing("+00", with: "Z"))))
-        } else if let text = value("--target-lsn") {
-            point = .lsn(try #require(LSN(text)))
-        } else if let text = value("--target-xid") {
-            point = .xid(try #require(UInt32(text)))
-        } else if let text = value("--target-name") {
-            point = .name(text)
-        } else {
-            point = value("--target") == "immediate" ? .immediate : .latest
-        }
-        var target = RecoveryTarget(point, inclusive: !arguments.contains("--exclusive"))
-        if let number = value("--target-timeline").flatMap({ UInt32($0) }) {
-            target.timeline = .number(TimelineID(number))
-        }
-        return PlanRequest(target, backup: value("--backup"), known: known)
     }
 
     @Test func `where the clock was set back, an older backup reaches the times before it`() throws {

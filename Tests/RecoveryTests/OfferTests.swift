@@ -28,7 +28,7 @@ import WAL
                     kinds[String("\(refusal.reason)".prefix { $0 != "(" }), default: 0] += offers.count
                 }
                 for offer in offers {
-                    let asked = try read(offer.arguments, known)
+                    let asked = try planRequest(offer.arguments, known)
                     let what = "seed \(seed): \(request.arguments) is offered \(offer.sentence)"
                     let reached = try? plan(asked, from: archive)
                     #expect(reached?.end == offer.end, "\(what)")
@@ -65,39 +65,8 @@ import WAL
             #expect(warning.hasPrefix("\(late) transaction"), "\(warning)")
             #expect(warning.contains("the last is \(last), "), "\(warning)")
             let offer = try #require(made.offers.first)
-            #expect(try plan(read(offer.arguments, nil), from: archive).lastIncluded?.xid == UInt32(last))
+            #expect(try plan(planRequest(offer.arguments, nil), from: archive).lastIncluded?.xid == UInt32(last))
         }
-    }
-
-    /// The command line's options, read back as a shell would.
-    private func read(_ arguments: [String], _ known: KnownPlace?) throws -> PlanRequest {
-        func value(_ option: String) -> String? {
-            arguments.firstIndex(of: option).map { index in
-                let word = arguments[index + 1]
-                guard word.hasPrefix("'") else { return word }
-                return String(word.dropFirst().dropLast().replacing("'\\''", with: "'"))
-            }
-        }
-        let point: RecoveryTarget.Point
-        if let text = value("--target-time") {
-            point = .time(try #require(Moment(iso8601: text.replacing(" ", with: "T").replacing("+00", with: "Z"))))
-        } else if let text = value("--target-lsn") {
-            point = .lsn(try #require(LSN(text)))
-        } else if let text = value("--target-xid") {
-            point = .xid(try #require(UInt32(text)))
-        } else if let text = value("--target-name") {
-            point = .name(text)
-        } else {
-            point = value("--target") == "immediate" ? .immediate : .latest
-        }
-        var target = RecoveryTarget(point, inclusive: !arguments.contains("--exclusive"))
-        switch value("--target-timeline") {
-        case nil: break
-        case "latest": target.timeline = .latest
-        case "current": target.timeline = .current
-        case let text?: target.timeline = .number(TimelineID(try #require(UInt32(text))))
-        }
-        return PlanRequest(target, backup: value("--backup"), known: known)
     }
 }
 
