@@ -16,6 +16,10 @@ extension ClusterArchive {
         guard let objects = last.objects else { return last }
         do { return try areWhole(objects, of: label) ? nil : last } catch is DatabaseError {
             return last
+        } catch let later as UnsupportedFormat {
+            var found = last
+            found.later = later
+            return found
         } catch let error as any Explained where error.concernsOneObject { return last }
     }
 

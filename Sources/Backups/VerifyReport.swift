@@ -49,6 +49,8 @@ public struct RecordedVerification: Sendable, Equatable {
     public var objects: [RepositoryKey]?
     /// Why the record of it can't be read; then nobody knows what it found.
     public var fault: DocumentFault?
+    /// One of the objects, if a later version of tidemark wrote it: nothing is known to be wrong with it.
+    public var later: UnsupportedFormat?
 }
 
 /// The form of `backup/<label>/verified-<time>.json`.

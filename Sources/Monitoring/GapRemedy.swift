@@ -19,7 +19,8 @@ public struct GapRemedy: Sendable, Equatable {
     public init?(_ gap: LineageGap, in archive: ClusterArchive, dataDirectory: String, pushCommand: String) throws {
         // A server keeps some gigabytes at most.
         let local = gap.names.prefix(4096).filter {
-            $0.isWhole(in: dataDirectory, segmentSize: gap.segmentSize)
+            // What a later version stored is not missing, and nothing can be stored in its place.
+            $0.isWhole(in: dataDirectory, segmentSize: gap.segmentSize) && archive.laterFormat(of: $0) == nil
         }
         isComplete = local.count == gap.count
         if let name = try archive.putBack(gap, dataDirectory: dataDirectory) {
@@ -30,9 +31,14 @@ public struct GapRemedy: Sendable, Equatable {
         (commands, isAside) = (local.map { expand(pushCommand, "\(dataDirectory)/pg_wal/\($0)") }, false)
     }
 
-    /// What stores a segment again that cannot be read; nil when the server doesn't have it.
-    public init?(unreadable segment: SegmentName, segmentSize: UInt32, dataDirectory: String, pushCommand: String) {
-        guard segment.isWhole(in: dataDirectory, segmentSize: segmentSize) else { return nil }
+    /// What stores a segment again that cannot be read; nil when the server doesn't have it, or a later version of
+    /// tidemark stored it.
+    public init?(
+        unreadable segment: SegmentName, segmentSize: UInt32, in archive: ClusterArchive, dataDirectory: String,
+        pushCommand: String
+    ) {
+        guard segment.isWhole(in: dataDirectory, segmentSize: segmentSize), archive.laterFormat(of: segment) == nil
+        else { return nil }
         commands = [expand(pushCommand, "\(dataDirectory)/pg_wal/\(segment)")]
         (isComplete, isAside) = (true, false)
     }
@@ -53,7 +59,7 @@ extension ArchiveObservation {
         func remedy(_ gap: Gap) -> GapRemedy? {
             if let stop = gap.stop, !stop.isLink {
                 return GapRemedy(
-                    unreadable: stop.segment, segmentSize: segmentSize, dataDirectory: dataDirectory,
+                    unreadable: stop.segment, segmentSize: segmentSize, in: archive, dataDirectory: dataDirectory,
                     pushCommand: pushCommand)
             }
             return try? gap.missing.flatMap {

@@ -164,15 +164,18 @@ public struct KnownDamage: Sendable, Equatable {
     public let reason: String
     /// The incarnation's folder; nil for the one in use.
     public var former: String?
+    /// Set when a later version of tidemark wrote it: then it isn't known to be damaged.
+    var later: UnsupportedFormat?
 
     /// `segment "…" is damaged: …`
     public var sentence: String {
-        "\(segment == nil ? "backup" : "segment") \"\(name)\"\(former.map { " of incarnation \($0)" } ?? "") is damaged: "
-            + reason
+        "\(segment == nil ? "backup" : "segment") \"\(name)\"\(former.map { " of incarnation \($0)" } ?? "") "
+            + (later.map { "cannot be read: \($0.message)" } ?? "is damaged: \(reason)")
     }
     static let formerRemedy =
         "It is of the time before initdb or pg_upgrade, and no server has it any more: restore it from a copy of the repository."
     public var remedy: String {
+        if let hint = later?.hint { return hint }
         if former != nil { return KnownDamage.formerRemedy }
         return segment == nil
             ? "Take a backup now; \"\(runnable("tidemark remove \(shellQuoted(name))"))\" removes this one."
@@ -232,7 +235,8 @@ public struct KnownDamage: Sendable, Equatable {
     private static func damage(of name: String, in archive: ClusterArchive) throws -> KnownDamage? {
         if let segment = SegmentName(name) {
             return try Archiving.damage(of: segment, archive).map {
-                KnownDamage(name: name, segment: segment, reason: $0.message)
+                KnownDamage(
+                    name: name, segment: segment, reason: $0.message, later: archive.laterFormat(of: segment))
             }
         }
         guard let last = try archive.standingVerification(of: name) else { return nil }
@@ -241,7 +245,8 @@ public struct KnownDamage: Sendable, Equatable {
                 name: name, segment: nil, reason: "the record of its verification of \(last.time) \(fault.verdict)")
         }
         return KnownDamage(
-            name: name, segment: nil, reason: "a verification found \(counted(last.problems, "problem")) in it")
+            name: name, segment: nil, reason: "a verification found \(counted(last.problems, "problem")) in it",
+            later: last.later)
     }
 
     /// The segments that a verification found damaged and that no server would get. Their heads, from which plans are

@@ -1,4 +1,5 @@
 public import Platform
+public import WAL
 
 /// The version of tidemark that wrote an object, as the heads of segments and packs have it: three bytes, one for each
 /// of its numbers.
@@ -11,6 +12,14 @@ struct WriterVersion: Hashable, Sendable, CustomStringConvertible {
     init(bytes: ArraySlice<UInt8>) { self.bytes = Array(bytes) }
 
     var description: String { bytes.map { "\($0)" }.joined(separator: ".") }
+}
+
+extension ClusterArchive {
+    /// The refusal of a segment whose object a later version wrote; nil for any other segment.
+    public func laterFormat(of segment: SegmentName) -> UnsupportedFormat? {
+        do { _ = try summary(of: segment) } catch let later as UnsupportedFormat { return later } catch {}
+        return nil
+    }
 }
 
 /// The object is whole, but of a format, compression or encryption that this version doesn't know.
