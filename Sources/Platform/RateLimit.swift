@@ -8,7 +8,8 @@ public final class RateLimit: Sendable {
 
     /// - Parameter elapsed: in nanoseconds; never goes back.
     public init(
-        bytesPerSecond: Int64, pause: @escaping @Sendable (_ milliseconds: Int) -> Void = { Clock.sleep(milliseconds: $0) },
+        bytesPerSecond: Int64,
+        pause: @escaping @Sendable (_ milliseconds: Int) -> Void = { Clock.sleep(milliseconds: $0) },
         elapsed: @escaping @Sendable () -> UInt64 = { Clock.monotonic }
     ) {
         self.bytesPerSecond = Double(max(1, bytesPerSecond))

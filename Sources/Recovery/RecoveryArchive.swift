@@ -38,7 +38,8 @@ public struct RecoveryArchive: Sendable {
         incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil
     ) throws {
         guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: repository) else {
-            throw NothingArchived(cluster: cluster, location: repository.location, absence: repository.store.absenceHint)
+            throw NothingArchived(
+                cluster: cluster, location: repository.location, absence: repository.store.absenceHint)
         }
         let found =
             try named.map(known.named) ?? label.map(known.holding) ?? moment.map(known.holding) ?? known.current

@@ -16,7 +16,8 @@ public struct Retrying: Interception {
     ///   - elapsed: in nanoseconds; never goes back.
     ///   - cancellation: is asked before each pause; an error ends the attempts, and is thrown.
     public init(
-        patience: Int64 = 10_000, pause: @escaping @Sendable (_ milliseconds: Int) -> Void = { Clock.sleep(milliseconds: $0) },
+        patience: Int64 = 10_000,
+        pause: @escaping @Sendable (_ milliseconds: Int) -> Void = { Clock.sleep(milliseconds: $0) },
         elapsed: @escaping @Sendable () -> UInt64 = { Clock.monotonic },
         cancellation: @escaping @Sendable () throws -> Void = {}
     ) {

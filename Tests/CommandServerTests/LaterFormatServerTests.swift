@@ -47,7 +47,8 @@ import Testing
             _ change: @escaping @Sendable ([UInt8]) throws -> [UInt8]
         ) -> Row {
             Row(
-                testDescription: name, file: { try $0.path(part.replacing("LABEL", with: $0.labels[1])) }, change: change,
+                testDescription: name, file: { try $0.path(part.replacing("LABEL", with: $0.labels[1])) },
+                change: change,
                 calls: { made in
                     [
                         Call(

@@ -87,7 +87,8 @@ import Testing
                 if object == nil && moved != [7] { return "it is lost" }
                 if isDone && (object != nil || moved == nil) { return "it isn't moved" }
             case .remove, .removeMany, .removeAll: if isDone && object != nil { return "it is there" }
-            case .removeLeftovers, .read, .size, .list, .mark, .makeDurable, .leftovers, .lock, .isLocked, .capacity: break
+            case .removeLeftovers, .read, .size, .list, .mark, .makeDurable, .leftovers, .lock, .isLocked, .capacity:
+                break
             }
             let mayRemove = [.remove, .removeMany, .removeAll, .move].contains(self)
             if !mayRemove && object == nil || self != .removeAll && damaged == nil { return "another object is gone" }
@@ -109,8 +110,8 @@ import Testing
         ) { [name = verb.rawValue as String, place = store.location as String, faults = faults as String] in
             setenv("TIDEMARK_FAULT", faults, 1)
             let said: String
-            do { said = "answer: \(try Verb(rawValue: name)!.perform(DirectoryStore(place)))" } catch
-                let error as ObjectAbsent
+            do { said = "answer: \(try Verb(rawValue: name)!.perform(DirectoryStore(place)))" } catch let error
+                as ObjectAbsent
             { said = "wrong: \(error)" } catch let error as ObjectExists { said = "wrong: \(error)" } catch {
                 said = "failed: \(error)"
             }

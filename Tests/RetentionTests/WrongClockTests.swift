@@ -60,7 +60,9 @@ import WAL
         policy.keepDays = 7
         let backups = row.dates.enumerated().map { place, date in
             RetentionRuleTests.backup(place + 1) {
-                ($0.label, $0.startTime, $0.stopTime) = ("\(date)", RetentionRuleTests.moment(date), RetentionRuleTests.moment(date))
+                ($0.label, $0.startTime, $0.stopTime) = (
+                    "\(date)", RetentionRuleTests.moment(date), RetentionRuleTests.moment(date)
+                )
             }
         }
         let one = [RetainedTimeline(TimelineHistory(TimelineID(1)))]
