@@ -40,13 +40,15 @@ extension Catalog {
     /// and the first `count` that it doesn't. Recovery stops before the first commit or abort that is later than its
     /// target.
     ///
-    /// - Parameter expired: the segments that were removed on purpose.
+    /// - Parameters:
+    ///   - expired: the segments that were removed on purpose.
+    ///   - backups: the complete ones.
     public func surroundings(
-        of moment: Moment, on wanted: TimelineID?, count: Int, expired: SegmentSet? = nil
+        of moment: Moment, on wanted: TimelineID?, count: Int, expired: SegmentSet? = nil, backups: [BackupSpan] = []
     ) throws -> Surroundings? {
-        let set = try segments()
+        let wal = try archivedWAL(expired: expired, backups)
+        let set = wal.segments
         guard let timeline = wanted ?? set.timelines.last else { return nil }
-        let wal = ArchivedWAL(set, try genealogy(), expired: expired)
         let path = wal.genealogy.lineage(of: timeline)
         let pieces = path.archived(in: set)
         guard let newest = pieces.last else { return nil }
@@ -142,7 +144,14 @@ extension Catalog {
         func isAmong(_ gap: LineageGap) -> Bool {
             shown.count < count || shown.first.map { $0.mark.lsn < gap.to } ?? true
         }
-        let gaps = path.gaps(first...number, in: wal.segments.union(wal.expired)).filter(isAmong)
+        // What backups need before the first segment and behind the last one isn't archived anymore.
+        let range = (
+            first: next(to: first, isLater: false, on: path, wal.segments) == nil
+                ? min(first, wal.firstNeeded(on: path) ?? first) : first,
+            last: next(to: number, isLater: true, on: path, wal.segments) == nil && after.count < count
+                ? max(number, wal.newest(on: path) ?? number) : number
+        )
+        let gaps = path.gaps(range.first...range.last, in: wal.segments.union(wal.expired)).filter(isAmong)
         var others = wal.segments
         for range in gaps.flatMap(\.ranges) {
             let numbers = range.first.number(segmentSize: others.segmentSize)
@@ -150,7 +159,7 @@ extension Catalog {
         }
         return Surroundings(
             timeline: path.timeline, before: Array(shown), after: Array(after.prefix(count)), gaps: gaps,
-            removed: path.gaps(first...number, in: others).filter(isAmong),
+            removed: path.gaps(range.first...range.last, in: others).filter(isAmong),
             unreadable: unreadable.filter { one in
                 shown.count < count || shown.first.map { $0.mark.lsn < one.from } ?? true
             })

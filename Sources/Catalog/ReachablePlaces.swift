@@ -26,7 +26,7 @@ public struct ReachablePlaces {
     private let tips: [TimelineID]
 
     public init(_ catalog: Catalog, backups: [BackupSpan]) throws {
-        let wal = try catalog.archivedWAL(breaks: try catalog.breaks(), provenBy: backups)
+        let wal = try catalog.archivedWAL(breaks: try catalog.breaks(), backups)
         let timelines = wal.segments.timelines
         tips = timelines.filter { timeline in
             !timelines.contains { $0 != timeline && wal.genealogy.history(of: $0).includes(timeline) }

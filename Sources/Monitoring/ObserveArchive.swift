@@ -79,14 +79,15 @@ extension ArchiveObservation {
         guard let oldest else { return }
         let first = oldest.startLSN.rawValue / UInt64(size)
         // What another server's WAL has taken the place of is told already.
-        let proven = own.map(\.stopSegment).filter { name in limit.map { name.number(segmentSize: size) < $0 } ?? true }
-        var wal = ArchivedWAL(archived, genealogy, breaks: breaks, proven: proven)
+        let needed = own.filter { one in limit.map { one.stopSegment.number(segmentSize: size) < $0 } ?? true }
+            .compactMap(\.wal)
+        var wal = ArchivedWAL(archived, genealogy, breaks: breaks, backups: needed)
         let all = wal.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
                 of: archive, listing: backups, policy: policy, dataDirectory: dataDirectory, now: now, segmentSize: size
             )
-            wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks, proven: proven)
+            wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks, backups: needed)
         }
         gaps = wal.gaps(on: lineage, from: first).map { Gap($0) }
         for found in wal.breaks(on: lineage, from: first) {

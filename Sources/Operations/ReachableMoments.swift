@@ -55,6 +55,13 @@ public struct ReachableMoments: Sendable {
         }
         return goesOn && path.contains(window.timeline, upTo: reached) ? nil : window.timeline
     }
+
+    /// The timeline that a recovery must name for a gap to end it; nil when the gap is on the history that it follows
+    /// without.
+    public func mustName(for gap: WALGap) -> TimelineID? {
+        guard let path = followed.path, path.contains(gap.timeline, upTo: gap.from) else { return gap.timeline }
+        return nil
+    }
 }
 
 extension RecoveryWindow {

@@ -110,7 +110,8 @@ public struct VerifyJob {
                     walOf[archive.incarnation] = .some(
                         try archivedWAL(
                             of: archive,
-                            expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) }))
+                            expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) },
+                            try archive.listBackups().complete.compactMap(\.wal)))
                 } catch let failure as any Explained where failure.concernsOneObject {
                     complain(failure)
                     walOf[archive.incarnation] = .some(nil)
@@ -197,7 +198,7 @@ public struct VerifyJob {
         try verifyArchive(
             of: archive, range: range,
             expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) },
-            proven: try archive.listBackups().complete.map(\.stopSegment), jobs: cluster.jobs,
+            backups: try archive.listBackups().complete.compactMap(\.wal), jobs: cluster.jobs,
             progress: { done, total in
                 context.progress(.verifyingWAL(done: done, total: total))
                 try context.cancellation.check()

@@ -8,19 +8,20 @@ public struct ArchivedWAL: Sendable {
     /// Segments that exist but end a recovery.
     public let breaks: [SegmentName: WALBreak]
     private let wanted: SegmentSet
-    /// The newest ones that are known to have been there.
-    private let proven: [SegmentName]
+    private let backups: [BackupWAL]
+    /// The last segments of backups, as far as they are missing.
+    private let lost: [SegmentName]
 
     /// - Parameters:
     ///   - breaks: those that are known.
-    ///   - proven: segments of which something else tells that they were archived: a backup is complete only when its
-    ///     last one is.
+    ///   - backups: what complete backups need, and so was archived.
     public init(
         _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = [],
-        proven: [SegmentName] = []
+        backups: [BackupWAL] = []
     ) {
-        self.segments = segments
-        self.proven = proven.filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
+        (self.segments, self.backups) = (segments, backups)
+        lost = backups.map { $0.last(segmentSize: segments.segmentSize) }
+            .filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
         self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
         self.genealogy = genealogy
         self.expired = expired ?? SegmentSet(segmentSize: segments.segmentSize)
@@ -29,9 +30,9 @@ public struct ArchivedWAL: Sendable {
 
     /// The gaps in the history of any timeline, each once: by timeline, oldest first.
     ///
-    /// A history is looked at from the archive's first segment of it, which may come long after the timeline's
-    /// beginning, to the last one that the timeline itself has, or is known to have had: what was never archived after
-    /// that may still come.
+    /// A history is looked at from the first segment that the archive has of it or that a backup needs, which may come
+    /// long after the timeline's beginning, to the last one that the timeline itself has, or is known to have had: what
+    /// was never archived after that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// The gaps after a position, on the histories that pass it.
@@ -54,16 +55,30 @@ public struct ArchivedWAL: Sendable {
 
     private func all(_ find: (Lineage, ClosedRange<UInt64>) -> [LineageGap]) -> [LineageGap] {
         var found: [LineageGap] = []
-        for timeline in Set(segments.timelines + proven.map(\.timeline)).sorted() {
+        for timeline in Set(segments.timelines + lost.map(\.timeline)).sorted() {
             let lineage = genealogy.lineage(of: timeline)
-            let lost = proven.lazy.filter { $0.timeline == timeline }
+            let lost = lost.lazy.filter { $0.timeline == timeline }
                 .map { $0.number(segmentSize: lineage.segmentSize) }
-            guard let first = lineage.archived(in: segments).first?.numbers.lowerBound,
+            let firsts = [lineage.archived(in: segments).first?.numbers.lowerBound, firstNeeded(on: lineage)]
+            guard let first = firsts.compactMap({ $0 }).min(),
                 let last = [segments.highest(on: timeline), lost.max()].compactMap({ $0 }).max(), first <= last
             else { continue }
             for gap in find(lineage, first...last) where !found.contains(gap) { found.append(gap) }
         }
-        return found
+        // A descendant's segments tell more of what is missing behind a timeline's last one.
+        return found.filter { gap in !isOpen(gap) || !found.contains { $0 != gap && $0.includes(gap) } }
+    }
+
+    /// The number of the first segment that a backup on a history needs.
+    public func firstNeeded(on lineage: Lineage) -> UInt64? {
+        let history = genealogy.history(of: lineage.timeline)
+        return backups.lazy.filter { history.contains($0.timeline, at: $0.stop) }.map(\.start).min()
+            .map { $0.rawValue / UInt64(lineage.segmentSize) }
+    }
+
+    /// Whether nothing of the gap's timeline is archived behind it: only a backup tells that it is one.
+    public func isOpen(_ gap: LineageGap) -> Bool {
+        segments.highest(on: gap.last.timeline).map { $0 < gap.numbers.upperBound } ?? true
     }
 
     /// The gaps in one timeline's history between a segment and the newest one; the timeline may have none yet.
@@ -73,8 +88,8 @@ public struct ArchivedWAL: Sendable {
     }
 
     /// The number of the newest segment of a history that is there, or is known to have been.
-    private func newest(on lineage: Lineage) -> UInt64? {
-        let lost = proven.lazy.filter(lineage.reads).map { $0.number(segmentSize: lineage.segmentSize) }.max()
+    public func newest(on lineage: Lineage) -> UInt64? {
+        let lost = lost.lazy.filter(lineage.reads).map { $0.number(segmentSize: lineage.segmentSize) }.max()
         return [lineage.newest(in: segments), lost].compactMap { $0 }.max()
     }
 
@@ -123,6 +138,24 @@ public struct ArchivedWAL: Sendable {
     }
 }
 
+/// The WAL that a complete backup needs. It was archived: without its last segment no backup becomes complete.
+public struct BackupWAL: Hashable, Sendable {
+    public let timeline: TimelineID
+    public let start: LSN
+    /// Exclusive; behind `start`.
+    public let stop: LSN
+
+    /// - Returns: nil unless `stop` is behind `start`.
+    public init?(on timeline: TimelineID, from start: LSN, to stop: LSN) {
+        guard start < stop else { return nil }
+        (self.timeline, self.start, self.stop) = (timeline, start, stop)
+    }
+
+    public func last(segmentSize: UInt32) -> SegmentName {
+        SegmentName(timeline: timeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
+    }
+}
+
 /// A segment that exists, but ends a recovery.
 public struct WALBreak: Hashable, Sendable {
     public let segment: SegmentName
@@ -142,6 +175,13 @@ public struct WALBreak: Hashable, Sendable {
 }
 
 extension LineageGap {
+    /// Whether all that is missing of another gap is missing of this one.
+    public func includes(_ other: LineageGap) -> Bool {
+        other.ranges.allSatisfy { its in
+            ranges.contains { $0.first.timeline == its.first.timeline && $0.first <= its.first && its.last <= $0.last }
+        }
+    }
+
     /// `segment "000000010000000000000003"`, or `segments` and the first and the last.
     public var description: String {
         first == last ? "segment \"\(first)\"" : "segments \"\(first)\" to \"\(last)\""
