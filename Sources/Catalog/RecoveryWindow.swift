@@ -45,8 +45,10 @@ public struct RecoveryWindow: Hashable, Sendable {
 
 extension Catalog {
     /// The windows of every backup, along each timeline whose history it lies on.
-    public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
-        let wal = try archivedWAL(breaks: try breaks(), backups)
+    ///
+    /// - Parameter expired: the segments that were removed on purpose.
+    public func windows(of backups: [BackupSpan], expired: SegmentSet? = nil) throws -> [RecoveryWindow] {
+        let wal = try archivedWAL(expired: expired, breaks: try breaks(), backups)
         var windows: [RecoveryWindow] = []
         let timelines = Set(wal.segments.timelines + backups.map(\.timeline)).sorted()
         for backup in backups {

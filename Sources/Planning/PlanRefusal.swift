@@ -225,7 +225,9 @@ public struct PlanRefusal: Explained, Equatable {
 
 extension Branch {
     var sentence: String {
-        let parting = parent.map { "left timeline \($0) at LSN \(begin), and" } ?? "is the first one;"
+        let parting =
+            parent.map { "left timeline \($0) at LSN \(begin), and" }
+            ?? (timeline == TimelineID(1) ? "is the first one;" : "began on an unknown timeline;")
         return "Timeline \(timeline) \(parting) "
             + (last.map { "its last transaction is \($0.xid), \($0.time)" } ?? "it has no transaction")
             + (backup.map { "; backup \"\($0.label)\" was taken of it" + ($0.place.map { " in \"\($0)\"" } ?? "") }

@@ -121,8 +121,16 @@ public struct ArchivedWAL: Sendable {
         guard let newest = newest(on: lineage), newest >= next else {
             return Reach(pieces: pieces, end: LSN(next &* size), gap: nil, stop: nil)
         }
-        let gap = lineage.gaps(next...newest, in: segments).first
+        let missing = pieces.isEmpty ? beginning(ofGapAt: next, on: lineage) : next
+        let gap = lineage.gaps(missing...newest, in: segments).first
         return Reach(pieces: pieces, end: LSN(next &* size), gap: gap, stop: nil)
+    }
+
+    /// Where the gap begins in which a backup's first segment lies.
+    private func beginning(ofGapAt number: UInt64, on lineage: Lineage) -> UInt64 {
+        guard number > 0, let needed = firstNeeded(on: lineage) else { return number }
+        let before = lineage.archived(0...number - 1, in: wanted).last?.numbers.upperBound
+        return before.map { $0 + 1 } ?? min(number, needed)
     }
 
     /// The WAL that a recovery can replay.
