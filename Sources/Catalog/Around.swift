@@ -89,11 +89,12 @@ extension Catalog {
         var number = first
         var behindStop = 0
         var unreadable: [UnreadableWAL] = []
-        func read(_ name: SegmentName) throws {
+        func read(_ name: SegmentName, before limit: LSN? = nil) throws {
             let stored = try archive.stored(name)
             walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
+                    if let limit, record.end > limit { return .more }
                     if record.header.xid != 0, !record.blocks.isEmpty {
                         for block in record.blocks { touched[record.header.xid, default: []].insert(block.file) }
                     }
@@ -134,6 +135,9 @@ extension Catalog {
             }
             // Across a gap segments aren't connected.
             if later > number + 1 {
+                if let instead = try substitute(for: number + 1, on: path, wal.segments) {
+                    try read(instead.file, before: instead.limit)
+                }
                 walk = RecordWalk(includingBlocks: true)
                 touched = [:]
             }

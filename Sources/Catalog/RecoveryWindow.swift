@@ -81,8 +81,12 @@ extension Catalog {
         let ending =
             reach.stop.map { RecoveryWindow.Ending.unusable($0) }
             ?? reach.gap.map { RecoveryWindow.Ending.missing($0) } ?? .archiveEnd
-        var last: TransactionMark?
-        var end: LSN?
+        // Where it ends in a timeline's first segment, the one before has the beginning of it.
+        let beyond =
+            reach.stop == nil && !pieces.isEmpty
+            ? try substitute(for: reach.end.rawValue / UInt64(size), on: lineage, wal.segments) : nil
+        var last = beyond?.lastCommit
+        var end = beyond?.end
         for piece in pieces.reversed() where last == nil {
             if end == nil {
                 end = try segment(

@@ -138,6 +138,7 @@ extension Catalog {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
         if let name = try archive.aside(gap).first { return .putAside(name) }
         let beginnings = wal.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
+        if let whole = beginnings.last(where: wal.segments.contains) { return .elsewhere(whole.timeline) }
         for name in [first] + beginnings.reversed()
         where try archive.partials(timeline: name.timeline, from: name).first == name {
             return .unfinished(name)
@@ -202,7 +203,8 @@ extension Catalog {
         return WALGap(
             timeline: missing.last.timeline, from: missing.from, to: missing.to, missing: missing,
             obstacle: obstacle(missing.first, cause), cause: cause,
-            lastBefore: try lastCommit(before: missing.numbers.lowerBound, on: lineage, wal),
+            lastBefore: try substitute(for: missing.numbers.lowerBound, on: lineage, wal.segments)?.lastCommit
+                ?? lastCommit(before: missing.numbers.lowerBound, on: lineage, wal),
             firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, wal),
             nextBackup: nextBackup(after: missing.to, through: missing.last, wal, backups))
     }

@@ -9,18 +9,19 @@ public struct ArchivedWAL: Sendable {
     public let breaks: [SegmentName: WALBreak]
     private let wanted: SegmentSet
     private let backups: [BackupWAL]
-    /// The last segments of backups, as far as they are missing.
+    /// The last segments of which something else tells that they were archived, as far as they are missing.
     private let lost: [SegmentName]
 
     /// - Parameters:
     ///   - breaks: those that are known.
     ///   - backups: what complete backups need, and so was archived.
+    ///   - acknowledged: the last segment that a server was told is archived.
     public init(
         _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = [],
-        backups: [BackupWAL] = []
+        backups: [BackupWAL] = [], acknowledged: SegmentName? = nil
     ) {
         (self.segments, self.backups) = (segments, backups)
-        lost = backups.map { $0.last(segmentSize: segments.segmentSize) }
+        lost = (backups.map { $0.last(segmentSize: segments.segmentSize) } + [acknowledged].compactMap(\.self))
             .filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
         self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
         self.genealogy = genealogy

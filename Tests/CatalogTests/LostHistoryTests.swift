@@ -58,7 +58,8 @@ import WAL
         #expect(refusal.nearest.map { $0.arguments.joined(separator: " ") } == ["--target latest --target-timeline 1"])
 
         // Nothing tells which timeline it began on when its first segment is missing as well, or can't be read.
-        let beginning = try #require(repository.names.filter { $0.hasPrefix("00000002") }.min().flatMap(SegmentName.init))
+        let names = repository.names.filter { $0.hasPrefix("00000002") }
+        let beginning = try #require(names.min().flatMap(SegmentName.init))
         let kept = try store.read(incarnation.segment(beginning))
         try replaceDurably(store.path(incarnation.segment(beginning)), bytes: [1, 2, 3])
         for isThere in [true, false] {
