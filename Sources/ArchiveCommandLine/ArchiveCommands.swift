@@ -114,7 +114,8 @@ public enum ArchiveCommands {
         let log = Log()
         do {
             let arguments = try Arguments(line, by: .recoveryEnd)
-            if let names = try RecoveryRecord.takeOut(of: DataDirectory(arguments.value("data-directory") ?? ".")) {
+            let directory = DataDirectory(arguments.value("data-directory") ?? ".")
+            if let names = try RecoveryRecord.takeOut(of: directory, includingInherited: true) {
                 log(
                     .log, "the recovery is over; its settings were removed from postgresql.auto.conf",
                     detail: words(names))

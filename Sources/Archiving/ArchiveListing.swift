@@ -34,25 +34,27 @@ struct ArchiveListing {
     /// - Parameter expired: what is not there on purpose; asked only when something isn't there.
     func gaps(
         expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) },
-        proven: [SegmentName] = []
-    ) throws -> [LineageGap] { try wal(expired: expired, proven: proven).gaps() }
+        _ backups: [BackupWAL] = []
+    ) throws -> [LineageGap] { try wal(expired: expired, backups).gaps() }
 
     func wal(
-        expired: (_ segmentSize: UInt32) throws -> SegmentSet, proven: [SegmentName] = []
+        expired: (_ segmentSize: UInt32) throws -> SegmentSet, _ backups: [BackupWAL]
     ) throws -> ArchivedWAL {
         let segments = SegmentSet(names, segmentSize: segmentSize)
-        let wal = ArchivedWAL(segments, genealogy, proven: proven)
+        let wal = ArchivedWAL(segments, genealogy, backups: backups)
         guard !wal.gaps().isEmpty else { return wal }
-        return ArchivedWAL(segments, genealogy, expired: try expired(segmentSize), proven: proven)
+        return ArchivedWAL(segments, genealogy, expired: try expired(segmentSize), backups: backups)
     }
 }
 
 /// What an archive holds of the WAL, by the names of its segments alone.
 ///
-/// - Parameter expired: segments that were removed on purpose; called only when some are missing.
+/// - Parameters:
+///   - expired: segments that were removed on purpose; called only when some are missing.
+///   - backups: what complete backups need.
 public func archivedWAL(
-    of archive: ClusterArchive, expired: (_ segmentSize: UInt32) throws -> SegmentSet
-) throws -> ArchivedWAL { try ArchiveListing(of: archive).wal(expired: expired) }
+    of archive: ClusterArchive, expired: (_ segmentSize: UInt32) throws -> SegmentSet, _ backups: [BackupWAL]
+) throws -> ArchivedWAL { try ArchiveListing(of: archive).wal(expired: expired, backups) }
 
 extension ArchiveProblem {
     public init(_ gap: LineageGap) {

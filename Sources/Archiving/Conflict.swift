@@ -26,11 +26,13 @@ public struct ArchiveConflict: Explained, Equatable {
         return "The first difference is at offset \(firstDifference)\(place)\(records). "
             + "Archived XXH3-128 is \(archived), the offered file has \(offered)."
     }
+    /// The command that takes the archived file out of the way.
+    var putAside: String { runnable("tidemark segments put-aside \(file)\(isFollowed ? " --following" : "")") }
     public var hint: String? {
         "Nothing was overwritten. Do two servers archive for this cluster, for example an old primary after a "
             + "failover, or a copy of the server's machine? Only one of them may continue with archive_command; give the "
             + "other a cluster of its own. If the archived file is not this server's, take it out of the way with "
-            + "\"\(runnable("tidemark segments put-aside \(file)\(isFollowed ? " --following" : "")"))\""
+            + "\"\(putAside)\""
             + (isFollowed ? ": what is archived after it continues it." : ".")
     }
 }

@@ -78,7 +78,8 @@ public struct ImportArchive {
                         // Every other file would fail in the same way.
                         throw error
                     } catch {
-                        let problem = ArchiveProblem(error, segment: file.name.place)
+                        let problem = ArchiveProblem(
+                            try ImportArchive.told(error, importing), segment: file.name.place)
                         let text = "could not import \"\(file.path)\": \(problem.message)"
                         return (
                             file,
@@ -128,6 +129,16 @@ public struct ImportArchive {
         do {
             return (try identity.repository.archive(of: own, named: "its directory"), nil)
         } catch let unknown as NotInitialised { return (nil, unknown) }
+    }
+
+    /// A push's error, in the words for a file that no server hands over.
+    private static func told(_ error: any Error, _ push: Push) throws -> any Error {
+        switch error {
+        case let conflict as ArchiveConflict:
+            ImportConflict(conflict, in: try push.ownArchive(), dataDirectory: push.identity.dataDirectory)
+        case let branch as OtherBranch: ImportedBranch(branch: branch)
+        default: error
+        }
     }
 
     /// Pushes a file, after unpacking it if it is compressed.

@@ -17,7 +17,7 @@ struct LeftTimeline: Equatable {
 
     /// Reads the histories beside the file, in the server's pg_wal, and those in the repository.
     ///
-    /// A server that is a primary on the timeline hasn't left it, whatever a history from another server says.
+    /// A server that runs as a primary on the timeline hasn't left it, whatever a history from another server says.
     /// - Returns: nil when no history says that the timeline was left in the segment or before it.
     static func find(
         _ segment: SegmentName, segmentSize: UInt32, beside file: LocalFile, _ archive: ClusterArchive
@@ -29,7 +29,7 @@ struct LeftTimeline: Equatable {
         {
             return abandoned
         }
-        if try isPrimary(server, on: segment.timeline) { return nil }
+        if try isRunningPrimary(server, on: segment.timeline) { return nil }
         var histories: [TimelineHistory] = []
         for name in try Files.listIfPresent(directory) {
             guard case .history(let timeline)? = ArchiveFileName(name), timeline > segment.timeline,

@@ -27,21 +27,27 @@ struct Predecessor {
     /// The pg_wal directory in which the server may have segments it hasn't archived.
     var directory: String?
 
-    /// Throws `Discontinuity` when the predecessor is known and contradicts the segment. Any other error leaves the
-    /// link to it unchecked: a push never fails for that.
+    /// Throws `Discontinuity` when the predecessor is known and contradicts the segment, and `WALMissing`. Any other
+    /// error leaves the link to it unchecked: a push never fails for that.
     /// - Returns: why the predecessor could not be read, if it is there.
-    func check(_ summary: SegmentSummary, of name: SegmentName) throws(Discontinuity) -> (any Error)? {
+    func check(_ summary: SegmentSummary, of name: SegmentName) throws -> (any Error)? {
         do {
-            guard let (previous, its) = try find(before: name, summary) else { return nil }
+            guard let (previous, its) = try find(before: name, summary) else {
+                try archive.requireWAL()
+                return nil
+            }
             if case .broken(let link) = Continuity.join(its, summary) {
                 // The server wrote the predecessor after it had left the timeline; a longer copy may still come.
                 if case .endsEarly = link.reason { return nil }
                 throw Discontinuity(segment: name, predecessor: previous, link: link)
             }
             return nil
-        } catch let error as Discontinuity {
-            throw error
-        } catch { return error }
+        } catch {
+            switch error {
+            case is Discontinuity, is WALMissing: throw error
+            default: return error
+            }
+        }
     }
 
     /// Removes from the summary of a file that may end early the records that don't continue the WAL before them: they

@@ -158,6 +158,7 @@ extension Push {
                     // A completed segment must continue its predecessor; one that may end early ends where it doesn't.
                     if contents == .partial, summary != nil {
                         let obstacle = predecessor(of: local, place, batch).trim(&summary!, of: segment)
+                        if let missing = obstacle as? WALMissing, !acceptDiscontinuity { throw missing }
                         // The link of a segment with a full name is checked below.
                         if let obstacle, place.file.isPartial { warn(unchecked("\"\(place.file)\"", obstacle)) }
                     }
@@ -174,6 +175,8 @@ extension Push {
                 // Of what is stored aside, the WAL before it is there as well, if anywhere.
                 if let summary, !place.file.isPartial, key.folder == place.archive.key(for: place.file).folder {
                     accepted = try checkLink(summary, segment, place.archive, batch, beside: Files.parent(local.path))
+                } else {
+                    try requireWAL(place.archive)
                 }
                 if replacement != nil, contents == .completed {
                     try checkNext(of: summary, place)
@@ -205,7 +208,7 @@ extension Push {
     private func checkLink(
         _ summary: SegmentSummary, _ segment: SegmentName, _ archive: ClusterArchive, _ batch: PushBatch?,
         beside directory: String
-    ) throws(Discontinuity) -> Bool {
+    ) throws -> Bool {
         do {
             // If a switch record right at the beginning ends the file, the server may have left the timeline there, and
             // the switch record may be from the file's earlier use: the previous segment is read even if it isn't
@@ -216,12 +219,14 @@ extension Push {
                 warn(unchecked("segment \"\(segment)\"", obstacle))
             }
             return false
-        } catch {
-            guard acceptDiscontinuity else { throw error }
+        } catch let error as any Explained where acceptDiscontinuity {
             warn(error)
             return true
         }
     }
+
+    /// Makes sure that the file is not stored into a mount point of the WAL.
+    func requireWAL(_ archive: ClusterArchive) throws { if !acceptDiscontinuity { try archive.requireWAL() } }
 
     /// Checks the link to the next segment, since the object's head can't be read: only the WAL around a file shows
     /// whether it is the one that was archived. A next segment that is absent or damaged proves nothing; any other

@@ -19,6 +19,7 @@ extension Push {
                 switch try destination(local, bytes, timeline, incarnation) {
                 case .confirmed: return .confirmed
                 case .create(let key, let note):
+                    try requireWAL(archive)
                     try store.createFile(key, bytes: bytes)
                     if let note { warn(note) }
                 case .replace(let key, _):
@@ -82,6 +83,7 @@ extension Push {
             } catch is ObjectDamaged {
                 number += 1
             } catch is ObjectAbsent {
+                try requireWAL(archive)
                 // Another process may have been faster; then its object is compared.
                 do { try store.createFile(key, bytes: bytes) } catch is ObjectExists { continue }
                 if number > 1 { warn(BackupHistoriesDiffer(file: name.description, key: key)) }

@@ -21,13 +21,13 @@ public struct ArchiveVerification: Sendable {
 /// - Parameters:
 ///   - range: only segments with a byte of it; nil reads all of them, and the other files.
 ///   - expired: what of the WAL is not there on purpose; asked only when something isn't there.
-///   - proven: segments of which something else tells that they were archived.
+///   - backups: what complete backups need.
 ///   - jobs: how many segments are read at once.
 ///   - progress: gets how many have been read, and of how many. What it throws ends the verification.
 public func verifyArchive(
     of archive: ClusterArchive, range: ClosedRange<LSN>? = nil,
     expired: (_ segmentSize: UInt32) throws -> SegmentSet = { SegmentSet(segmentSize: $0) },
-    proven: [SegmentName] = [], jobs: Int,
+    backups: [BackupWAL] = [], jobs: Int,
     progress: (Int, Int) throws -> Void = { _, _ in }
 ) throws -> ArchiveVerification {
     var verification = ArchiveVerification()
@@ -73,7 +73,7 @@ public func verifyArchive(
         })
     // Segments removed meanwhile are missing only if nobody removed them on purpose.
     let now = gone.isEmpty ? listing : try ArchiveListing(of: archive)
-    let gaps = try now.gaps(expired: expired, proven: proven)
+    let gaps = try now.gaps(expired: expired, backups)
     for gap in gaps where range.map({ gap.from <= $0.upperBound && gap.to > $0.lowerBound }) ?? true {
         verification.problems.append(ArchiveProblem(gap))
     }

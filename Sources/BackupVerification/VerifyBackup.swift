@@ -12,11 +12,14 @@ public struct VerifyRequest: Sendable {
     public var includesWAL: Bool
     /// Where to record packs found good, in case the verification is interrupted; nil for nowhere.
     public var progressDirectory: String?
+    /// Whether a backup must be usable: that its branch was put aside is a problem then.
+    public var mustBeUsable: Bool
 
-    public init(jobs: Int = 2, includesWAL: Bool = true, progressDirectory: String? = nil) {
-        self.jobs = jobs
-        self.includesWAL = includesWAL
-        self.progressDirectory = progressDirectory
+    public init(
+        jobs: Int = 2, includesWAL: Bool = true, progressDirectory: String? = nil, mustBeUsable: Bool = true
+    ) {
+        (self.jobs, self.includesWAL) = (jobs, includesWAL)
+        (self.progressDirectory, self.mustBeUsable) = (progressDirectory, mustBeUsable)
     }
 }
 
@@ -50,8 +53,10 @@ public func verifyBackup(
     } catch let error as any Explained where error.concernsOneObject || error is Problem {
         report.problems.append(BackupProblem(error.message, detail: error.detail, trace: own))
     }
-    report.problems += try withoutAside([backup], of: archive).aside.map(\.problem)
-    if request.includesWAL {
+    report.aside = try withoutAside([backup], of: archive).aside.first
+    if request.mustBeUsable, let aside = report.aside { report.problems.append(aside.problem) }
+    // The WAL of a backup whose branch was put aside isn't where it was.
+    if request.includesWAL, request.mustBeUsable || report.aside == nil {
         let wal = try WALVerification(backup, archive).run()
         report.segments = wal.segments
         report.problems += wal.problems

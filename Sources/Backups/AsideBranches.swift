@@ -44,8 +44,8 @@ struct AsideWAL {
     /// The first file that was put aside after the backup had been taken, of the WAL that makes it consistent and the
     /// timeline's history. An archived file of that name is another server's now, and the backup belongs to the branch
     /// that was put aside. A backup that was still waiting for its WAL at that time has got it from the right server.
-    func taken(from backup: BackupDescription) throws -> (file: ArchiveFileName, subject: String)? {
-        try objects.filter { object in
+    func taken(from backup: BackupDescription) throws -> AsideBackup? {
+        let first = try objects.filter { object in
             guard isOlder(backup, than: object) else { return false }
             switch object.file {
             case .history(let timeline): return timeline == backup.timeline
@@ -54,7 +54,12 @@ struct AsideWAL {
             case .partial, .backupHistory: return false
             }
         }.filter { try !isThereAgain($0) }.min { $0.file.description < $1.file.description }
-            .map { ($0.file, $0.folder.subject) }
+        guard let first else { return nil }
+        let isReplaced = try objects.contains { object in
+            try object.folder == first.folder && archive.has(object.file) && !isThereAgain(object)
+        }
+        return AsideBackup(
+            backup: backup, file: first.file, subject: first.folder.subject, isReplaced: isReplaced)
     }
 
     /// Whether the backup was complete when an object was put aside, according to the record, since the clock may have
@@ -95,18 +100,27 @@ public struct AsideBackup: Sendable {
     public let file: ArchiveFileName
     /// The name under which that file was put aside.
     public let subject: String
+    /// Whether other WAL has been archived in its place since, so that it can't be put back.
+    public let isReplaced: Bool
 
     /// What is wrong with it, as the rest of a sentence.
     public var damage: String { "its branch was put aside" }
-    /// How it can be used again, as a sentence.
-    public var remedy: String { "If that was a mistake: \(runnable("tidemark segments put-back \(subject)"))." }
+    /// How it can be used again, or removed, as a sentence.
+    public var remedy: String {
+        isReplaced
+            ? "Other WAL has been archived in its place; to remove the backup: "
+                + "\(runnable("tidemark remove \(backup.label)"))."
+            : "If that was a mistake: \(runnable("tidemark segments put-back \(subject)"))."
+    }
     /// Both, with the backup's name.
     public var sentence: String { "Backup \"\(backup.label)\" is left out: \(damage). \(remedy)" }
     public var problem: BackupProblem {
         BackupProblem(
             "backup \"\(backup.label)\" cannot be used: \(damage)",
-            detail: "Its own \"\(file)\" was put aside after it was taken. What the archive has since is another "
-                + "server's WAL, which does not fit the backup.", trace: .listing)
+            detail: "Its own \"\(file)\" was put aside after it was taken."
+                + (isReplaced
+                    ? " What the archive has since is another server's WAL, which does not fit the backup." : ""),
+            trace: .listing)
     }
 }
 
@@ -130,11 +144,7 @@ public func withoutAside(
     let wal = try AsideWAL(of: archive)
     var (usable, aside): ([BackupDescription], [AsideBackup]) = ([], [])
     for backup in backups {
-        if let (file, subject) = try wal.taken(from: backup) {
-            aside.append(AsideBackup(backup: backup, file: file, subject: subject))
-        } else {
-            usable.append(backup)
-        }
+        if let found = try wal.taken(from: backup) { aside.append(found) } else { usable.append(backup) }
     }
     return (usable, aside, wal.unlisted)
 }

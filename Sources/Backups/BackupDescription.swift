@@ -69,6 +69,9 @@ public struct BackupDescription: Sendable, Equatable {
     /// The version of tidemark that took it.
     public var tidemarkVersion: String
 
+    /// What it needs to be consistent.
+    public var wal: BackupWAL? { BackupWAL(on: timeline, from: startLSN, to: stopLSN) }
+
     public init(
         label: String, kind: Kind, startTime: Moment, stopTime: Moment, startLSN: LSN, checkpointLSN: LSN,
         stopLSN: LSN, timeline: TimelineID, startSegment: SegmentName, stopSegment: SegmentName,

@@ -22,7 +22,7 @@ public struct BackupProblem: Explained, Equatable, Hashable {
 }
 
 /// The result of verifying one backup.
-public struct VerifyReport: Sendable, Equatable {
+public struct VerifyReport: Sendable {
     public var label: String
     /// Empty when the backup is good.
     public var problems: [BackupProblem] = []
@@ -36,6 +36,8 @@ public struct VerifyReport: Sendable, Equatable {
     /// WAL segments read.
     public var segments = 0
     public var seconds = 0.0
+    /// Set when the backup's branch was put aside.
+    public var aside: AsideBackup?
 
     public init(label: String) { self.label = label }
 }

@@ -40,13 +40,15 @@ extension Catalog {
     /// and the first `count` that it doesn't. Recovery stops before the first commit or abort that is later than its
     /// target.
     ///
-    /// - Parameter expired: the segments that were removed on purpose.
+    /// - Parameters:
+    ///   - expired: the segments that were removed on purpose.
+    ///   - backups: the complete ones.
     public func surroundings(
-        of moment: Moment, on wanted: TimelineID?, count: Int, expired: SegmentSet? = nil
+        of moment: Moment, on wanted: TimelineID?, count: Int, expired: SegmentSet? = nil, backups: [BackupSpan] = []
     ) throws -> Surroundings? {
-        let set = try segments()
+        let wal = try archivedWAL(expired: expired, backups)
+        let set = wal.segments
         guard let timeline = wanted ?? set.timelines.last else { return nil }
-        let wal = ArchivedWAL(set, try genealogy(), expired: expired)
         let path = wal.genealogy.lineage(of: timeline)
         let pieces = path.archived(in: set)
         guard let newest = pieces.last else { return nil }
@@ -87,11 +89,12 @@ extension Catalog {
         var number = first
         var behindStop = 0
         var unreadable: [UnreadableWAL] = []
-        func read(_ name: SegmentName) throws {
+        func read(_ name: SegmentName, before limit: LSN? = nil) throws {
             let stored = try archive.stored(name)
             walk.begin(name, length: stored.head.rawLength, contents: stored.contents)
             try stored.extract(with: &decompressor) { bytes in
                 try walk.feed(RawSpan(_unsafeBytes: bytes)) { record in
+                    if let limit, record.end > limit { return .more }
                     if record.header.xid != 0, !record.blocks.isEmpty {
                         for block in record.blocks { touched[record.header.xid, default: []].insert(block.file) }
                     }
@@ -132,6 +135,9 @@ extension Catalog {
             }
             // Across a gap segments aren't connected.
             if later > number + 1 {
+                if let instead = try substitute(for: number + 1, on: path, wal.segments) {
+                    try read(instead.file, before: instead.limit)
+                }
                 walk = RecordWalk(includingBlocks: true)
                 touched = [:]
             }
@@ -142,7 +148,14 @@ extension Catalog {
         func isAmong(_ gap: LineageGap) -> Bool {
             shown.count < count || shown.first.map { $0.mark.lsn < gap.to } ?? true
         }
-        let gaps = path.gaps(first...number, in: wal.segments.union(wal.expired)).filter(isAmong)
+        // What backups need before the first segment and behind the last one isn't archived anymore.
+        let range = (
+            first: next(to: first, isLater: false, on: path, wal.segments) == nil
+                ? min(first, wal.firstNeeded(on: path) ?? first) : first,
+            last: next(to: number, isLater: true, on: path, wal.segments) == nil && after.count < count
+                ? max(number, wal.newest(on: path) ?? number) : number
+        )
+        let gaps = path.gaps(range.first...range.last, in: wal.segments.union(wal.expired)).filter(isAmong)
         var others = wal.segments
         for range in gaps.flatMap(\.ranges) {
             let numbers = range.first.number(segmentSize: others.segmentSize)
@@ -150,7 +163,7 @@ extension Catalog {
         }
         return Surroundings(
             timeline: path.timeline, before: Array(shown), after: Array(after.prefix(count)), gaps: gaps,
-            removed: path.gaps(first...number, in: others).filter(isAmong),
+            removed: path.gaps(range.first...range.last, in: others).filter(isAmong),
             unreadable: unreadable.filter { one in
                 shown.count < count || shown.first.map { $0.mark.lsn < one.from } ?? true
             })

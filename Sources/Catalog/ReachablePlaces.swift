@@ -25,8 +25,9 @@ public struct ReachablePlaces {
     /// The timelines without descendants.
     private let tips: [TimelineID]
 
-    public init(_ catalog: Catalog, backups: [BackupSpan]) throws {
-        let wal = try catalog.archivedWAL(breaks: try catalog.breaks(), provenBy: backups)
+    /// - Parameter expired: the segments that were removed on purpose.
+    public init(_ catalog: Catalog, backups: [BackupSpan], expired: SegmentSet? = nil) throws {
+        let wal = try catalog.archivedWAL(expired: expired, breaks: try catalog.breaks(), backups)
         let timelines = wal.segments.timelines
         tips = timelines.filter { timeline in
             !timelines.contains { $0 != timeline && wal.genealogy.history(of: $0).includes(timeline) }

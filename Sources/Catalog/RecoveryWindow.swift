@@ -33,13 +33,22 @@ public struct RecoveryWindow: Hashable, Sendable {
         (self.last, self.end, self.segments, self.ending) = (last, end, segments, ending)
     }
 
+    /// Whether the end of a descendant's window tells more of what is missing.
+    fileprivate func ends(within other: RecoveryWindow, _ wal: ArchivedWAL) -> Bool {
+        if ending == .archiveEnd { return true }
+        guard case .missing(let gap) = ending, case .missing(let wider) = other.ending else { return false }
+        return wal.isOpen(gap) && wider.includes(gap)
+    }
+
     fileprivate func goes(asFarAs other: RecoveryWindow) -> Bool { end == other.end && segments == other.segments }
 }
 
 extension Catalog {
     /// The windows of every backup, along each timeline whose history it lies on.
-    public func windows(of backups: [BackupSpan]) throws -> [RecoveryWindow] {
-        let wal = try archivedWAL(breaks: try breaks(), provenBy: backups)
+    ///
+    /// - Parameter expired: the segments that were removed on purpose.
+    public func windows(of backups: [BackupSpan], expired: SegmentSet? = nil) throws -> [RecoveryWindow] {
+        let wal = try archivedWAL(expired: expired, breaks: try breaks(), backups)
         var windows: [RecoveryWindow] = []
         let timelines = Set(wal.segments.timelines + backups.map(\.timeline)).sorted()
         for backup in backups {
@@ -51,7 +60,7 @@ extension Catalog {
                     its.append(window)
                 } else if case .missing = window.ending, let same = its.lastIndex(where: { $0.goes(asFarAs: window) }) {
                     // A descendant that can't be reached only explains why its ancestor's window ends…
-                    if its[same].ending == .archiveEnd { its[same].ending = window.ending }
+                    if its[same].ends(within: window, wal) { its[same].ending = window.ending }
                     its[same].descendants.append(timeline)
                 } else if case .missing = window.ending, !its.contains(where: { $0.ending == window.ending }) {
                     // …unless the ancestor itself continues.
@@ -72,8 +81,12 @@ extension Catalog {
         let ending =
             reach.stop.map { RecoveryWindow.Ending.unusable($0) }
             ?? reach.gap.map { RecoveryWindow.Ending.missing($0) } ?? .archiveEnd
-        var last: TransactionMark?
-        var end: LSN?
+        // Where it ends in a timeline's first segment, the one before has the beginning of it.
+        let beyond =
+            reach.stop == nil && !pieces.isEmpty
+            ? try substitute(for: reach.end.rawValue / UInt64(size), on: lineage, wal.segments) : nil
+        var last = beyond?.lastCommit
+        var end = beyond?.end
         for piece in pieces.reversed() where last == nil {
             if end == nil {
                 end = try segment(

@@ -13,10 +13,7 @@ public struct BackupSpan: Hashable, Sendable {
     public let stopTime: Moment
 
     /// Without which it isn't consistent; nil when nobody knows where it ended.
-    func lastSegment(segmentSize: UInt32) -> SegmentName? {
-        guard stop.rawValue > 0 else { return nil }
-        return SegmentName(timeline: timeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
-    }
+    public var wal: BackupWAL? { BackupWAL(on: timeline, from: start, to: stop) }
 
     public init(
         label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment
@@ -99,7 +96,7 @@ extension Catalog {
     public func report(
         backups: [BackupSpan], expired: SegmentSet? = nil
     ) throws -> (stretches: [WALStretch], gaps: [WALGap]) {
-        let wal = try archivedWAL(expired: expired, provenBy: backups)
+        let wal = try archivedWAL(expired: expired, backups)
         var gaps: [WALGap] = []
         for missing in wal.gaps() { gaps.append(try gap(missing, try cause(of: missing, wal), wal, backups)) }
         for missing in wal.removals() {
@@ -130,12 +127,10 @@ extension Catalog {
 
     /// What is archived, with what these backups tell of it.
     func archivedWAL(
-        expired: SegmentSet? = nil, breaks: [WALBreak] = [], provenBy backups: [BackupSpan]
+        expired: SegmentSet? = nil, breaks: [WALBreak] = [], _ backups: [BackupSpan]
     ) throws -> ArchivedWAL {
-        let segments = try segments()
-        return ArchivedWAL(
-            segments, try genealogy(), expired: expired, breaks: breaks,
-            proven: backups.compactMap { $0.lastSegment(segmentSize: segments.segmentSize) })
+        ArchivedWAL(
+            try segments(), try genealogy(), expired: expired, breaks: breaks, backups: backups.compactMap(\.wal))
     }
 
     /// Why segments aren't there, as far as what is there tells.
@@ -143,6 +138,7 @@ extension Catalog {
         let (first, number) = (gap.first, gap.numbers.lowerBound)
         if let name = try archive.aside(gap).first { return .putAside(name) }
         let beginnings = wal.genealogy.lineage(of: gap.last.timeline).substitutes(for: number).map(\.name)
+        if let whole = beginnings.last(where: wal.segments.contains) { return .elsewhere(whole.timeline) }
         for name in [first] + beginnings.reversed()
         where try archive.partials(timeline: name.timeline, from: name).first == name {
             return .unfinished(name)
@@ -207,7 +203,8 @@ extension Catalog {
         return WALGap(
             timeline: missing.last.timeline, from: missing.from, to: missing.to, missing: missing,
             obstacle: obstacle(missing.first, cause), cause: cause,
-            lastBefore: try lastCommit(before: missing.numbers.lowerBound, on: lineage, wal),
+            lastBefore: try substitute(for: missing.numbers.lowerBound, on: lineage, wal.segments)?.lastCommit
+                ?? lastCommit(before: missing.numbers.lowerBound, on: lineage, wal),
             firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, wal),
             nextBackup: nextBackup(after: missing.to, through: missing.last, wal, backups))
     }

@@ -67,13 +67,31 @@ public struct RecoveryRecord: Sendable, Equatable {
         }
     }
 
+    /// The end of the `recovery_end_command` that a recovery sets.
+    public static let endCommand = " recovery-end || :"
+
+    /// The settings that a copy of a recovered server's directory has from it: a base backup leaves pg_wal out, and
+    /// with it the record. Nil when it has none.
+    private static func inherited(by directory: DataDirectory) throws -> RecoveryRecord? {
+        let path = directory.path + "/" + ConfigurationFiles.automatic
+        guard try Files.exists(path) else { return nil }
+        let lines = try Files.read(path, limit: 1 << 20).split(separator: 10).compactMap { ConfigurationLine($0) }
+        func last(_ name: String, _ isOwn: (String) -> Bool) -> Setting? {
+            lines.last { $0.name == name }.flatMap { isOwn($0.value) ? Setting(name, $0.value) : nil }
+        }
+        guard let end = last("recovery_end_command", { $0.hasSuffix(endCommand) }) else { return nil }
+        return RecoveryRecord([end, last("restore_command") { $0.contains(" archive-get ") }].compactMap(\.self))
+    }
+
     /// Removes the recovery's settings from `directory`, if its recovery has ended. Harmless at any time.
     ///
+    /// - Parameter includingInherited: those as well that came with the copy from which the directory was made.
     /// - Returns: the names of the removed settings; nil when there are none, or recovery hasn't ended.
     @discardableResult
-    public static func takeOut(of directory: DataDirectory) throws -> [String]? {
-        guard try Files.exists(directory.path + "/" + fileName), try isOver(in: directory),
-            let record = try RecoveryRecord(in: directory)
+    public static func takeOut(of directory: DataDirectory, includingInherited: Bool = false) throws -> [String]? {
+        let hasRecord = try Files.exists(directory.path + "/" + fileName)
+        guard hasRecord || includingInherited, try isOver(in: directory),
+            let record = try hasRecord ? RecoveryRecord(in: directory) : inherited(by: directory)
         else { return nil }
         let path = directory.path + "/" + ConfigurationFiles.automatic
         var removed: [String] = []

@@ -1,4 +1,5 @@
 import Archiving
+import DataDirectory
 import Platform
 public import Repository
 public import WAL
@@ -68,12 +69,18 @@ extension ArchiveObservation {
         }
         for index in gaps.indices.prefix(8) { gaps[index].remedy = remedy(gaps[index]) }
         if let gap = unreached { unreached?.remedy = remedy(gap) }
-        let lost = damagedHistory?.timeline ?? timeline
-        let history = "\(dataDirectory)/pg_wal/\(lost.fileNamePart).history"
-        if historyProblem != nil || damagedHistory != nil, (try? Files.exists(history)) == true {
-            historyRemedy = expand(pushCommand, history)
+        if historyProblem != nil || damagedHistory != nil {
+            let lost = damagedHistory?.timeline ?? timeline
+            if ownHistory(of: lost, in: dataDirectory) {
+                historyRemedy = expand(pushCommand, "\(dataDirectory)/pg_wal/\(lost.fileNamePart).history")
+            }
         }
     }
+}
+
+/// Whether a server still has a timeline's history in its pg_wal.
+public func ownHistory(of timeline: TimelineID, in dataDirectory: String) -> Bool {
+    (try? TimelineHistory(timeline, inWAL: "\(dataDirectory)/pg_wal")) != nil
 }
 
 /// Expands `%p` as PostgreSQL expands `archive_command` (`BuildArchiveRestoreCommand`, src/common/archive.c), with the

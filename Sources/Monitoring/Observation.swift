@@ -66,6 +66,8 @@ public struct Observation: Sendable {
     public var strays: [StrayTimeline] = []
     /// Files of the server's pg_wal that are named after timeline histories, and aren't any.
     public var damagedHistories: [DamagedOwnHistory] = []
+    /// The timelines that a recovery may follow where no data directory tells which is the cluster's.
+    public var branches: [TimelineID] = []
     /// Whether the server's timeline was put aside, and its history has not been archived again.
     public var isPutAside = false
     /// Whether the data directory is a standby's (standby.signal).
@@ -114,6 +116,8 @@ public struct ServerObservation: Sendable {
     public var failedCount: Int
     public var isFailing: Bool
     public var lastFailed: String?
+    /// The last file that the server was told is archived, if that was a segment.
+    public var lastArchived: SegmentName?
     /// Seconds since the server archived a file, or was started; nil when it doesn't archive.
     public var archiverQuiet: Double?
     /// Where the WAL ends; on a standby, the replay position.

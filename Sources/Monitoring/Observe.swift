@@ -6,6 +6,7 @@ import DataDirectory
 import Glibc
 import Jobs
 import Notifications
+import Planning
 import Platform
 import Postgres
 import Recovery
@@ -137,14 +138,19 @@ extension Observation {
     }
 }
 
-/// The segments that end a recovery, according to the catalog.
-private func breaks(of archive: ClusterArchive, _ cluster: ClusterConfiguration) throws -> [WALBreak] {
+/// What the catalog tells: the segments that end a recovery and, on request, the timelines that one follows.
+private func catalogued(
+    _ archive: ClusterArchive, _ cluster: ClusterConfiguration, followed: Bool
+) throws -> (breaks: [WALBreak], followed: FollowedTimelines?) {
     let catalog = try Catalog(
         at: cluster.state.catalog(of: archive.incarnation), archive: archive,
         mayBeInMemory: false, note: { _ in })
     // The check of known damage reports what it could not examine.
     catalog.undelivered = KnownDamage.undelivered(of: archive) { _ in }
-    return try catalog.current(jobs: cluster.jobs) { try $0.breaks() }
+    return try catalog.current(jobs: cluster.jobs) { catalog in
+        let source = followed ? try RecoveryArchive(of: cluster, archive.incarnation) : nil
+        return (try catalog.breaks(), try source?.followedTimelines(catalog))
+    }
 }
 
 private func observeArchive(
@@ -164,11 +170,15 @@ private func observeArchive(
         }
         let archive = known.current
         var found: [WALBreak] = []
-        do { found = try breaks(of: archive, cluster) } catch {
+        var followed: FollowedTimelines?
+        // A standby may follow a newer timeline than its own, and where no data directory tells one, it isn't known.
+        let asks = control == nil || observation.server?.isStandby == true
+        do { (found, followed) = try catalogued(archive, cluster, followed: asks) } catch {
             observation.breaksProblem =
                 "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."
         }
         let directory = DataDirectory(cluster.dataDirectory)
+        if control == nil { observation.branches = followed?.timelines ?? [] }
         let timeline = control.map { observation.timeline($0, of: directory) }
         if let timeline, control?.systemIdentifier == archive.incarnation.systemIdentifier {
             do {
@@ -179,9 +189,9 @@ private func observeArchive(
             }
         }
         observation.archive = try ArchiveObservation(
-            of: archive, timeline: timeline, segmentSize: control?.segmentSize ?? 16 << 20,
+            of: archive, timeline: followed?.timeline ?? timeline, segmentSize: control?.segmentSize ?? 16 << 20,
             policy: request.policy, now: observation.now, dataDirectory: directory.path,
-            breaks: found, contradiction: observation.contradiction)
+            acknowledged: observation.server?.lastArchived, breaks: found, contradiction: observation.contradiction)
         observation.archive?.lookForRemedies(in: archive, cluster.dataDirectory, request.archiving.command)
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         observation.formerProblems += known.lost.map {

@@ -14,13 +14,14 @@ extension ArchiveObservation {
     ///   - segmentSize: in bytes, when the repository has no backup that tells it.
     ///   - policy: what may have been expired on purpose: that is no gap.
     ///   - dataDirectory: the cluster's own: what leads to its timeline isn't expired.
+    ///   - acknowledged: the last segment that the server was told is archived, before this was called.
     ///   - breaks: segments that are known not to go on where the one before ends, or to be damaged.
     ///   - contradiction: from there on, what the archive has is another server's, and brings back nothing of this
     ///     one's.
     public init(
         of archive: ClusterArchive, timeline: TimelineID?, segmentSize: UInt32,
-        policy: RetentionPolicy, now: Moment, dataDirectory: String? = nil, breaks: [WALBreak] = [],
-        contradiction: Contradiction? = nil
+        policy: RetentionPolicy, now: Moment, dataDirectory: String? = nil, acknowledged: SegmentName? = nil,
+        breaks: [WALBreak] = [], contradiction: Contradiction? = nil
     ) throws {
         incarnation = archive.incarnation
         backups = try archive.listBackups()
@@ -79,14 +80,20 @@ extension ArchiveObservation {
         guard let oldest else { return }
         let first = oldest.startLSN.rawValue / UInt64(size)
         // What another server's WAL has taken the place of is told already.
-        let proven = own.map(\.stopSegment).filter { name in limit.map { name.number(segmentSize: size) < $0 } ?? true }
-        var wal = ArchivedWAL(archived, genealogy, breaks: breaks, proven: proven)
+        let needed = own.filter { one in limit.map { one.stopSegment.number(segmentSize: size) < $0 } ?? true }
+            .compactMap(\.wal)
+        func known(expired: SegmentSet? = nil) -> ArchivedWAL {
+            ArchivedWAL(
+                archived, genealogy, expired: expired, breaks: breaks, backups: needed,
+                acknowledged: limit == nil ? acknowledged : nil)
+        }
+        var wal = known()
         let all = wal.gaps(on: lineage, from: first)
         if !all.isEmpty {
             let expired = try expiredSegments(
                 of: archive, listing: backups, policy: policy, dataDirectory: dataDirectory, now: now, segmentSize: size
             )
-            wal = ArchivedWAL(archived, genealogy, expired: expired, breaks: breaks, proven: proven)
+            wal = known(expired: expired)
         }
         gaps = wal.gaps(on: lineage, from: first).map { Gap($0) }
         for found in wal.breaks(on: lineage, from: first) {

@@ -24,7 +24,8 @@ extension ServerObservation {
                    CASE WHEN current_setting('archive_mode') = 'always'
                           OR current_setting('archive_mode') = 'on' AND NOT pg_is_in_recovery()
                         THEN extract(epoch FROM clock_timestamp() - greatest(last_archived_time, pg_postmaster_start_time()))
-                   END
+                   END,
+                   last_archived_wal
             FROM pg_stat_archiver
             """
         ).values.first
@@ -33,6 +34,7 @@ extension ServerObservation {
         lastFailed = row?[2]
         isFailing = row?[3] == "t"
         archiverQuiet = row?[4].flatMap { Double($0) }
+        lastArchived = row?[5].flatMap(SegmentName.init)
         position = try connection.currentLSN()
         receivedTimeline = isStandby ? try connection.receivedTimeline() : nil
     }

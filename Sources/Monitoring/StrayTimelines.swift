@@ -61,6 +61,13 @@ extension Observation {
         if let damaged = damagedHistories.first(where: \.isOwn) {
             return .critical("\(capitalized(damaged.message)). \(damaged.detail ?? "")", damaged.hint)
         }
+        if branches.count > 1, let archive {
+            let all = branches.map(\.description).joined(separator: ", ")
+            return .warning(
+                "The data directory could not be read, so it can't be told which of timelines \(all) is the cluster's. What "
+                    + "is said of recovery here concerns timeline \(archive.timeline).",
+                "For a recovery, name one with --target-timeline.")
+        }
         guard let serverTimeline else {
             return .unknown(
                 server == nil
@@ -88,7 +95,13 @@ extension Observation {
         if strays.isEmpty, let damaged = damagedHistories.first {
             return .warning("\(capitalized(damaged.message)). \(damaged.detail ?? "")", damaged.hint)
         }
-        guard !strays.isEmpty else { return .ok("The server is on timeline \(serverTimeline); no other is newer.") }
+        guard !strays.isEmpty else {
+            let followed = archive.map(\.timeline).flatMap { $0 > serverTimeline ? $0 : nil }
+            return .ok(
+                "The server is on timeline \(serverTimeline); "
+                    + (followed.map { "the archive has timeline \($0), which this standby will follow." }
+                        ?? "no other is newer."))
+        }
         let sentences = strays.map { stray in
             let parting = stray.parent.flatMap { parent in
                 stray.left.map { "; it left timeline \(parent) at LSN \($0)" }

@@ -23,7 +23,8 @@ public struct AroundJob {
         let access = try CatalogAccess(of: cluster, context)
         let names = BackupNames(access, context)
         let found = try access.ask {
-            try $0.surroundings(of: moment, on: timeline, count: count, expired: access.expired(by: policy))
+            try $0.surroundings(
+                of: moment, on: timeline, count: count, expired: access.expired(by: policy), backups: access.spans)
         }
         guard let found else { throw Problem("no WAL of cluster \"\(cluster.name)\" is archived") }
         let lost = try access.lostHistories()

@@ -59,7 +59,15 @@ public struct CatalogAccess {
     /// The timelines whose histories are missing or damaged. Each is noted.
     func lostHistories() throws -> [LostHistory] {
         let lost = try ask { try $0.lostHistories() }
-        for history in lost { context.note(.error, history) }
+        for history in lost {
+            var hint = history.hint
+            if ownHistory(of: history.timeline, in: cluster.dataDirectory) {
+                let path = "\(cluster.dataDirectory)/pg_wal/\(history.timeline.fileNamePart).history"
+                let push = runnable("tidemark archive-push \(shellQuoted(path))")
+                hint = "The server still has it; store it with \"\(push)\"."
+            }
+            context.note(.error, history.message, detail: history.detail, hint: hint)
+        }
         return lost
     }
 }

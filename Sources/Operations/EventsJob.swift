@@ -20,11 +20,12 @@ public struct EventsJob {
         let access = try CatalogAccess(of: cluster, context)
         let names = BackupNames(access, context)
         let (events, nameless, places) = try access.ask { catalog in
-            let gaps = try catalog.report(backups: access.spans, expired: access.expired(by: policy)).gaps
+            let expired = try access.expired(by: policy)
+            let gaps = try catalog.report(backups: access.spans, expired: expired).gaps
             let search = try EventSearch(catalog, names: names.names(at:))
             return (
                 try search.events(filter, among: gaps), try search.nameless(filter),
-                try ReachablePlaces(catalog, backups: access.spans)
+                try ReachablePlaces(catalog, backups: access.spans, expired: expired)
             )
         }
         if let newest = nameless.first {

@@ -42,14 +42,24 @@ public struct InitJob {
     /// - Parameters:
     ///   - change: what to set at the server.
     ///   - rebuilding: whether a lost or damaged `incarnation.json` is written anew.
+    /// A server that waits for files from the archive before it accepts connections gets its place all the same.
     /// - Throws: `OtherArchive`, as `initializeCluster`, and what connecting throws.
     public func run(_ change: Change = .nothing, rebuilding: Bool = false) throws -> InitReport {
-        let connection = try Connection(cluster.conninfo)
+        let connection: Connection?
+        do { connection = try Connection(cluster.conninfo) } catch {
+            guard case .nothing = change, try recovers() else { throw error }
+            connection = nil
+        }
         for directory in directories { try Files.makeDirectories(directory) }
         let repository = cluster.openRepository()
         let (incarnation, outcome) = try initializeCluster(
             named: cluster.name, dataDirectory: DataDirectory(cluster.dataDirectory), connection: connection,
             in: repository, rebuilding: rebuilding)
+        guard let connection else {
+            return InitReport(
+                cluster: cluster.name, repository: repository.location, incarnation: incarnation, outcome: outcome,
+                inspection: nil, isWritten: false, needsRestart: false)
+        }
         let inspection = try ServerInspection(of: connection, archiving: archiving)
         var needsRestart = inspection.findings.contains(where: \.needsRestart)
         switch change {
@@ -65,6 +75,12 @@ public struct InitJob {
             cluster: cluster.name, repository: repository.location, incarnation: incarnation, outcome: outcome,
             inspection: inspection, isWritten: isWritten, needsRestart: needsRestart)
     }
+
+    /// Whether the cluster's server is a standby or in recovery, so that restore_command may stop it before it can be
+    /// queried.
+    private func recovers() throws -> Bool {
+        try ["standby.signal", "recovery.signal"].contains { try Files.exists("\(cluster.dataDirectory)/\($0)") }
+    }
 }
 
 /// The result of `init`.
@@ -74,15 +90,15 @@ public struct InitReport: Sendable {
     public let incarnation: Incarnation
     /// Whether it was there, or was made now.
     public let outcome: InitOutcome
-    /// How the server's settings were.
-    public let inspection: ServerInspection
+    /// How the server's settings were; nil when it doesn't accept connections.
+    public let inspection: ServerInspection?
     /// Whether the wrong settings were changed.
     public let isWritten: Bool
     /// Whether a setting takes effect only after a restart.
     public let needsRestart: Bool
 
     /// Whether nothing remains to be done for archiving.
-    public var isGood: Bool { isWritten ? !needsRestart : inspection.isGoodEnough }
+    public var isGood: Bool { isWritten ? !needsRestart : inspection?.isGoodEnough ?? false }
 }
 
 /// The server archives to another archive, which would get no more WAL.

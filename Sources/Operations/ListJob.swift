@@ -99,7 +99,7 @@ public struct ListJob {
                     let size = try catalog.segmentSize() ?? 16 << 20
                     let expired = try expiredSegments(of: archive, cluster, by: policy, segmentSize: size)
                     return Reach(
-                        moments: try ReachableMoments(of: spans, in: recovery, catalog),
+                        moments: try ReachableMoments(of: spans, in: recovery, expired: expired, catalog),
                         gaps: try catalog.gaps(behind: spans, expired: expired).filter { !$0.isExpired },
                         genealogy: try catalog.genealogy(), lost: try catalog.lostHistories())
                 })

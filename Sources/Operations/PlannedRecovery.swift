@@ -55,15 +55,8 @@ public struct PlannedRecovery: Sendable {
         let planner = try TargetPlanner(order.followed, of: cluster, context, undelivered: undelivered)
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
-        let found: TargetPlanner.Outcome
-        do {
-            found = try planner.plan(
-                isInPlace: setup.isOwnDirectory && rescued == nil, usesPartials: rescued == true, partialsBy: nil)
-        } catch let unreachable as Unreachable {
-            let push = installation.serverCommands(for: cluster).archive
-            throw unreachable.naming(
-                remediesIn: planner.archive.contents, dataDirectory: cluster.dataDirectory, pushCommand: push)
-        }
+        let found = try planner.plan(
+            isInPlace: setup.isOwnDirectory && rescued == nil, usesPartials: rescued == true, partialsBy: nil)
         plan = found.plan
         if order.target.isBeforeDrop, order.action == .pause {
             context.note(

@@ -10,10 +10,12 @@ public struct ReachableMoments: Sendable {
     /// What a recovery follows when no timeline is named.
     public let followed: FollowedTimelines
 
-    /// - Parameter catalog: already synchronized.
-    init(of backups: [BackupSpan], in archive: RecoveryArchive, _ catalog: Catalog) throws {
+    /// - Parameters:
+    ///   - expired: the segments that were removed on purpose.
+    ///   - catalog: already synchronized.
+    init(of backups: [BackupSpan], in archive: RecoveryArchive, expired: SegmentSet, _ catalog: Catalog) throws {
         followed = try archive.followedTimelines(catalog)
-        var windows = try catalog.windows(of: backups)
+        var windows = try catalog.windows(of: backups, expired: expired)
         if let path = followed.path {
             for backup in backups where path.contains(backup.timeline, upTo: backup.stop) {
                 guard !windows.contains(where: { $0.backup == backup && $0.leads(to: path.target) }),
@@ -54,6 +56,13 @@ public struct ReachableMoments: Sendable {
                 && other.end.map { $0 >= reached } ?? false
         }
         return goesOn && path.contains(window.timeline, upTo: reached) ? nil : window.timeline
+    }
+
+    /// The timeline that a recovery must name for a gap to end it; nil when the gap is on the history that it follows
+    /// without.
+    public func mustName(for gap: WALGap) -> TimelineID? {
+        guard let path = followed.path, path.contains(gap.timeline, upTo: gap.from) else { return gap.timeline }
+        return nil
     }
 }
 

@@ -239,14 +239,4 @@ public struct Unreachable: Explained {
     public var message: String { refusal.message }
     public var detail: String? { refusal.detail }
     public var hint: String? { refusal.hint }
-
-    /// The same, with what closes its gaps as far as the server's pg_wal has what is missing.
-    func naming(remediesIn archive: ClusterArchive, dataDirectory: String, pushCommand: String) -> Unreachable {
-        guard case .gap(let missing) = refusal.reason else { return self }
-        let remedies = missing.prefix(8).compactMap { gap in
-            (try? GapRemedy(gap, in: archive, dataDirectory: dataDirectory, pushCommand: pushCommand)).flatMap { $0 }
-        }
-        // What was put aside is told already.
-        return Unreachable(refusal: refusal.adding(remedies.filter { !$0.isAside }.map { $0.hint + "." }))
-    }
 }

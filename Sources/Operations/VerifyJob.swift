@@ -68,6 +68,7 @@ public struct VerifyJob {
         _ which: VerifiedBackups, withWAL: Bool, verified: (Backup) throws -> Void = { _ in }
     ) throws -> Report {
         let isPart = if case .all = which { false } else { true }
+        let isNamed = if case .named = which { true } else { false }
         context.notes.begin()
         let known = try incarnations(of: cluster)
         let (backups, unreadable) = try chosen(which, known)
@@ -94,7 +95,9 @@ public struct VerifyJob {
         var damaged: [VerifiedPart.Name] = []
         for (archive, backup) in backups {
             let found: VerifyReport
-            do { found = try verify(backup, archive) } catch let gone as NoSuchBackup where !isPart {
+            do {
+                found = try verify(backup, archive, mustBeUsable: isNamed)
+            } catch let gone as NoSuchBackup where !isPart {
                 context.note(.log, gone.message, detail: "It was removed in the meantime.")
                 continue
             } catch let lost as LeaseLost where !isPart && lost.consequence == .backupRemoved {
@@ -117,12 +120,14 @@ public struct VerifyJob {
                     detail: "\(error.message).", hint: error.hint)
             }
             for problem in found.problems { context.note(.error, problem) }
+            if !isNamed, let aside = found.aside { context.note(.warning, aside.sentence) }
             if walOf[archive.incarnation] == nil {
                 do {
                     walOf[archive.incarnation] = .some(
                         try archivedWAL(
                             of: archive,
-                            expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) }))
+                            expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) },
+                            try archive.listBackups().complete.compactMap(\.wal)))
                 } catch let failure as any Explained where failure.concernsOneObject {
                     complain(failure)
                     walOf[archive.incarnation] = .some(nil)
@@ -196,9 +201,12 @@ public struct VerifyJob {
         return verification
     }
 
-    private func verify(_ backup: BackupDescription, _ archive: ClusterArchive) throws -> VerifyReport {
+    private func verify(
+        _ backup: BackupDescription, _ archive: ClusterArchive, mustBeUsable: Bool
+    ) throws -> VerifyReport {
         let context = context
-        let request = VerifyRequest(jobs: cluster.jobs, progressDirectory: cluster.state.verification)
+        let request = VerifyRequest(
+            jobs: cluster.jobs, progressDirectory: cluster.state.verification, mustBeUsable: mustBeUsable)
         return try verifyBackup(backup, of: limited(archive), request: request) { progress in
             context.progress(.verifying(backup: backup.label, progress))
             try context.cancellation.check()
@@ -209,7 +217,7 @@ public struct VerifyJob {
         try verifyArchive(
             of: limited(archive), range: range,
             expired: { try expiredSegments(of: archive, cluster, by: policy, segmentSize: $0) },
-            proven: try archive.listBackups().complete.map(\.stopSegment), jobs: cluster.jobs,
+            backups: try archive.listBackups().complete.compactMap(\.wal), jobs: cluster.jobs,
             progress: { done, total in
                 context.progress(.verifyingWAL(done: done, total: total))
                 try context.cancellation.check()
@@ -230,7 +238,7 @@ public struct VerifyJob {
                     unreadable.append(failure)
                 }
             }
-        case .newest: return try VerifyJob.latest(known.current)
+        case .newest: return try latest(known.current)
         case .all:
             for archive in known.all {
                 do {
@@ -243,16 +251,16 @@ public struct VerifyJob {
         return (backups, unreadable)
     }
 
-    /// The newest backup. Reports each that can't be read, because it may be the newest, and each newer one whose
-    /// branch was put aside.
-    private static func latest(
+    /// The newest usable backup. Reports each that can't be read, because it may be the newest, and notes each newer one
+    /// whose branch was put aside.
+    private func latest(
         _ archive: ClusterArchive
     ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
         let listing = try archive.listBackups()
         let newest = listing.newest
         var told: [any Explained] = listing.unreadable.map(\.reason)
         for aside in listing.aside where newest.map({ $0.startTime < aside.backup.startTime }) ?? true {
-            told.append(aside.problem)
+            context.note(.warning, aside.sentence)
         }
         if newest == nil, told.isEmpty { told.append(NoBackup(cluster: archive.incarnation.cluster)) }
         return (newest.map { [(archive, $0)] } ?? [], told)

@@ -25,7 +25,7 @@ public struct WindowJob {
         let archive = try RecoveryArchive(of: cluster, access.archive.incarnation)
         let (moments, gaps) = try access.ask {
             (
-                try ReachableMoments(of: access.spans, in: archive, $0),
+                try ReachableMoments(of: access.spans, in: archive, expired: expired, $0),
                 try $0.gaps(behind: access.spans, expired: expired)
             )
         }

@@ -12,12 +12,15 @@ public struct KnownPlace: Hashable, Sendable {
     public var history: TimelineHistory?
     /// The source of this, as the beginning of a sentence: `The server in "/srv/pg" is`.
     public var witness: String
+    /// The data directory that shows it; nil when none does.
+    public var directory: String?
 
     public init(
-        timeline: TimelineID, position: LSN, takesWrites: Bool, history: TimelineHistory? = nil, witness: String
+        timeline: TimelineID, position: LSN, takesWrites: Bool, history: TimelineHistory? = nil, witness: String,
+        directory: String? = nil
     ) {
         (self.timeline, self.position, self.takesWrites) = (timeline, position, takesWrites)
-        (self.history, self.witness) = (history, witness)
+        (self.history, self.witness, self.directory) = (history, witness, directory)
     }
 
     /// Whether the cluster may be on this path, or may still come onto it.
@@ -235,7 +238,22 @@ extension Planner {
                 + (other.map { " To follow the other: \($0.arguments.joined(separator: " "))." } ?? "")
                 + (request.known?.takesWrites == true ? " To move it out of the way: \(putAside(path.target))." : "")
         }
-        return (sentences, offers)
+        return (sentences + forks(of: all, ends, besides: chosen, isKnown: isKnown), offers)
+    }
+
+    /// Remarks about newer timelines without commits of their own that left the chosen one before its last commit: the
+    /// cluster may be on one of them.
+    private func forks(
+        of all: [TimelinePath], _ ends: [TimelineID: PlacedCommit], besides chosen: TimelinePath, isKnown: Bool
+    ) -> [String] {
+        guard !isKnown, let end = ends[chosen.target] else { return [] }
+        return all.filter { path in
+            path.target > chosen.target && !path.holds(end) && (ends[path.target].map(chosen.holds) ?? true)
+        }.map { path in
+            let (parting, at) = chosen.parting(from: path)
+            return "Timeline \(path.target) is not followed: it left timeline \(parting) at LSN \(at), before the last "
+                + "transaction of this history, and has no transaction of its own."
+        }
     }
 
     /// A timeline that has descendants is put aside last.

@@ -33,7 +33,7 @@ public struct PlanRefusal: Explained, Equatable {
         /// The timeline begins in a segment that only its parent has archived.
         case timelineNotArchived(TimelineID, begin: LSN)
         /// The timeline's history file is in the cluster's own pg_wal, but not in the archive.
-        case historyNotArchived(TimelineID)
+        case historyNotArchived(TimelineID, in: String?)
         case unknownRestorePoint(String, similar: [RestorePoint])
         case unknownTransaction(UInt32)
     }
@@ -158,7 +158,7 @@ public struct PlanRefusal: Explained, Equatable {
             case .timelineNotArchived(let timeline, let begin):
                 "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
                     + "PostgreSQL would read the segment of the previous timeline instead."
-            case .historyNotArchived(let timeline):
+            case .historyNotArchived(let timeline, _):
                 "Timeline history file \"\(timeline.fileNamePart).history\" is in the cluster's pg_wal, but missing or damaged in the "
                     + "archive: a recovered server would not find timeline \(timeline)."
             case .unknownRestorePoint(_, let similar):
@@ -177,9 +177,10 @@ public struct PlanRefusal: Explained, Equatable {
         switch reason {
         case .noBackup: return "Take one with \"\(runnable("tidemark backup"))\"."
         case .unknownBackup: return "\"\(runnable("tidemark list"))\" shows the backups there are."
-        case .historyNotArchived(let timeline):
-            return
-                "In the data directory: \(runnable("tidemark archive-push pg_wal/\(timeline.fileNamePart).history"))."
+        case .historyNotArchived(let timeline, let directory):
+            let path = "\(directory.map { $0 + "/" } ?? "")pg_wal/\(timeline.fileNamePart).history"
+            return "Store it with \"\(runnable("tidemark archive-push \(shellQuoted(path))"))\""
+                + (directory == nil ? " in the data directory." : ".")
         case .lostHistory(let lost) where lost.isDamaged: return lost.hint
         default: break
         }
@@ -225,7 +226,9 @@ public struct PlanRefusal: Explained, Equatable {
 
 extension Branch {
     var sentence: String {
-        let parting = parent.map { "left timeline \($0) at LSN \(begin), and" } ?? "is the first one;"
+        let parting =
+            parent.map { "left timeline \($0) at LSN \(begin), and" }
+            ?? (timeline == TimelineID(1) ? "is the first one;" : "began on an unknown timeline;")
         return "Timeline \(timeline) \(parting) "
             + (last.map { "its last transaction is \($0.xid), \($0.time)" } ?? "it has no transaction")
             + (backup.map { "; backup \"\($0.label)\" was taken of it" + ($0.place.map { " in \"\($0)\"" } ?? "") }

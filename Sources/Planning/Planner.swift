@@ -87,7 +87,7 @@ struct Planner<Source: PlanSource> {
         plan.warnings += history.remarks
         plan.offers += history.offers
         if let unarchived, plan.path.steps.contains(where: { $0.timeline == unarchived }) {
-            throw refusal(.historyNotArchived(unarchived))
+            throw refusal(.historyNotArchived(unarchived, in: request.known?.directory))
         }
         // The server asks for every history between the backup's timeline and the target's.
         if makesOffers,

@@ -7,7 +7,8 @@ struct ReplayWAL<Source: PlanSource> {
     enum Ending: Equatable {
         /// The archive has no newer WAL.
         case endOfArchive
-        /// These segments are missing, and newer ones exist.
+        /// These segments are missing, and newer ones exist. The parent's file of the first one may take its place as
+        /// far as it is the same.
         case gap([LineageGap])
         /// The first segment of `timeline`, which begins at `begin`, has not been archived; only its parent's segment
         /// exists, which is the same up to `begin`.
@@ -49,19 +50,17 @@ struct ReplayWAL<Source: PlanSource> {
             return
         }
         let gaps = wal.gaps(on: lineage, from: number)
-        if !gaps.isEmpty {
-            (ending, limit) = (.gap(gaps), nil)
-        } else if let (substitute, next) = path.lineage(segmentSize: size).substitutes(for: number)
-            .last(where: { archived.contains($0.name) })
-        {
-            segments = WALSegments(
-                path, first: first, count: Int(number - first) + 1, segmentSize: size, last: substitute)
-            (ending, limit) = (.notYetArchived(next.timeline, begin: next.begin), next.begin)
+        guard
+            let (substitute, next) = path.lineage(segmentSize: size).substitutes(for: number)
+                .last(where: { archived.contains($0.name) })
+        else {
+            (segments, limit) = (there, nil)
+            ending = gaps.isEmpty ? .endOfArchive : .gap(gaps)
             return
-        } else {
-            (ending, limit) = (.endOfArchive, nil)
         }
-        segments = there
+        segments = WALSegments(path, first: first, count: Int(number - first) + 1, segmentSize: size, last: substitute)
+        limit = next.begin
+        ending = gaps.isEmpty ? .notYetArchived(next.timeline, begin: next.begin) : .gap(gaps)
     }
 
     /// How many segments' facts are fetched at once while searching forwards.

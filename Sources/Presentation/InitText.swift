@@ -23,7 +23,13 @@ public func initText(_ report: InitReport, hasSystemd: Bool) -> String {
 }
 
 private func settings(_ report: InitReport) -> [String] {
-    let changes = report.inspection.changes
+    guard let inspection = report.inspection else {
+        return [
+            "The server does not accept connections, so its settings were not examined. When it does, run "
+                + "\"\(runnable("tidemark init"))\" again."
+        ]
+    }
+    let changes = inspection.changes
     guard !changes.isEmpty else { return ["The server's settings are as they should be."] }
     var lines = [
         report.isWritten
@@ -46,13 +52,14 @@ public struct InitDocument: Encodable {
     let incarnation: String
     let created: Bool
     let rebuilt: Bool
-    let settings: [ServerFinding]
+    /// Null when the server could not be queried.
+    let settings: [ServerFinding]?
     let restartNeeded: Bool
 
     public init(_ report: InitReport) {
         (cluster, repository) = (report.cluster, report.repository)
         incarnation = report.incarnation.folderName
         (created, rebuilt) = (report.outcome == .created, report.outcome == .rebuilt)
-        (settings, restartNeeded) = (report.inspection.findings, report.needsRestart)
+        (settings, restartNeeded) = (report.inspection?.findings, report.needsRestart)
     }
 }

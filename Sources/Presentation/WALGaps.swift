@@ -10,9 +10,12 @@ extension LineageGap {
 
 extension WALGap {
     /// The times that no recovery can reach because of it, without a full stop.
-    var unreachableMoments: String {
+    var unreachableMoments: String { unreachableMoments(on: nil) }
+
+    /// - Parameter timeline: the one that a recovery must follow for the gap to matter; nil when it needs not be named.
+    func unreachableMoments(on timeline: TimelineID?) -> String {
         let from = lastBefore.map { "\($0.time) (transaction \($0.xid))" } ?? "the beginning"
         let to = nextBackup.map { " and before \($0.stopTime), the end of backup \($0.label)," } ?? ""
-        return "Moments after \(from)\(to) cannot be reached"
+        return (timeline.map { "On timeline \($0), moments" } ?? "Moments") + " after \(from)\(to) cannot be reached"
     }
 }

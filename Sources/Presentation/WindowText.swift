@@ -31,7 +31,9 @@ public func windowText(_ report: WindowReport) -> String {
         return table.text
             + "\nNo moment can be recovered to: some WAL that the backups need is missing."
     }
-    let gaps = report.gaps.filter { !$0.isExpired }.map { "\($0.unreachableMoments): \($0.sentence)." }
+    let gaps = report.gaps.filter { !$0.isExpired }.map { gap in
+        "\(gap.unreachableMoments(on: report.moments.mustName(for: gap))): \(gap.sentence)."
+    }
     return joined(table.lines + summaries(report) + gaps)
 }
 

@@ -15,6 +15,8 @@ public struct Contradiction: Explained, Equatable {
     public let position: LSN
     /// Of the server's timeline, as the server has it.
     public let history: TimelineHistory
+    /// Whether the server runs as a primary, which can be asked what is its own.
+    public var isServed = false
 
     public var message: String {
         "\"\(file)\" in the archive is not the one that the server in \"\(dataDirectory)\" has"
@@ -28,7 +30,9 @@ public struct Contradiction: Explained, Equatable {
     }
     /// The command that resolves it, if this server is the right one.
     public var remedy: String {
-        runnable("tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following"))
+        runnable(
+            "tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following")
+                + (isServed ? "" : " --certain"))
     }
 
     /// Compares the files of a data directory that are not archived yet, its newest segment, and the histories that
@@ -38,6 +42,17 @@ public struct Contradiction: Explained, Equatable {
     /// - Returns: the first contradiction; nil when there is none, or when none can be proven.
     public static func find(
         in dataDirectory: String, timeline: TimelineID, segments: [SegmentName] = [], of archive: ClusterArchive
+    ) throws -> Contradiction? {
+        var found = try first(in: dataDirectory, timeline, segments, archive)
+        if found != nil {
+            let directory = DataDirectory(dataDirectory)
+            found?.isServed = try directory.runningServer() != nil && directory.controlFile().state == .inProduction
+        }
+        return found
+    }
+
+    private static func first(
+        in dataDirectory: String, _ timeline: TimelineID, _ segments: [SegmentName], _ archive: ClusterArchive
     ) throws -> Contradiction? {
         let folder = dataDirectory + "/pg_wal"
         let history = try TimelineHistory(timeline, in: dataDirectory)

@@ -70,7 +70,7 @@ public struct OwnDirectory: Sendable {
         place = KnownPlace(
             timeline: timeline, position: position, takesWrites: isRunning && !isRecovering,
             history: try TimelineHistory(timeline, in: path),
-            witness: isRunning ? "The server in \"\(path)\" is" : "Data directory \"\(path)\" was")
+            witness: isRunning ? "The server in \"\(path)\" is" : "Data directory \"\(path)\" was", directory: path)
     }
 }
 

@@ -29,7 +29,7 @@ extension RecoveryArchive {
         }
         let more = local.count > 3 ? ", and so on for \(local.count - 3) more" : ""
         return
-            "Data directory \"\(dataDirectory)\" still has \(local.count == missing.count ? "it" : "some of it"); store "
-            + "it with \(commands.joined(separator: ", "))\(more)."
+            "Data directory \"\(dataDirectory)\" still has \(local.count == missing.count ? "what" : "some of what") "
+            + "is missing; store it with \(commands.joined(separator: ", "))\(more)."
     }
 }

@@ -7,7 +7,7 @@ public import WAL
 public struct UnreadWAL: Hashable, Sendable {
     public let first: SegmentName
     public var last: SegmentName
-    /// Why, as the rest of a sentence without a full stop: `is not in the archive`.
+    /// Why, as the rest of a sentence without a full stop: `is missing`.
     public let reason: String
     /// Whether it could not be asked for, so that another attempt may succeed.
     public let isFailure: Bool
@@ -96,7 +96,7 @@ extension [SegmentName] {
             let first = one.next(segmentSize: segmentSize)
             guard one.timeline == other.timeline, first < other, let last = other.previous(segmentSize: segmentSize)
             else { return nil }
-            return UnreadWAL(first, through: last, reason: "is not in the archive")
+            return UnreadWAL(first, through: last, reason: "is missing")
         }
     }
 }

@@ -29,18 +29,20 @@ public enum InitOutcome: Sendable {
 
 /// Creates a cluster's incarnation in the repository, once.
 ///
-/// - Parameter rebuilding: whether a lost or damaged marker may be written anew. Only a person can know whether the
-///   storage is all there.
+/// - Parameters:
+///   - connection: to the cluster's server; nil when it doesn't accept connections.
+///   - rebuilding: whether a lost or damaged marker may be written anew. Only a person can know whether the storage is
+///     all there.
 /// - Throws: `Problem` when the server isn't the one whose data directory is configured, or its page sizes aren't ours;
 ///   `LostMarker` and `DamagedMarker`.
 public func initializeCluster(
-    named cluster: String, dataDirectory: DataDirectory, connection: Connection, in repository: Repository,
+    named cluster: String, dataDirectory: DataDirectory, connection: Connection?, in repository: Repository,
     rebuilding: Bool = false
 ) throws -> (incarnation: Incarnation, outcome: InitOutcome) {
     let control = try dataDirectory.controlFile()
     let major = try dataDirectory.majorVersion()
     // The caller will change this server's settings.
-    try connection.confirmRuns(on: dataDirectory)
+    try connection?.confirmRuns(on: dataDirectory)
     guard control.blockSize == 8192, control.walBlockSize == 8192 else {
         throw Problem(
             "the cluster's block size is not supported",

@@ -1,3 +1,4 @@
+public import DataDirectory
 import Platform
 
 /// The commands with which PostgreSQL calls tidemark.
@@ -33,7 +34,7 @@ public struct ServerCommands: Sendable, Equatable {
     }
     /// Its failure is ignored: PostgreSQL stops when a command isn't found (`ExecuteRecoveryCommand` with
     /// `failOnSignal`).
-    public var recoveryEnd: String { program + " recovery-end || :" }
+    public var recoveryEnd: String { program + RecoveryRecord.endCommand }
 }
 
 /// A word for `sh -c` in a setting in which `%` starts a placeholder (`BuildArchiveRestoreCommand`,

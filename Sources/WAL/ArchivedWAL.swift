@@ -8,19 +8,21 @@ public struct ArchivedWAL: Sendable {
     /// Segments that exist but end a recovery.
     public let breaks: [SegmentName: WALBreak]
     private let wanted: SegmentSet
-    /// The newest ones that are known to have been there.
-    private let proven: [SegmentName]
+    private let backups: [BackupWAL]
+    /// The last segments of which something else tells that they were archived, as far as they are missing.
+    private let lost: [SegmentName]
 
     /// - Parameters:
     ///   - breaks: those that are known.
-    ///   - proven: segments of which something else tells that they were archived: a backup is complete only when its
-    ///     last one is.
+    ///   - backups: what complete backups need, and so was archived.
+    ///   - acknowledged: the last segment that a server was told is archived.
     public init(
         _ segments: SegmentSet, _ genealogy: Genealogy, expired: SegmentSet? = nil, breaks: [WALBreak] = [],
-        proven: [SegmentName] = []
+        backups: [BackupWAL] = [], acknowledged: SegmentName? = nil
     ) {
-        self.segments = segments
-        self.proven = proven.filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
+        (self.segments, self.backups) = (segments, backups)
+        lost = (backups.map { $0.last(segmentSize: segments.segmentSize) } + [acknowledged].compactMap(\.self))
+            .filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
         self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
         self.genealogy = genealogy
         self.expired = expired ?? SegmentSet(segmentSize: segments.segmentSize)
@@ -29,9 +31,9 @@ public struct ArchivedWAL: Sendable {
 
     /// The gaps in the history of any timeline, each once: by timeline, oldest first.
     ///
-    /// A history is looked at from the archive's first segment of it, which may come long after the timeline's
-    /// beginning, to the last one that the timeline itself has, or is known to have had: what was never archived after
-    /// that may still come.
+    /// A history is looked at from the first segment that the archive has of it or that a backup needs, which may come
+    /// long after the timeline's beginning, to the last one that the timeline itself has, or is known to have had: what
+    /// was never archived after that may still come.
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// The gaps after a position, on the histories that pass it.
@@ -54,16 +56,30 @@ public struct ArchivedWAL: Sendable {
 
     private func all(_ find: (Lineage, ClosedRange<UInt64>) -> [LineageGap]) -> [LineageGap] {
         var found: [LineageGap] = []
-        for timeline in Set(segments.timelines + proven.map(\.timeline)).sorted() {
+        for timeline in Set(segments.timelines + lost.map(\.timeline)).sorted() {
             let lineage = genealogy.lineage(of: timeline)
-            let lost = proven.lazy.filter { $0.timeline == timeline }
+            let lost = lost.lazy.filter { $0.timeline == timeline }
                 .map { $0.number(segmentSize: lineage.segmentSize) }
-            guard let first = lineage.archived(in: segments).first?.numbers.lowerBound,
+            let firsts = [lineage.archived(in: segments).first?.numbers.lowerBound, firstNeeded(on: lineage)]
+            guard let first = firsts.compactMap({ $0 }).min(),
                 let last = [segments.highest(on: timeline), lost.max()].compactMap({ $0 }).max(), first <= last
             else { continue }
             for gap in find(lineage, first...last) where !found.contains(gap) { found.append(gap) }
         }
-        return found
+        // A descendant's segments tell more of what is missing behind a timeline's last one.
+        return found.filter { gap in !isOpen(gap) || !found.contains { $0 != gap && $0.includes(gap) } }
+    }
+
+    /// The number of the first segment that a backup on a history needs.
+    public func firstNeeded(on lineage: Lineage) -> UInt64? {
+        let history = genealogy.history(of: lineage.timeline)
+        return backups.lazy.filter { history.contains($0.timeline, at: $0.stop) }.map(\.start).min()
+            .map { $0.rawValue / UInt64(lineage.segmentSize) }
+    }
+
+    /// Whether nothing of the gap's timeline is archived behind it: only a backup tells that it is one.
+    public func isOpen(_ gap: LineageGap) -> Bool {
+        segments.highest(on: gap.last.timeline).map { $0 < gap.numbers.upperBound } ?? true
     }
 
     /// The gaps in one timeline's history between a segment and the newest one; the timeline may have none yet.
@@ -73,8 +89,8 @@ public struct ArchivedWAL: Sendable {
     }
 
     /// The number of the newest segment of a history that is there, or is known to have been.
-    private func newest(on lineage: Lineage) -> UInt64? {
-        let lost = proven.lazy.filter(lineage.reads).map { $0.number(segmentSize: lineage.segmentSize) }.max()
+    public func newest(on lineage: Lineage) -> UInt64? {
+        let lost = lost.lazy.filter(lineage.reads).map { $0.number(segmentSize: lineage.segmentSize) }.max()
         return [lineage.newest(in: segments), lost].compactMap { $0 }.max()
     }
 
@@ -106,8 +122,16 @@ public struct ArchivedWAL: Sendable {
         guard let newest = newest(on: lineage), newest >= next else {
             return Reach(pieces: pieces, end: LSN(next &* size), gap: nil, stop: nil)
         }
-        let gap = lineage.gaps(next...newest, in: segments).first
+        let missing = pieces.isEmpty ? beginning(ofGapAt: next, on: lineage) : next
+        let gap = lineage.gaps(missing...newest, in: segments).first
         return Reach(pieces: pieces, end: LSN(next &* size), gap: gap, stop: nil)
+    }
+
+    /// Where the gap begins in which a backup's first segment lies.
+    private func beginning(ofGapAt number: UInt64, on lineage: Lineage) -> UInt64 {
+        guard number > 0, let needed = firstNeeded(on: lineage) else { return number }
+        let before = lineage.archived(0...number - 1, in: wanted).last?.numbers.upperBound
+        return before.map { $0 + 1 } ?? min(number, needed)
     }
 
     /// The WAL that a recovery can replay.
@@ -120,6 +144,24 @@ public struct ArchivedWAL: Sendable {
         public let gap: LineageGap?
         /// The segment that follows but can't be replayed.
         public let stop: WALBreak?
+    }
+}
+
+/// The WAL that a complete backup needs. It was archived: without its last segment no backup becomes complete.
+public struct BackupWAL: Hashable, Sendable {
+    public let timeline: TimelineID
+    public let start: LSN
+    /// Exclusive; behind `start`.
+    public let stop: LSN
+
+    /// - Returns: nil unless `stop` is behind `start`.
+    public init?(on timeline: TimelineID, from start: LSN, to stop: LSN) {
+        guard start < stop else { return nil }
+        (self.timeline, self.start, self.stop) = (timeline, start, stop)
+    }
+
+    public func last(segmentSize: UInt32) -> SegmentName {
+        SegmentName(timeline: timeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
     }
 }
 
@@ -142,6 +184,13 @@ public struct WALBreak: Hashable, Sendable {
 }
 
 extension LineageGap {
+    /// Whether all that is missing of another gap is missing of this one.
+    public func includes(_ other: LineageGap) -> Bool {
+        other.ranges.allSatisfy { its in
+            ranges.contains { $0.first.timeline == its.first.timeline && $0.first <= its.first && its.last <= $0.last }
+        }
+    }
+
     /// `segment "000000010000000000000003"`, or `segments` and the first and the last.
     public var description: String {
         first == last ? "segment \"\(first)\"" : "segments \"\(first)\" to \"\(last)\""

@@ -4,7 +4,7 @@ public import Messages
 /// backup of its ancestors can reach it.
 public struct LostHistory: Explained, Hashable {
     public let timeline: TimelineID
-    /// From its first segment; nil when only the damaged file is left.
+    /// From its first segment; nil when that one is missing.
     public let parent: TimelineID?
     /// Whether the file exists. PostgreSQL requests it whenever a recovery to an older timeline starts or ends, and
     /// then fails.

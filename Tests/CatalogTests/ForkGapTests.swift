@@ -78,6 +78,18 @@ extension ForkGap {
         ForkGap(
             name: "what the trunk lost after the fork", histories: [2: [(1, 450)]], files: "1/2 1/3 1/4 1/8 2/4 2/5",
             gaps: ["1/5-1/7"], onHistory: [], unreached: nil),
+        ForkGap(
+            name: "all that the oldest backup needs", files: "1/6 1/7", backups: "1/2 1/6", gaps: ["1/2-1/5"],
+            ofBackup: "1/2-1/5"),
+        ForkGap(
+            name: "all of the parent", histories: [2: [(1, 450)]], files: "2/6 2/7", backups: "1/2 2/6",
+            gaps: ["1/2-2/5"], ofBackup: "1/2-2/5"),
+        ForkGap(
+            name: "all of the parent, whose newest backup tells where it was left", histories: [2: [(1, 650)]],
+            files: "2/6 2/7 2/8", backups: "1/2 1/4 2/7", gaps: ["1/2-1/5"], ofBackup: "1/4-1/5"),
+        ForkGap(
+            name: "all of the parent and the child's beginning", histories: [2: [(1, 650)]], files: "2/8 2/9",
+            backups: "1/2 1/4 2/8", gaps: ["1/2-2/7"], ofBackup: "1/4-2/7"),
     ]
 }
 
@@ -154,7 +166,9 @@ extension ForkGap {
         if gap.partial != nil {
             #expect(try report.gaps.map(\.cause) == [.unfinished(Self.name(#require(gap.partial)))])
         }
-        let problems = try verifyArchive(of: repository.archive, jobs: 1).problems
+        let problems = try verifyArchive(
+            of: repository.archive, backups: Self.backups(gap).compactMap(\.wal), jobs: 1
+        ).problems
             .map(\.message).filter { $0.hasSuffix("missing") }
         #expect(problems == report.gaps.compactMap(\.missing).map { "WAL \($0.sentence)" })
     }

@@ -57,6 +57,21 @@ import WAL
         #expect(lost.timeline == TimelineID(2))
         #expect(refusal.nearest.map { $0.arguments.joined(separator: " ") } == ["--target latest --target-timeline 1"])
 
+        // Nothing tells which timeline it began on when its first segment is missing as well, or can't be read.
+        let names = repository.names.filter { $0.hasPrefix("00000002") }
+        let beginning = try #require(names.min().flatMap(SegmentName.init))
+        let kept = try store.read(incarnation.segment(beginning))
+        try replaceDurably(store.path(incarnation.segment(beginning)), bytes: [1, 2, 3])
+        for isThere in [true, false] {
+            if !isThere { try store.remove(incarnation.segment(beginning)) }
+            let orphan = try found()
+            #expect(orphan.lost.map(\.message) == bare.lost.map(\.message) && orphan.lost.map(\.parent) == [nil])
+            #expect(orphan.problems.contains("timeline history file \"00000002.history\" is missing"))
+            let refusal = try #require(throws: PlanRefusal.self) { try orphan.plan.get() }
+            #expect("\(refusal)".contains("00000002.history"), "\(refusal)")
+        }
+        try store.create(incarnation.segment(beginning), bytes: kept)
+
         // An archive that began on that timeline lacks no parent.
         for name in repository.names where name < "000000020000000000000011" {
             try store.remove(incarnation.segment(#require(SegmentName(name))))

@@ -121,7 +121,7 @@ import WAL
             let offer = try #require(
                 inPlace.errors.firstMatch(of: /tidemark (segments put-aside [^"]+)"/))
             let words = offer.output.1.split(separator: " ").map(String.init)
-            try right.tidemark(words + ["--certain", "--yes"], expectSuccess: true)
+            try right.tidemark(words + ["--yes"], expectSuccess: true)
             try right.tidemark(
                 ["recover", "--target", "latest", "--start", "--yes"]
                     + ["--set", "config_file=\(right.serverConfiguration)"], expectSuccess: true)

@@ -58,6 +58,34 @@ import Testing
         }
     }
 
+    /// Its restore_command asks an archive that has no place for the cluster yet, which ends its start.
+    @Test(arguments: TestServer.ends)
+    func `a standby's own archive is initialised before the standby can start`(_ server: TestServer) throws {
+        let group = try ServerGroup(server)
+        try group.accounted {
+            let a = try group.addPrimary()
+            try a.psql("create table t (i int)")
+            let c = try group.addStandby("c", of: a, settings: ["archive_mode": "always"])
+            try c.stop()
+            let configuration = try Files.readText(c.configuration)
+                .replacing("'\(group.directory)/repository'", with: "'\(group.directory)/own'")
+                .replacing("[cluster main]", with: "get_retry_timeout = '1s'\n[cluster main]")
+            try replaceDurably(c.configuration, bytes: Array(configuration.utf8), mode: 0o644)
+            let set = try c.tidemark(["init", "--write"])
+            #expect(set.ending == .exited(1), "\(set)")
+            let made = try c.tidemark(["init"])
+            #expect(made.ending == .exited(3), "\(made)")
+            #expect(made.output.contains("The server does not accept connections"), "\(made)")
+            let json = try c.tidemark(["init", "--json"])
+            #expect(json.ending == .exited(3) && json.output.contains("\"created\" : false"), "\(json)")
+            try c.start()
+            #expect(try [.exited(0), .exited(3)].contains(c.tidemark(["init"]).ending))
+            try a.psql("insert into t values (1)", "select pg_switch_wal()")
+            try group.catchUp(c, with: a)
+            try group.drain(c)
+        }
+    }
+
     @Test func `a standby that archives nothing into its own archive is told by check`() throws {
         let group = try ServerGroup(.v15)
         try group.accounted {

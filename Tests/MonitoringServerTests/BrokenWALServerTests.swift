@@ -70,6 +70,46 @@ import Testing
             #expect(words.contains(name), "\(command): \(words)")
             #expect(!words.contains("There are no gaps"), "\(command): \(words)")
         }
+        try undo(site, path)
+    }
+
+    /// What the only backup needs, up to the newest segment that is lost.
+    enum LostFirst: CaseIterable, Sendable {
+        case firstSegment, ownSegments, allButNewest
+    }
+
+    @Test(arguments: LostFirst.allCases) func `a gap before the archive's first segment is told by every command`(
+        _ loss: LostFirst
+    ) throws {
+        let site = try Self.site.get()
+        let shown = try site.tidemark(["list", "--json"], expectSuccess: true).output
+        func value(_ key: String) throws -> String {
+            try String(#require(shown.firstMatch(of: try Regex("\"\(key)\" ?: ?\"([0-9A-F]{24})\""))?[1].substring))
+        }
+        let (first, last) = (try value("first_wal"), try value("last_wal"))
+        let objects = try run("/usr/bin/find", [site.repository, "-name", "0000000100000000????????.zst"]).output
+            .split(separator: "\n").map(String.init).sorted()
+        let end =
+            switch loss {
+            case .firstSegment: first
+            case .ownSegments: last
+            case .allButNewest: String(Files.name(objects[objects.count - 2]).dropLast(4))
+            }
+        let lost = objects.filter { Files.name($0).dropLast(4) <= end }
+        try #require(lost.contains { Files.name($0).hasPrefix(first) } && lost.count < objects.count, "\(objects)")
+        try runAsServerUser("/bin/bash", ["-ec", "for one; do mv $one $one.away; done", "bash"] + lost)
+        defer { _ = try? runAsServerUser("/bin/bash", ["-ec", "for one; do mv $one.away $one; done", "bash"] + lost) }
+        for (command, status) in Self.commands {
+            let told = try site.tidemark(command)
+            #expect(told.ending == .exited(status), "\(command): \(told)")
+            let words = (told.output + told.errors).replacing("\\\"", with: "\"")
+            #expect(words.contains(first), "\(command) doesn't name \(first): \(words)")
+            #expect(command.contains("plan") || words.contains(end), "\(command) doesn't name \(end): \(words)")
+            #expect(!words.contains("There are no gaps"), "\(command): \(words)")
+        }
+    }
+
+    private func undo(_ site: TestSite, _ path: String) throws {
         let undo = "rm -f $0; mv $0.away $0; chmod 0640 $0"
         try runAsServerUser("/bin/bash", ["-ec", undo, path])
         try site.tidemark(["verify"], expectSuccess: true)

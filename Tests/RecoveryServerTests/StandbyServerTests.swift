@@ -128,6 +128,18 @@ final class Sibling: Sendable {
         try #require(standby.ending == .exited(0), "\(standby.errors)\(e.log)")
         var rows = try insert { try a.psql($0) }
         for sibling in [b, c, d, e] { try sibling.wait(for: rows, "streaming from the recovered server") }
+        // Made of a standby that recover made, with that one's settings.
+        let f = try Sibling(site)
+        try f.run(
+            "pg_basebackup",
+            ["-R", "-D", f.path, "-h", e.scratch.path, "-U", "postgres", "-c", "fast", "-X", "stream"])
+        try f.configure()
+        let automatic = f.path + "/postgresql.auto.conf"
+        try runAsServerUser(
+            "/bin/sh", ["-c", "echo \"unix_socket_directories = '\(f.scratch.path)'\" >>'\(automatic)'"])
+        #expect(try Files.readText(automatic).contains("recovery-end"))
+        try f.start()
+        try f.wait(for: rows, "streaming from the recovered standby")
 
         // A planned switchover: the others follow b onto its timeline.
         try a.stop()
@@ -137,7 +149,7 @@ final class Sibling: Sendable {
             _ = try sibling.psql("alter system set primary_conninfo = '\(b.conninfo)'")
             _ = try sibling.psql("select pg_reload_conf()")
         }
-        for sibling in [c, d, e] { try sibling.wait(for: rows, "after the promotion of b") }
+        for sibling in [c, d, e, f] { try sibling.wait(for: rows, "after the promotion of b") }
         // The recovered server comes back as a standby.
         try a.append(to: "postgresql.conf", ["primary_conninfo = '\(b.conninfo)'"])
         try runAsServerUser("/usr/bin/touch", [a.data + "/standby.signal"])
@@ -145,8 +157,10 @@ final class Sibling: Sendable {
         try a.wait(for: "the recovered server to follow b") { try a.psql("select count(*) from t") == rows }
         // A failover, to one that was made from b.
         try b.run("pg_ctl", ["-D", b.path, "-m", "immediate", "-w", "-t", "600", "-s", "stop"])
-        for sibling in [c, d, e] {
+        for sibling in [c, d, f, e] {
             try sibling.run("pg_ctl", ["-D", sibling.path, "-w", "-t", "600", "-s", "promote"])
+            let left = try Files.readText(sibling.path + "/postgresql.auto.conf")
+            #expect(!left.contains("recovery_end_command") && !left.contains("restore_command"), "\(left)")
             #expect(try sibling.psql("select pg_is_in_recovery()") == "f", "\(sibling.log)")
             #expect(try insertOne(sibling) == String(count + 1))
         }

@@ -26,7 +26,7 @@ enum InitCommand: Command {
             Grammar.Example("tidemark init", "create the repository, say what the server lacks"),
             Grammar.Example("sudo tidemark init --write", "set it, too"),
         ],
-        exits: [(3, "done, but the server lacks a setting, or must be restarted for one")])
+        exits: [(3, "done, but the server lacks a setting, must be restarted for one, or could not be queried")])
 
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.cluster()

@@ -1,0 +1,67 @@
+import Platform
+import Support
+import Testing
+import WAL
+
+/// What the archive no longer has although a server was told that it has, and which timeline is followed where no data
+/// directory tells.
+@Suite struct AcknowledgedServerTests {
+    @Test(arguments: TestServer.ends)
+    func `check names the newest segments that are gone, and what stores them again`(_ version: TestServer) throws {
+        let group = try ServerGroup(version, settings: ["wal_keep_size": "64MB"])
+        try group.accounted {
+            let a = try group.addBackedUpPrimary()
+            for row in 1...4 { try a.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            try group.drain(a)
+            let gone = Array(try group.archived().filter { $0.count == 24 }.suffix(2))
+            try group.wait(for: "the server to count its last segment as archived") {
+                try a.psql("select last_archived_wal from pg_stat_archiver") == gone[1]
+            }
+            func check(_ name: String) throws -> Finished { try a.tidemark(["check", "--only", name]) }
+            #expect(try check("wal_continuity").ending == .exited(0))
+            for name in gone { try runAsServerUser("/usr/bin/find", [group.wal, "-name", "\(name).zst", "-delete"]) }
+            let told = try check("wal_continuity")
+            #expect(told.ending == .exited(3), "\(told)")
+            #expect(told.output.contains("\"\(gone[0])\" to \"\(gone[1])\" are missing"), "\(told)")
+            #expect(try check("rpo").ending == .exited(3))
+            let offered = try #require(told.output.firstMatch(of: /store it with: (.*archive-push[^\n\[]*)/)?.output.1)
+            for command in offered.split(separator: ";") {
+                try runAsServerUser("/bin/sh", ["-c", "cd / && \(command)"])
+            }
+            #expect(try check("wal_continuity").ending == .exited(0))
+            try a.tidemark(["segments"], expectSuccess: true)
+        }
+    }
+
+    /// The old primary archived more than the new one had received, and the new one only its history before it was lost.
+    @Test(arguments: TestServer.ends)
+    func `without a data directory every command follows what a recovery follows`(_ version: TestServer) throws {
+        let group = try ServerGroup(version)
+        try group.accounted {
+            let (a, b) = try group.addBackedUpPair()
+            try a.psql("insert into t values (1)", "select pg_switch_wal()", "insert into t values (2)")
+            try group.catchUp(b, with: a)
+            try group.drain(a)
+            try b.stop()
+            // The times are shown in whole seconds.
+            try a.psql("select pg_sleep(1.1)", "insert into t values (3)", "select pg_switch_wal()")
+            try group.drain(a)
+            try a.stop("immediate")
+            b.settings["restore_command"] = "''"
+            try b.follow(nil)
+            try b.start()
+            try b.promote()
+            try group.drain(b)
+            try b.stop("immediate")
+            try b.shell("rm -rf '\(b.data)'")
+            let window = try b.tidemark(["window", "--json"]).output
+            let to = try #require(window.firstMatch(of: /"to" *: *"(\d+-\d+-\d+)T(\d+:\d+:\d+)/))
+            let checked = try b.tidemark(["check", "--only", "recovery_window"])
+            #expect(checked.output.contains("to \(to.output.1) \(to.output.2)"), "\(checked)\n\(window)")
+            let planned = try b.tidemark(["plan", "--target", "latest", "--data-directory", "\(group.directory)/new"])
+            #expect(planned.ending == .exited(0) && planned.output.contains("\(to.output.2)"), "\(planned)")
+            let words = planned.output + planned.errors
+            #expect(words.contains("Timeline 2 is not followed: it left timeline 1 at LSN"), "\(planned)")
+        }
+    }
+}
