@@ -56,7 +56,7 @@ public struct Drill: Sendable {
                 "not enough space for a drill in \"\(scratchDirectory)\"",
                 detail:
                     "The backup needs \(Quantity.pretty(bytes: needed)); \(Quantity.pretty(bytes: space.free)) are free.",
-                hint: "Name a larger place with the setting scratch_directory.")
+                hint: "Free space, or name another place with --scratch-directory.")
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
