@@ -181,9 +181,9 @@ public struct ReplayFollower: Sendable {
     private func firstSession(_ running: PostmasterFile) throws(ConnectionFailure) -> Connection {
         var names: [String?] = [nil] + roles
         while true {
-            var address = conninfo.at(running)
+            var address = conninfo.withIdentity.at(running)
             if let name = names.removeFirst() { address["user"] = name }
-            do { return try Connection(address.description) } catch { if names.isEmpty { throw error } }
+            do { return try Connection(ownServer: address) } catch { if names.isEmpty { throw error } }
         }
     }
 
