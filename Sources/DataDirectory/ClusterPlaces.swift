@@ -137,7 +137,8 @@ public struct NestedPlaces: Explained, Equatable {
     }
     public var detail: String? {
         if let mountPoint {
-            return "What is mounted on \"\(mountPoint)\" leads to it, to a part of it, or to a directory that contains it. "
+            return
+                "What is mounted on \"\(mountPoint)\" leads to it, to a part of it, or to a directory that contains it. "
                 + NestedPlaces.consequence
         }
         let real = [inner, outer].map { Files.resolvedAsFarAsPossible($0.path) }
