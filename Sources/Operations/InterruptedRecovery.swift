@@ -19,7 +19,9 @@ public struct InterruptedRecovery: Sendable {
         do { found = try RecoveryState(of: directory, in: cluster.state) } catch let error as SystemError {
             throw Problem(
                 "it is not known whether a recovery into \"\(directory)\" was interrupted: \(error.message)",
-                hint: "If its state directory is another one, name that with --state-directory; or start a recovery with a target.")
+                hint:
+                    "If its state directory is another one, name that with --state-directory; or start a recovery with a target."
+            )
         }
         guard let state = found else {
             throw Problem(

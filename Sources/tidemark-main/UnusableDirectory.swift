@@ -10,7 +10,9 @@ struct UnusableDirectory: Explained {
 
     /// Nil when the call was on something else.
     init?(_ cause: SystemError, of cluster: ClusterConfiguration) {
-        func isIn(_ directory: String) -> Bool { cause.subject == directory || cause.subject.hasPrefix(directory + "/") }
+        func isIn(_ directory: String) -> Bool {
+            cause.subject == directory || cause.subject.hasPrefix(directory + "/")
+        }
         self.cause = cause
         // By default, the scratch directory is in the state directory.
         if isIn(cluster.scratchDirectory) {

@@ -88,7 +88,8 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
         Nesting(
             "the repository, mounted in a tablespace", [],
             says: "repository \"D/repository\" is mounted in tablespace \"D/space\"",
-            "mkdir -p repository space/x data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385; mount --bind repository space/x"),
+            "mkdir -p repository space/x data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385; mount --bind repository space/x"
+        ),
         Nesting(
             "data, mounted in the repository", [], says: "data directory \"D/data\" is mounted in repository",
             "mkdir -p repository/x && mount --bind data repository/x"),
@@ -185,6 +186,8 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
         guard !nesting.onlyRecover else { return }
         let checked = try tidemark(
             ["check", "--only", "places"] + flags, environment: ["TIDEMARK_CONFIG": scratch.file("tidemark.conf")])
-        #expect(checked.ending == .exited(3) && [" lies in ", " is mounted in "].contains { checked.output.contains($0) }, "\(checked)")
+        #expect(
+            checked.ending == .exited(3) && [" lies in ", " is mounted in "].contains { checked.output.contains($0) },
+            "\(checked)")
     }
 }

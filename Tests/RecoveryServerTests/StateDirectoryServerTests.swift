@@ -12,8 +12,11 @@ private struct Obstacle: Sendable, CustomTestStringConvertible {
     var isReadable = false
 
     static let all = [
-        Obstacle(testDescription: "read-only", make: "mount --bind $1 $1 && mount -o remount,bind,ro $1", isReadable: true),
-        Obstacle(testDescription: "not writable", make: "chown -R root $1/state && chmod -R a+rX,u+w,go-w $1/state", isReadable: true),
+        Obstacle(
+            testDescription: "read-only", make: "mount --bind $1 $1 && mount -o remount,bind,ro $1", isReadable: true),
+        Obstacle(
+            testDescription: "not writable", make: "chown -R root $1/state && chmod -R a+rX,u+w,go-w $1/state",
+            isReadable: true),
         Obstacle(testDescription: "not accessible", make: "chown root $1/state && chmod 0700 $1/state"),
         Obstacle(
             testDescription: "full",
@@ -26,7 +29,8 @@ private struct Obstacle: Sendable, CustomTestStringConvertible {
             make: "rm -r $1/state && mkdir $1/state && mount -t tmpfs -o nr_inodes=1,mode=0777 tidemark-test $1/state"),
         Obstacle(testDescription: "absent", make: "rm -r $1/state"),
         Obstacle(testDescription: "a file", make: "rm -r $1/state && touch $1/state"),
-        Obstacle(testDescription: "a link that leads nowhere", make: "rm -r $1/state && ln -s $1/unmounted/state $1/state"),
+        Obstacle(
+            testDescription: "a link that leads nowhere", make: "rm -r $1/state && ln -s $1/unmounted/state $1/state"),
     ]
 
     /// Runs `body` with a configuration whose state directory has the obstacle.
@@ -42,7 +46,8 @@ private struct Obstacle: Sendable, CustomTestStringConvertible {
         let owner = try FileStatus(of: site.cluster.data)
         try Files.makeDirectories(state)
         chown(state, owner.owner, owner.group)
-        let text = try Files.readText(site.configuration).replacing("'\(site.scratch.file("state"))'", with: "'\(state)'")
+        let text = try Files.readText(site.configuration).replacing(
+            "'\(site.scratch.file("state"))'", with: "'\(state)'")
         try createDurably(site.scratch.file("\(Files.name(place.path)).conf"), bytes: Array(text.utf8), mode: 0o644)
         let environment = ["TIDEMARK_CONFIG": site.scratch.file("\(Files.name(place.path)).conf")]
         try prepared(environment)
@@ -141,7 +146,8 @@ private struct Obstacle: Sendable, CustomTestStringConvertible {
         try site.cluster.psql("insert into t values (0)")
         try site.cluster.stop(mode: "immediate")
         try obstacle.with(site) { environment in
-            let done = try site.tidemark(["recover", "--target", "latest", "--start", "--yes"], environment: environment)
+            let done = try site.tidemark(
+                ["recover", "--target", "latest", "--start", "--yes"], environment: environment)
             #expect(done.ending == .exited(0), "\(done)")
             #expect(done.errors.contains(".partial\" of the old directory"), "\(done)")
             #expect(done.errors.contains(Self.unrecorded), "\(done)")
@@ -149,7 +155,8 @@ private struct Obstacle: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test(arguments: Obstacle.all) private func `where a temporary cluster cannot be made, the option that helps is named`(
+    @Test(arguments: Obstacle.all)
+    private func `where a temporary cluster cannot be made, the option that helps is named`(
         _ obstacle: Obstacle
     ) throws {
         let site = try Self.site.get()
