@@ -63,8 +63,8 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         return other
     }
 
-    /// With the role, the database and the credentials that libpq would take from the environment, so that they are known
-    /// where that is hidden (`Connection.init(ownServer:)`). A service that the string names has its own.
+    /// With the role, the database and the credentials that libpq would take from the environment, so that they are
+    /// known where that is hidden (`Connection.init(ownServer:)`). A service that the string names has its own.
     public var withIdentity: ConnectionString {
         guard values["service"] == nil, let options = PQconndefaults() else { return self }
         defer { PQconninfoFree(options) }

@@ -83,11 +83,7 @@ extension RecoverReport {
                 + (options.isEmpty ? "" : " -o \(shellQuoted(options))") + " start")
     }
 
-    /// The client programs may be packaged, and installed, apart from the server's.
-    private func program(_ name: String) -> String {
-        let path = server.binDirectory + "/" + name
-        return (try? Files.exists(path)) == true ? shellQuoted(path) : name
-    }
+    private func program(_ name: String) -> String { shellQuoted(server.program(name)) }
 }
 
 /// The result of a recovery as JSON.

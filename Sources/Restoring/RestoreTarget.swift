@@ -272,8 +272,8 @@ public func completeRestore(_ directory: String) throws {
     try Files.synchronizeDirectory(directory)
 }
 
-/// Refuses a data directory whose tablespaces are another one's as well, as in a copy made by hand: they would be renamed
-/// with it.
+/// Refuses a data directory whose tablespaces are another one's as well, as in a copy made by hand: they would be
+/// renamed with it.
 ///
 /// - Parameters:
 ///   - living: the cluster's own data directory, if this is another one.
