@@ -51,7 +51,7 @@ let package = Package(
         module("Documents", ["Messages", "Repository"]),
         module("Planning", ["Messages", "WAL"]),
         module("Retention", ["Messages", "WAL"]),
-        module("Postgres", ["CPQ", "Platform", "WAL", "DataDirectory"]),
+        module("Postgres", ["CLinux", "CPQ", "Platform", "WAL", "DataDirectory"]),
         module(
             "Archiving", ["CZlib", "CLZ4", "Platform", "WAL", "Configuration", "DataDirectory", "Repository"]),
         module("Setup", ["Platform", "WAL", "DataDirectory", "Repository", "Documents", "Postgres"]),

@@ -1,6 +1,6 @@
 public import Platform
 public import Repository
-import WAL
+public import WAL
 
 /// Stores one file for PostgreSQL's archiver.
 ///
@@ -52,9 +52,11 @@ public struct Push: Sendable {
 
     func ownArchive() throws -> ClusterArchive { try owner ?? identity.archive() }
 
-    /// Stores the file at `path`, whose last component is the name that PostgreSQL gave it.
-    public func callAsFunction(_ path: String) throws -> Outcome {
-        guard let name = ArchiveFileName(Files.name(path)) else { throw NotArchivable(name: Files.name(path)) }
+    /// Stores the file at `path`.
+    ///
+    /// - Parameter name: to archive it under; nil means the path's last component, the name that PostgreSQL gave it.
+    public func callAsFunction(_ path: String, as name: ArchiveFileName? = nil) throws -> Outcome {
+        guard let name = name ?? ArchiveFileName(Files.name(path)) else { throw NotArchivable(name: Files.name(path)) }
         let local = try LocalFile(identity.caller?.path(path) ?? path)
         switch name {
         case .segment(let segment):

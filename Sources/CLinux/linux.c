@@ -22,6 +22,10 @@ void clinux_close_quietly(int descriptor)
     close(descriptor);
     errno = before;
 }
+char **clinux_exchange_environment(char **entries)
+{
+    return __atomic_exchange_n(&environ, entries, __ATOMIC_SEQ_CST);
+}
 int clinux_next_entry(DIR *directory, struct dirent **entry)
 {
     errno = 0;

@@ -101,7 +101,8 @@ public final class Catalog {
 
     private static func isOfPlace(_ error: any Error) -> Bool {
         switch error {
-        case let error as SystemError: [EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENOTDIR].contains(error.code)
+        case let error as SystemError:
+            [EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENOTDIR, ENOENT, ELOOP].contains(error.code)
         case let error as DatabaseError: error.isOfPlace
         default: false
         }

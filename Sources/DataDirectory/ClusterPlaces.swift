@@ -3,7 +3,8 @@ public import Platform
 /// The directories of a cluster and of tidemark's data about it, which must not be nested.
 ///
 /// A repository in the data directory would be in every backup and be overwritten by a recovery; one of these
-/// directories in another would be removed with it. They are compared by resolved paths, including bind mounts.
+/// directories in another would be removed with it. They are compared by resolved paths, including bind mounts,
+/// and by what is mounted below them.
 public struct ClusterPlaces: Sendable {
     /// A directory, a word for it, and the setting that names it.
     public struct Spot: Sendable, Equatable {
@@ -38,6 +39,9 @@ public struct ClusterPlaces: Sendable {
         let comparison = try PlaceComparison()
         func refuse(_ inner: Spot, in outer: Spot) throws {
             if comparison.lies(inner.path, in: outer.path) { throw NestedPlaces(inner: inner, outer: outer) }
+            if let point = comparison.mountPoint(in: outer.path, leadingTo: inner.path) {
+                throw NestedPlaces(inner: inner, outer: outer, mountPoint: point)
+            }
         }
         let isElsewhere = target.map { !comparison.isSame($0.path, data.path) } ?? false
         for own in own {
@@ -125,15 +129,26 @@ public struct ClusterPlaces: Sendable {
 public struct NestedPlaces: Explained, Equatable {
     public let inner: ClusterPlaces.Spot
     public let outer: ClusterPlaces.Spot
+    /// Where in the outer one something is mounted that leads to the inner one; nil when that is not how it lies there.
+    var mountPoint: String?
 
-    public var message: String { "\(inner.word) \"\(inner.path)\" lies in \(outer.word) \"\(outer.path)\"" }
+    public var message: String {
+        "\(inner.word) \"\(inner.path)\" \(mountPoint == nil ? "lies" : "is mounted") in \(outer.word) \"\(outer.path)\""
+    }
     public var detail: String? {
+        if let mountPoint {
+            return
+                "What is mounted on \"\(mountPoint)\" leads to it, to a part of it, or to a directory that contains it. "
+                + NestedPlaces.consequence
+        }
         let real = [inner, outer].map { Files.resolvedAsFarAsPossible($0.path) }
         let said = real == [inner.path, outer.path] ? "" : "Their real paths are \"\(real[0])\" and \"\(real[1])\". "
-        return said + "What works on the one would copy, overwrite or remove the other."
+        return said + NestedPlaces.consequence
     }
+    private static let consequence = "What works on the one would copy, overwrite or remove the other."
     public var hint: String? {
-        inner.setting.map { "Move it elsewhere, and say where with \($0) in the configuration." }
+        if let mountPoint { return "Unmount \"\(mountPoint)\"." }
+        return inner.setting.map { "Move it elsewhere, and say where with \($0) in the configuration." }
             ?? (inner.word == "file" ? "Name a file elsewhere." : "Name a directory elsewhere.")
     }
 }

@@ -15,6 +15,12 @@ public final class PlaceComparison {
         return a.device == b.device && Files.lies(a.path, in: b.path)
     }
 
+    /// Where something is mounted in `outer` that leads to `inner`, to a part of it, or to what contains it; nil when
+    /// nothing is.
+    func mountPoint(in outer: String, leadingTo inner: String) -> String? {
+        find(inner).origin.flatMap { mounts.point(below: find(outer).path, leadingTo: $0) }
+    }
+
     func isSame(_ one: String, _ other: String) -> Bool { lies(one, in: other) && lies(other, in: one) }
 
     /// The data directory or tablespace of some server in which a place lies; nil when there is none.

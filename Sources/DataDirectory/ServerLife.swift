@@ -13,6 +13,10 @@ public enum ServerLife: Sendable, Equatable {
     /// Processes of a server are at work, perhaps without their postmaster.
     /// - Parameter sign: how that is known, as a clause.
     case atWork(PostmasterFile, sign: String)
+    /// Its `postmaster.pid` names a process that is something else, and nothing else tells of a server: most likely its
+    /// server has crashed, and the number was given away.
+    /// - Parameter what: the process, as a noun.
+    case replaced(PostmasterFile, by: String)
     /// The process can't be seen from here, and nothing else tells whether it lives.
     case unknown(PostmasterFile)
 
@@ -25,6 +29,8 @@ public enum ServerLife: Sendable, Equatable {
             "A server is running on it: process \(file.process) of its postmaster.pid cannot be seen from here, but "
                 + "accepts connections at its socket."
         case .atWork(_, let sign): "A server is running on it, or has left processes: \(sign)."
+        case .replaced(let file, let what):
+            "Process \(file.process), which its postmaster.pid names, is \(what), and no server on this directory."
         case .unknown(let file):
             "A server may be running on it: tidemark runs in a PID namespace of its own, as in a container, and process "
                 + "\(file.process) of postmaster.pid may be outside of it."
@@ -39,16 +45,33 @@ extension DataDirectory {
     /// connections, or if every process of this machine could be seen.
     public func serverLife() throws -> ServerLife {
         guard let file = try PostmasterFile(dataDirectory: path) else { return .none }
-        if file.process != getpid(), file.process != getppid(), processExists(file.process) {
-            return .running(file, isVisible: true)
-        }
+        let isThere = file.process != getpid() && file.process != getppid() && processExists(file.process)
+        let stranger = isThere ? stranger(file.process) : nil
+        if isThere, stranger == nil { return .running(file, isVisible: true) }
         let isListening = file.isListening(in: path)
         if isListening == true { return .running(file, isVisible: false) }
         if file.hasSharedMemoryInUse { return .atWork(file, sign: "its shared memory is in use") }
         if let process = try DirectoryProcesses(path).find().first(where: \.isServer)?.process {
             return .atWork(file, sign: "process \(process) works in it")
         }
+        // PostgreSQL doesn't start over a process of the same user either (`CreateLockFile`).
+        if let stranger { return .replaced(file, by: stranger) }
         return isListening == false || ProcessIdentity.seesWholeMachine ? .none : .unknown(file)
+    }
+
+    /// What a process is that can't be the server on this directory, as a noun; nil when it may be: every process of a
+    /// server works in its data directory (`ChangeToDataDir`, src/backend/utils/init/miscinit.c).
+    private func stranger(_ process: pid_t) -> String? {
+        guard
+            let name = (try? Files.readText("/proc/\(process)/comm", limit: 64))?.split(separator: "\n").first,
+            !name.isEmpty
+        else { return nil }
+        guard name.contains("postgres") || name.contains("postmaster") else { return "\"\(name)\"" }
+        let link = "/proc/\(process)/cwd"
+        guard let place = try? FileStatus(of: link), let own = try? FileStatus(of: path), !place.isSame(as: own),
+            let other = try? Files.readLink(link)
+        else { return nil }
+        return "the server on \"\(other)\""
     }
 
     /// The server that runs on this directory; nil when none does, or when that isn't certain.

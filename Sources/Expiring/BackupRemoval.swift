@@ -140,7 +140,9 @@ public struct NamedRemoval {
                     "Its backup.json cannot be read, and may say that it is pinned. \(fault.detail)",
                     hint: "\(fault.hint) With --force, the backup is removed anyway.")
             }
-            let now = Moment(microseconds: Clock.now)
+            let expiry = Expiry(archive: archive, listing: listing)
+            let now = provenPresent(
+                try expiry.facts(isLeased: { _ in false }), now: Moment(microseconds: Clock.now))
             if let backup, backup.isPinned(at: now) {
                 throw refuse("It is pinned.", hint: "With --force, it is removed anyway.")
             }
@@ -155,7 +157,7 @@ public struct NamedRemoval {
                 let branches: RetainedBranches
                 do {
                     let own = try OwnTimeline(in: dataDirectory, of: archive.incarnation)
-                    branches = RetainedBranches(try Expiry(archive: archive, listing: listing).timelines(own), now: now)
+                    branches = RetainedBranches(try expiry.timelines(own), now: now)
                 } catch let fault as any Explained
                     where fault is BadTimelineHistory || fault is ObjectDamaged || fault is DamagedControlFile
                 {

@@ -21,3 +21,22 @@ public func offerCommands(with options: [(name: String, value: String)]) {
 }
 
 private let commonOptions = Mutex<[(name: String, value: String)]>([])
+
+/// A command of one of the server's programs that a message offers, as it is to be typed: these don't run as root, and
+/// find files and sockets only as the user to whom the server's files belong.
+///
+/// - Parameter command: with the program's full path where that is known, since it is rarely on PATH.
+public func runnableAsOwner(_ command: String) -> String { ownersShell.withLock { $0 } + command }
+
+/// Says that whoever types the offered commands is not the owner of the server's files.
+///
+/// - Parameters:
+///   - owner: the operating system's name of the owner.
+///   - hasSudo: whether this process was called through sudo; otherwise root types them.
+public func offerCommands(asOwner owner: String, hasSudo: Bool) {
+    ownersShell.withLock {
+        $0 = hasSudo ? "sudo -u \(shellQuoted(owner)) " : "runuser -u \(shellQuoted(owner)) -- "
+    }
+}
+
+private let ownersShell = Mutex("")

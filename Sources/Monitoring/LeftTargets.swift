@@ -96,7 +96,7 @@ extension Observation {
         let automatic = targets.filter { $0.file.map(Files.name) == ConfigurationFiles.automatic }
         if !automatic.isEmpty {
             let resets = automatic.map { " -c \"ALTER SYSTEM RESET \($0.name)\"" }.joined()
-            steps.append("psql\(conninfo.map { " " + shellQuoted($0) } ?? "")\(resets)")
+            steps.append(runnableAsOwner("psql\(conninfo.map { " " + shellQuoted($0) } ?? "")\(resets)"))
         }
         let others = targets.filter { $0.file != nil && !automatic.contains($0) }
         for file in Set(others.compactMap(\.file)).sorted() {

@@ -32,7 +32,9 @@ public struct CatalogAccess {
         } catch let error as SystemError {
             throw Problem(
                 error.message, detail: "The catalog of the repository is kept in \"\(cluster.stateDirectory)\".",
-                hint: "Make that directory writable for the user who runs tidemark, or set state_directory.")
+                hint:
+                    "Make that directory writable for the user who runs tidemark, or name another one with --state-directory."
+            )
         }
         let listing = try archive.listBackups()
         (backups, unreadable) = (listing.complete, listing.unreadable)

@@ -19,6 +19,8 @@ public struct CleanJob {
     public struct Report: Sendable {
         public let scratchClusters: [String]
         public let temporaries: [String]
+        /// Of copies that no longer exist.
+        public let socketDirectories: [String]
     }
 
     /// - Parameter dryRun: removes nothing.
@@ -40,7 +42,9 @@ public struct CleanJob {
         }
         try context.cancellation.check()
         temporaries += try removeStaleManifests(dryRun: dryRun)
-        return Report(scratchClusters: scratch, temporaries: temporaries)
+        return Report(
+            scratchClusters: scratch, temporaries: temporaries,
+            socketDirectories: try CopySocket.removeAbandoned(dryRun: dryRun))
     }
 
     /// Cleans the directories below a held one; symbolic links are not followed. One that can't be read is reported and

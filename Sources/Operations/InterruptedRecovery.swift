@@ -15,7 +15,15 @@ public struct InterruptedRecovery: Sendable {
         try cluster.places.check(recovery: directory, mapped: mapped)
         // Fails if another process is working on it; released at once.
         _ = try RecoveryClaim(directory, in: cluster.state)
-        guard let state = try RecoveryState(of: directory, in: cluster.state) else {
+        let found: RecoveryState?
+        do { found = try RecoveryState(of: directory, in: cluster.state) } catch let error as SystemError {
+            throw Problem(
+                "it is not known whether a recovery into \"\(directory)\" was interrupted: \(error.message)",
+                hint:
+                    "If its state directory is another one, name that with --state-directory; or start a recovery with a target."
+            )
+        }
+        guard let state = found else {
             throw Problem(
                 "no recovery into \"\(directory)\" was interrupted",
                 hint: "Name the directory with --data-directory, or start a recovery with a target.")

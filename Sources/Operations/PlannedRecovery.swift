@@ -92,6 +92,7 @@ public struct PlannedRecovery: Sendable {
         }
         guard let backup else { return }
         try demands(backup, nil).refuseTooLow()
+        if !keeping { try refuseSharedTablespaces(of: directory, living: living, backup) }
         try places(backup).check(keeping: keeping)
         _ = try outlook(backup)
     }

@@ -155,7 +155,7 @@ public struct RecoverJob {
     }
 
     private func refuseToRename() throws {
-        let isRestored = try RecoveryState(of: order.directory, in: cluster.state)?.phase == .prepared
+        let isRestored = (try? RecoveryState(of: order.directory, in: cluster.state))??.phase == .prepared
         throw Problem(
             "cannot recover into directory \"\(order.directory)\"",
             detail: isRestored

@@ -16,6 +16,8 @@ struct RecoveryExecution {
     let planned: PlannedRecovery
     let context: JobContext
     var state: RecoveryState
+    /// Whether an interrupted recovery can be continued.
+    private var isKept = true
     private var cluster: ClusterConfiguration { planned.cluster }
 
     mutating func run(old: OldDirectory?) throws -> RecoverReport {
@@ -51,7 +53,7 @@ struct RecoveryExecution {
                     .warning, "could not record the end of the recovery: \(explained?.message ?? "\(error)")",
                     detail: explained?.detail)
             }
-            try state.forget(in: cluster.state)
+            forgetState()
             return report
         } catch {
             let explained = error as? any Explained
@@ -61,13 +63,40 @@ struct RecoveryExecution {
         }
     }
 
+    init(order: RecoveryOrder, planned: PlannedRecovery, context: JobContext, state: RecoveryState) {
+        (self.order, self.planned, self.context, self.state) = (order, planned, context, state)
+    }
+
+    /// Records the progress. A recovery goes on without: a full disk may be what it is for.
+    private mutating func keepState() {
+        guard isKept else { return }
+        do { try state.save(in: cluster.state) } catch {
+            isKept = false
+            let reason = (error as? any Explained)?.message ?? "\(error)"
+            context.note(
+                .warning, "the progress of this recovery cannot be recorded: \(reason)",
+                detail: "If the recovery is interrupted, it cannot be continued: it must be started again.",
+                hint: "To record it, name a state directory that can be written, with --state-directory.")
+        }
+    }
+
+    /// Removes the record. The recovery is over, whether that succeeds or not.
+    private func forgetState() {
+        do { try state.forget(in: cluster.state) } catch {
+            let reason = (error as? any Explained)?.message ?? "\(error)"
+            context.note(
+                .warning, "the record of this recovery's progress cannot be removed: \(reason)",
+                detail: "The recovery is over, but looks unfinished.", hint: "Do not continue it with --resume.")
+        }
+    }
+
     private mutating func carryOut(_ old: OldDirectory?) throws -> RecoverReport {
         let lease = try PlanLease(planned.plan, of: planned.archive.contents)
         defer { withExtendedLifetime(lease) {} }
         var prepared: PreparedRecovery?
         if state.phase == .restoring {
             try planned.refuseWhatCannotBe(keeping: old == nil || planned.isDelta)
-            try state.save(in: cluster.state)
+            keepState()
             try context.cancellation.check()
             var mounted: [String] = []
             if planned.isDelta {
@@ -78,18 +107,19 @@ struct RecoveryExecution {
                 mounted = renamed.last.map { mounts.told($0.to) } ?? []
                 for (from, to) in renamed { context.note(.log, "renamed \"\(from)\" to \"\(to)\"") }
                 state.renamed = renamed.map { RecoveryState.Renamed(from: $0.from, to: $0.to) }
-                try state.save(in: cluster.state)
+                keepState()
             }
             var done: PreparedRecovery
             do { done = try lease.reading { try restore() } } catch let cancelled as JobCancelled {
                 throw cancelled
             } catch {
-                throw UnfinishedRestore(cause: error, directory: planned.directory, renamed: state.renamed ?? [])
+                throw UnfinishedRestore(
+                    cause: error, directory: planned.directory, renamed: state.renamed ?? [], canResume: isKept)
                     ?? error
             }
             done.remarks = mounted + done.remarks
             try state.remember(done.serverOptions)
-            try state.save(in: cluster.state)
+            keepState()
             prepared = done
         }
         try state.refuseAnother(of: planned.archive.contents.incarnation)
@@ -157,6 +187,7 @@ struct RecoveryExecution {
     private func follower(_ server: ServerProcess) throws -> ReplayFollower {
         var follower = ReplayFollower(
             plan: planned.plan, server: server, setup: planned.setup, conninfo: try planned.conninfo())
+        follower.canResume = isKept
         // The role may not have existed at the target; then superusers that the backup knows are tried.
         follower.roles =
             (try? RelationMap.superusers(of: planned.plan.backup.label, of: planned.archive.contents)) ?? []

@@ -47,16 +47,8 @@ struct RescueJob {
         let push = Push(
             into: repository, cluster: cluster.name, dataDirectory: directory, owner: owner,
             level: Int(cluster.compressLevel), acceptDiscontinuity: false, warn: { context.note(.warning, $0) })
-        // Named after this process, since another one may rescue from the same directory; so its leftovers can be
-        // recognised.
-        let scratch = temporaryName(for: cluster.state.rescue)
-        Temporaries.add(scratch)
-        defer {
-            try? Files.removeTree(scratch)
-            Temporaries.forget(scratch)
-        }
-        let failures = try rescue.carryOut(scratch: scratch, proceed: context.cancellation.check) { path in
-            if try push(path) == .stored { context.note(.log, "archived \"\(Files.name(path))\" of the old directory") }
+        let failures = try rescue.carryOut(proceed: context.cancellation.check) { path, name in
+            if try push(path, as: name) == .stored { context.note(.log, "archived \"\(name)\" of the old directory") }
         }
         if let first = failures.first {
             throw NotRescued(directory: directory, files: failures.map(\.name), reason: first.reason)

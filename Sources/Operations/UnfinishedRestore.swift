@@ -9,11 +9,16 @@ public struct UnfinishedRestore: Explained {
     public let directory: String
     /// The directories that the recovery has renamed, with their present names.
     private let renamed: [RecoveryState.Renamed]
+    private let canResume: Bool
 
     /// Nil when nothing was restored yet.
-    public init?(cause: any Error, directory: String, renamed: [RecoveryState.Renamed] = []) {
+    ///
+    /// - Parameter canResume: whether the recovery's progress is recorded.
+    public init?(
+        cause: any Error, directory: String, renamed: [RecoveryState.Renamed] = [], canResume: Bool = true
+    ) {
         guard (try? isUnfinishedRestore(directory)) == true || !renamed.isEmpty else { return nil }
-        (self.cause, self.directory, self.renamed) = (cause, directory, renamed)
+        (self.cause, self.directory, self.renamed, self.canResume) = (cause, directory, renamed, canResume)
     }
 
     private var explained: (any Explained)? { cause as? any Explained }
@@ -33,7 +38,12 @@ public struct UnfinishedRestore: Explained {
             return "Remove the directory, then run the command again; it plans with what is in the repository now."
                 + back
         }
-        let go = "continue with \"\(resumeCommand(directory))\", or remove the directory." + back
+        let go =
+            canResume
+            ? "continue with \"\(resumeCommand(directory))\", or remove the directory." + back
+            : renamed.isEmpty
+                ? "run the command again, or remove the directory."
+                : "bring back what was there before, and run the command again." + back
         guard let hint = explained?.hint else { return "Remove the cause, then \(go)" }
         return "\(hint) Then \(go)"
     }

@@ -29,6 +29,17 @@ public struct MountTable: Sendable {
 
     public func isMountPoint(_ path: String) -> Bool { mounts.contains { $0.point == path } }
 
+    /// A mount point below a directory without symbolic links in its path, through which a place, a part of it, or what
+    /// contains it is reached; nil when there is none.
+    ///
+    /// - Parameter origin: the place's.
+    public func point(below directory: String, leadingTo origin: (device: String, path: String)) -> String? {
+        mounts.first {
+            $0.point != directory && Files.lies($0.point, in: directory) && $0.device == origin.device
+                && (Files.lies(origin.path, in: $0.root) || Files.lies($0.root, in: origin.path))
+        }?.point
+    }
+
     /// The file system of a path without symbolic links, and the path in it: the same for every name that a directory
     /// has by bind mounts.
     public func origin(of path: String) -> (device: String, path: String)? {

@@ -63,6 +63,28 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
         return other
     }
 
+    /// With the role, the database and the credentials that libpq would take from the environment, so that they are
+    /// known where that is hidden (`Connection.init(ownServer:)`). A service that the string names has its own.
+    public var withIdentity: ConnectionString {
+        guard values["service"] == nil, let options = PQconndefaults() else { return self }
+        defer { PQconninfoFree(options) }
+        var other = self
+        var option = options
+        while let keyword = option.pointee.keyword {
+            let name = String(cString: keyword)
+            if ["user", "dbname", "password", "passfile", "sslcert", "sslkey"].contains(name), values[name] == nil,
+                let value = option.pointee.val
+            {
+                other[name] = String(cString: value)
+                if name == "password" {
+                    KnownSecrets.learn(conninfo: "password=\(ConnectionString.quoted(other[name] ?? ""))")
+                }
+            }
+            option += 1
+        }
+        return other
+    }
+
     /// Removes a keyword; where the environment or a service file has it, sets it to a value without effect instead,
     /// because libpq would look there.
     private mutating func silence(_ keyword: String, by nothing: String) {
@@ -89,7 +111,7 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
     ///
     /// - Parameter user: nil for the string's own.
     public func atOwnServer(socketDirectory directory: String, port: String?, user: String? = nil) -> ConnectionString {
-        var other = at(socketDirectory: directory, port: port).withoutSecrets
+        var other = withIdentity.at(socketDirectory: directory, port: port).withoutSecrets
         for keyword in ["passfile", "sslcert", "sslkey", "sslrootcert"] { other[keyword] = nil }
         for keyword in ["requirepeer", "require_auth"] { other.silence(keyword, by: "") }
         for keyword in ["channel_binding", "sslmode", "gssencmode"] { other[keyword] = "disable" }

@@ -24,6 +24,13 @@ public struct ServerProcess: Sendable {
         self.confinement = confinement
     }
 
+    /// The path of a program, for people; its name alone where it isn't with the server's own. Client programs may be
+    /// packaged, and installed, apart from the server's.
+    public func program(_ name: String) -> String {
+        let path = binDirectory + "/" + name
+        return (try? Files.exists(path)) == true ? path : name
+    }
+
     /// Checks that the programs exist and are of the data directory's major version, then starts the server and returns
     /// once it is seen, usually after a second: it may still be starting, be ready, or have exited, for the reason in
     /// its log.

@@ -6,6 +6,7 @@ public func cleanText(_ report: CleanJob.Report, dryRun: Bool) -> String {
     let lines =
         report.scratchClusters.map { "\(gone) the temporary cluster \"\($0)\"" }
         + report.temporaries.map { "\(gone) the temporary file \"\($0)\"" }
+        + report.socketDirectories.map { "\(gone) the socket directory \"\($0)\"" }
     return lines.isEmpty ? "There is nothing to clean." : joined(lines)
 }
 
@@ -17,6 +18,8 @@ public struct CleanDocument: Encodable {
 
     public init(_ report: CleanJob.Report, dryRun: Bool) {
         self.dryRun = dryRun
-        (scratchClusters, temporaries) = (report.scratchClusters, report.temporaries)
+        (scratchClusters, temporaries) = (
+            report.scratchClusters, report.temporaries + report.socketDirectories
+        )
     }
 }

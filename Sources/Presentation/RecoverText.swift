@@ -60,7 +60,7 @@ extension RecoverReport {
             var conninfo = try planned.conninfo()
             if let running = try server.dataDirectory.runningServer() { conninfo = conninfo.at(running) }
             let words = conninfo.withoutSecrets.description
-            lines.append("Connect with: psql \(shellQuoted(words))")
+            lines.append("Connect with: " + runnableAsOwner("\(program("psql")) \(shellQuoted(words))"))
         }
         lines.append("Server log: \(server.logFile)")
         return joined(lines)
@@ -72,15 +72,18 @@ extension RecoverReport {
 
     private func start(_ more: [String]) -> String {
         guard ServerProcess.isSafeName(planned.directory) else {
-            return
-                (["postgres -D \(shellQuoted(planned.directory))"]
-                + (server.options + more).map { "-c \(shellQuoted($0))" }).joined(separator: " ")
+            return runnableAsOwner(
+                (["\(program("postgres")) -D \(shellQuoted(planned.directory))"]
+                    + (server.options + more).map { "-c \(shellQuoted($0))" }).joined(separator: " "))
         }
         // pg_ctl hands the options to a shell once more.
         let options = (server.options + more).map { "-c \(shellQuoted($0))" }.joined(separator: " ")
-        return "pg_ctl -D \(shellQuoted(planned.directory))"
-            + (options.isEmpty ? "" : " -o \(shellQuoted(options))") + " start"
+        return runnableAsOwner(
+            "\(program("pg_ctl")) -D \(shellQuoted(planned.directory))"
+                + (options.isEmpty ? "" : " -o \(shellQuoted(options))") + " start")
     }
+
+    private func program(_ name: String) -> String { shellQuoted(server.program(name)) }
 }
 
 /// The result of a recovery as JSON.

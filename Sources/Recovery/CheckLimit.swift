@@ -8,7 +8,7 @@ final class CheckLimit: Sendable {
     /// By the monotonic clock.
     let deadline: UInt64
     private let limit: Int64
-    private let conninfo: String
+    private let address: ConnectionString
     private let data: String
     private let isStopped = Mutex(false)
     private let found = Mutex<String?>(nil)
@@ -16,11 +16,12 @@ final class CheckLimit: Sendable {
 
     /// - Parameters:
     ///   - milliseconds: from now on.
-    ///   - data: the data directory of the server that is checked.
-    init(milliseconds: Int64, conninfo: String, data: String) throws {
+    ///   - address: the server that is checked.
+    ///   - data: its data directory.
+    init(milliseconds: Int64, at address: ConnectionString, data: String) throws {
         limit = milliseconds
         deadline = Clock.monotonic + UInt64(min(max(0, milliseconds), .max / 2_000_000)) * 1_000_000
-        (self.conninfo, self.data) = (conninfo, data)
+        (self.address, self.data) = (address, data)
         worker = Monitor(false)
         _ = try Worker { [self] in
             watch()
@@ -48,8 +49,8 @@ final class CheckLimit: Sendable {
         found.withLock { $0 = sentence }
         // A server that hangs doesn't answer this query either.
         let answer = Monitor<String?>(nil)
-        _ = try? Worker { [conninfo] in
-            let words = CheckLimit.work(conninfo)
+        _ = try? Worker { [address] in
+            let words = CheckLimit.work(address)
             answer.update { $0 = words }
         }
         if !until(10_000, { answer.update { $0 } != nil }) { return endServer("The server did not answer.") }
@@ -58,7 +59,7 @@ final class CheckLimit: Sendable {
         _ = try? Worker { [self] in
             while !isStopped.withLock({ $0 }) {
                 let ask = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \(CheckLimit.others)"
-                _ = try? Connection(conninfo).query(ask)
+                _ = try? Connection(ownServer: address).query(ask)
                 Clock.sleep(milliseconds: 200)
             }
         }
@@ -81,13 +82,13 @@ final class CheckLimit: Sendable {
     private static let others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
 
     /// What the server's sessions are doing, as sentences.
-    private static func work(_ conninfo: String) -> String {
+    private static func work(_ address: ConnectionString) -> String {
         let ask = """
             SELECT query, wait_event_type || ': ' || wait_event FROM pg_stat_activity
             WHERE \(others) AND state = 'active' ORDER BY query_start LIMIT 3
             """
         do {
-            return try Connection(conninfo).query(ask).values.map { row in
+            return try Connection(ownServer: address).query(ask).values.map { row in
                 let query = (row[0] ?? "").split { $0.isWhitespace }.joined(separator: " ").prefix(200)
                 return "Query \"\(query)\" was "
                     + (row[1].map { "waiting for \($0)." } ?? "running.")

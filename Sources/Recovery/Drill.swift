@@ -56,7 +56,7 @@ public struct Drill: Sendable {
                 "not enough space for a drill in \"\(scratchDirectory)\"",
                 detail:
                     "The backup needs \(Quantity.pretty(bytes: needed)); \(Quantity.pretty(bytes: space.free)) are free.",
-                hint: "Name a larger place with the setting scratch_directory.")
+                hint: "Free space, or name another place with --scratch-directory.")
         }
         let scratch = try ScratchDirectory(for: .drill, in: scratchDirectory)
         let result: Result<DrillReport, any Error> = Result {
@@ -146,7 +146,7 @@ public struct Drill: Sendable {
         // If no role is a superuser, the role that connected runs the checks itself.
         let isSuperuser = try owner.query("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").scalar == "t"
         let pending = try PendingTransaction.all(owner)
-        let limit = try CheckLimit(milliseconds: self.limit, conninfo: talk.description, data: directory)
+        let limit = try CheckLimit(milliseconds: self.limit, at: talk, data: directory)
         defer { _ = limit.stop() }
         // The locks of pending prepared transactions would block the checks, and what prepares them, for ever.
         for transaction in pending {
@@ -190,7 +190,7 @@ public struct Drill: Sendable {
             conninfo.atOwnServer(socketDirectory: host, port: port, user: user)
         }
         let (owner, other) = try OwnServerRole.open([nil] + superusers + ["postgres"], of: directory) {
-            user throws(ConnectionFailure) in try Connection(at(user).description)
+            user throws(ConnectionFailure) in try Connection(ownServer: at(user))
         }
         return (owner, other, at(try owner.query("SELECT current_user").scalar))
     }

@@ -130,7 +130,8 @@ public struct WaitingWAL: Sendable {
         named = rescue.items.compactMap { item in
             switch item {
             case .last(let name): name
-            case .finished(let file): SegmentName(file)
+            case .finished(.segment(let name)): name
+            case .finished: nil
             }
         }
         var archived: Set<SegmentName> = []
@@ -151,8 +152,7 @@ public struct WaitingWAL: Sendable {
                     trim(&$0, of: name, at: "\(dataDirectory)/pg_wal/\(name)", archive)
                 }
                 if isArchived(name) { segments[name] = nil }
-            case .finished(let file):
-                guard let name = ArchiveFileName(file) else { continue }
+            case .finished(let name):
                 switch name {
                 case .segment(let segment):
                     guard !isArchived(segment) || item == rescue.items.last else { continue }
@@ -168,9 +168,9 @@ public struct WaitingWAL: Sendable {
                         histories[timeline] = try TimelineHistory(timeline, in: dataDirectory)
                         if let damaged = try DamagedOwnHistory(timeline, in: DataDirectory(dataDirectory), of: archive)
                         {
-                            blocked.append((file, damaged))
+                            blocked.append((name.description, damaged))
                         }
-                    } catch { unreadable.append(file) }
+                    } catch { unreadable.append(name.description) }
                 case .partial, .backupHistory: continue
                 }
             }

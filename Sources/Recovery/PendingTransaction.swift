@@ -46,6 +46,6 @@ public struct PendingTransaction: Sendable {
 
     /// - Parameter conninfo: of the server, for any database.
     func rollBack(_ conninfo: ConnectionString) throws {
-        try Connection(conninfo.description, database: database ?? "postgres").query("ROLLBACK PREPARED \(name)")
+        try Connection(ownServer: conninfo, database: database ?? "postgres").query("ROLLBACK PREPARED \(name)")
     }
 }

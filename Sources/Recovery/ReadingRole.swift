@@ -64,7 +64,7 @@ struct ReadingRole {
         }
         var own = address
         own["user"] = name
-        let session = try Connection(own.description)
+        let session = try Connection(ownServer: own)
         try session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [path.joined(separator: ", ")])
         return session
     }
@@ -96,7 +96,7 @@ struct ReadingRole {
     func prepareAmcheck() throws -> [String] {
         try databases().compactMap { database in
             do {
-                let session = try Connection(address.description, database: database)
+                let session = try Connection(ownServer: address, database: database)
                 try OwnServerRole.pin(session)
                 try session.query("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog")
                 let functions = try session.query(

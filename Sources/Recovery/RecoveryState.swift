@@ -94,7 +94,11 @@ public struct RecoveryState: Codable, Sendable, Equatable {
     }
 
     public func forget(in state: StateDirectory) throws {
-        try Files.removeIfPresent(RecoveryState.path(directory, in: state))
+        let path = RecoveryState.path(directory, in: state)
+        // On a read-only file system, even the removal of what isn't there fails.
+        do throws(SystemError) { try Files.removeIfPresent(path) } catch {
+            if (try? Files.exists(path)) == true { throw error }
+        }
     }
 }
 

@@ -90,6 +90,8 @@ public struct ReplayFollower: Sendable {
     public var patience: Int64?
     /// Whether the directory is removed afterwards, and the log with it: in a drill.
     public var isThrowaway = false
+    /// Whether `recover --resume` can continue the recovery.
+    public var canResume = true
 
     public init(plan: Plan, server: ServerProcess, setup: RecoverySetup, conninfo: ConnectionString) {
         (self.plan, self.server, self.setup, self.conninfo) = (plan, server, setup, conninfo)
@@ -179,9 +181,9 @@ public struct ReplayFollower: Sendable {
     private func firstSession(_ running: PostmasterFile) throws(ConnectionFailure) -> Connection {
         var names: [String?] = [nil] + roles
         while true {
-            var address = conninfo.at(running)
+            var address = conninfo.withIdentity.at(running)
             if let name = names.removeFirst() { address["user"] = name }
-            do { return try Connection(address.description) } catch { if names.isEmpty { throw error } }
+            do { return try Connection(ownServer: address) } catch { if names.isEmpty { throw error } }
         }
     }
 
@@ -221,7 +223,9 @@ public struct ReplayFollower: Sendable {
             logFile: isThrowaway ? nil : server.logFile, dataDirectory: server.dataDirectory.path, resume: resume)
     }
 
-    private var resume: String? { isThrowaway ? nil : resumeCommand(server.dataDirectory.path) }
+    private var resume: String? {
+        isThrowaway || !canResume ? nil : resumeCommand(server.dataDirectory.path)
+    }
 
     /// A server without space for its data may have none for its last messages either.
     private func fullDisk() -> String? {

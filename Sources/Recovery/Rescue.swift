@@ -10,7 +10,7 @@ public import WAL
 public struct Rescue: Sendable {
     public enum Item: Hashable, Sendable {
         /// A finished file of pg_wal, under its own name.
-        case finished(String)
+        case finished(ArchiveFileName)
         /// The segment the server was writing. It is archived as PostgreSQL archives the last one of a timeline it
         /// leaves: under its name with `.partial`, so that the finished segment can still be archived if the server
         /// ever runs again.
@@ -75,7 +75,7 @@ public struct Rescue: Sendable {
             }
         }
         // A timeline's history comes before its segments.
-        var items = files.sorted().map(Item.finished)
+        var items = files.sorted().compactMap { ArchiveFileName($0).map(Item.finished) }
         var continuity = Continuity()
         while try Files.exists("\(folder)/\(name)") {
             var summary: SegmentSummary
@@ -92,7 +92,7 @@ public struct Rescue: Sendable {
                 items.append(.last(name))
                 break
             }
-            if !files.contains(name.description) { items.append(.finished(name.description)) }
+            if !files.contains(name.description) { items.append(.finished(.segment(name))) }
             name = lineage.file(after: name)
         }
         self.items = items
@@ -112,30 +112,23 @@ public struct Rescue: Sendable {
         }
     }
 
-    /// Hands every item to `push`, which gets a path whose last part is the name to archive under.
+    /// Hands every item to `push`: the file's path, and the name to archive it under.
     ///
-    /// - Parameters:
-    ///   - scratch: a directory for the last segment's copy.
-    ///   - proceed: called before each item; an error ends the rescue.
+    /// - Parameter proceed: called before each item; an error ends the rescue.
     /// - Returns: what could not be read or archived, and why; everything else is archived.
     public func carryOut(
-        scratch: String, proceed: () throws -> Void, push: (_ path: String) throws -> Void
+        proceed: () throws -> Void, push: (_ path: String, _ name: ArchiveFileName) throws -> Void
     ) throws -> [(name: String, reason: any Error)] {
         var failures: [(name: String, reason: any Error)] = []
         for item in items {
             try proceed()
-            switch item {
-            case .finished(let name):
-                do { try push("\(dataDirectory)/pg_wal/\(name)") } catch { failures.append((name, error)) }
-            case .last(let name):
-                let copy = "\(scratch)/\(name).partial"
-                do {
-                    try Files.makeDirectories(scratch)
-                    try Files.removeIfPresent(copy)
-                    try createDurably(copy, bytes: try Files.read("\(dataDirectory)/pg_wal/\(name)", limit: 1 << 30))
-                    try push(copy)
-                } catch { failures.append(("\(name).partial", error)) }
-                try Files.removeIfPresent(copy)
+            let (file, name): (String, ArchiveFileName) =
+                switch item {
+                case .finished(let name): (name.description, name)
+                case .last(let segment): (segment.description, .partial(segment))
+                }
+            do { try push("\(dataDirectory)/pg_wal/\(file)", name) } catch {
+                failures.append((name.description, error))
             }
         }
         return failures

@@ -31,8 +31,6 @@ public struct StateDirectory: Sendable, Hashable {
     public var pushFailure: String { path + "/push-failure" }
     /// Where `import` unpacks what it reads; a directory of this name and a suffix for each run.
     public var importing: String { path + "/import" }
-    /// Where the WAL of a dead server is put together before it is archived.
-    public var rescue: String { path + "/rescue" }
     /// Notices not delivered yet.
     public var notices: String { path + "/notify" }
     /// The state of each check at the last run.

@@ -125,7 +125,7 @@ struct ExtraFiles {
         guard target.request.living == nil, let directory = try? HeldDirectory(following: link),
             let status = try? directory.status(),
             // If it can't be compared, it may be theirs.
-            let others = try? RestoreTarget.others(than: target.path, living: nil),
+            let others = try? RestoreTarget.others(than: target.path, living: nil, target.backup),
             (try? others.contains { try FileStatus(ifPresent: $0.path + "/pg_wal")?.isSame(as: status) == true })
                 == false
         else { return nil }

@@ -101,7 +101,7 @@ struct RestoreTarget {
     ) throws {
         let folder = DataDirectory.tablespaceFolder(major: backup.major, catalogVersion: backup.catalogVersion)
         let links = try DataDirectory(target).tablespaces()
-        let others = try RestoreTarget.others(than: target, living: living)
+        let others = try RestoreTarget.others(than: target, living: living, backup)
         for (oid, place) in places {
             let original = backup.tablespaces.first { $0.oid == oid }?.location ?? place
             let elsewhere =
@@ -138,10 +138,16 @@ struct RestoreTarget {
     }
 
     /// Data directories that may share what a link leads to: the cluster's own, and those of running servers.
-    static func others(than target: String, living: String?) throws -> [DataDirectory] {
+    static func others(
+        than target: String, living: String?, _ backup: BackupDescription
+    ) throws -> [DataDirectory] {
         let own = try FileStatus(ifPresent: target)
         let served = try DirectoryProcesses.servedDirectories().sorted()
-        return ((living.map { [$0] } ?? []) + served).filter { path in
+        // The directory that the target is a copy of, perhaps, and that is still there.
+        let origin =
+            backup.settings[BackupDescription.host] == hostName()
+            ? backup.settings[BackupDescription.resolvedDirectory] : nil
+        return ([living, origin].compactMap(\.self) + served).filter { path in
             // Another user's can't be looked into.
             guard let status = try? FileStatus(ifPresent: path) else { return path == living }
             return own.map { !status.isSame(as: $0) } ?? true
@@ -240,7 +246,13 @@ public func refuseIfInUse(_ directory: String) throws {
     let life = try DataDirectory(directory).serverLife()
     guard let reason = life.sentence else { return }
     var advice = "Stop that server, or choose another directory with --data-directory."
-    if case .unknown = life {
+    switch life {
+    case .none, .running, .atWork: break
+    case .replaced:
+        advice =
+            "When you are certain that no server runs on it, remove \"\(directory)/postmaster.pid\", and run the command "
+            + "again."
+    case .unknown:
         advice =
             "Stop that server if it runs. When you are certain that none runs, remove \"\(directory)/postmaster.pid\", and "
             + "run the command again."
@@ -258,6 +270,25 @@ public func completeRestore(_ directory: String) throws {
     guard try isUnfinishedRestore(directory) else { return }
     try Files.remove(directory + "/" + RestoreTarget.markerName)
     try Files.synchronizeDirectory(directory)
+}
+
+/// Refuses a data directory whose tablespaces are another one's as well, as in a copy made by hand: they would be
+/// renamed with it.
+///
+/// - Parameters:
+///   - living: the cluster's own data directory, if this is another one.
+///   - backup: taken of the cluster.
+/// - Throws: `TargetInUse`.
+public func refuseSharedTablespaces(of directory: String, living: String?, _ backup: BackupDescription) throws {
+    let others = try RestoreTarget.others(than: directory, living: living, backup)
+    for link in try DataDirectory(directory).tablespaces() where !link.isInPlace {
+        for other in others where try other.hasTablespace(in: link.location) {
+            let path = "\(directory)/pg_tblspc/\(link.oid)"
+            throw TargetInUse(
+                path: link.location, reason: "Data directory \"\(other.path)\" has a tablespace there, too.",
+                advice: "If \"\(directory)\" is a copy of it, remove its link: rm \(shellQuoted(path))")
+        }
+    }
 }
 
 /// Where a restore would put the backup's tablespaces, by OID; only checks.

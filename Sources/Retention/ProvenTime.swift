@@ -1,4 +1,4 @@
-import WAL
+public import WAL
 
 /// Time as far as the backups prove that it has passed.
 ///
@@ -51,8 +51,9 @@ struct ProvenTime {
             microseconds: (times.first ?? now).microseconds.subtractingReportingOverflow(remaining).partialValue)
     }
 
-    /// The present, as it would be without the leaps of the last `age` microseconds.
-    func present(_ age: Int64) -> Moment { Moment(microseconds: before(age).microseconds + age) }
+    /// The present, as it would be without the leaps of the last week.
+    var present: Moment { Moment(microseconds: before(ProvenTime.week).microseconds + ProvenTime.week) }
+    private static let week: Int64 = 7 * 86_400_000_000
 
     /// How much of the gap after a backup counts: all of it, or, if it is a leap, the longest of the usual ones.
     private func credible(afterBackup index: Int, age: Int64) -> Int64 {
@@ -70,4 +71,13 @@ struct ProvenTime {
     private func gap(_ index: Int) -> Int64 {
         (index + 1 < times.count ? times[index + 1] : now).microseconds - times[index].microseconds
     }
+}
+
+/// The present as far as backups prove it, by which it is judged whether a pin has ended and a branch is abandoned.
+///
+/// - Parameters:
+///   - backups: in the order of the WAL.
+///   - now: by the clock.
+public func provenPresent(_ backups: [RetainedBackup], now: Moment) -> Moment {
+    ProvenTime(backups.filter { !$0.isAside }, now: now).present
 }

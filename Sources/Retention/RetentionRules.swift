@@ -10,7 +10,6 @@ struct RetentionRules {
     private let now: Moment
     private let time: ProvenTime
     private let branches: RetainedBranches
-    private static let week: Int64 = 7 * 86_400_000_000
     private var reasons: [String: [String]] = [:]
     /// How much WAL each kept backup holds.
     private var holds: [String: Hold] = [:]
@@ -32,7 +31,7 @@ struct RetentionRules {
         self.policy = policy
         self.now = now
         time = ProvenTime(backups.filter { !$0.isAside }, now: now)
-        branches = RetainedBranches(timelines, now: time.present(RetentionRules.week))
+        branches = RetainedBranches(timelines, now: time.present)
     }
 
     /// Applied as if all backups were sound, then without those of which objects are missing, and then also without
@@ -60,7 +59,7 @@ struct RetentionRules {
         for backup in candidates {
             if backup.isPinned {
                 if let until = backup.pinnedUntil {
-                    if until >= time.present(RetentionRules.week) { keep(backup, "pinned until \(until)", .own) }
+                    if until >= time.present { keep(backup, "pinned until \(until)", .own) }
                 } else {
                     keep(backup, "pinned", .own)
                 }

@@ -184,10 +184,10 @@ final class ScratchCluster {
     /// Bytes of WAL read from the repository.
     var walBytes: Int64 { supply.storedBytes }
     /// A connection string without role and database.
-    var conninfo: String { ScratchCluster.conninfo(socketDirectory: directory.socketDirectory) }
-
-    private static func conninfo(socketDirectory: String) -> String {
-        ConnectionString().atOwnServer(socketDirectory: socketDirectory, port: "5432").description
+    var conninfo: String {
+        var address = ConnectionString().atOwnServer(socketDirectory: directory.socketDirectory, port: "5432")
+        (address["user"], address["dbname"]) = (nil, nil)
+        return address.description
     }
 
     /// The largest size of the scratch cluster on disk, in bytes, at any measurement.
@@ -213,9 +213,10 @@ final class ScratchCluster {
     /// server.
     func connect(_ database: String, users: [String]) throws -> (connection: Connection, user: String) {
         let (session, _) = try OwnServerRole.open(users, of: directory.data) { user throws(ConnectionFailure) in
-            let options = ScratchSettings.sessionOptions(plan.majorVersion)
-            let conninfo = "\(conninfo) user=\(ConnectionString.quoted(user ?? "postgres")) options='\(options)'"
-            return try Connection(conninfo, database: database)
+            var address = ConnectionString().atOwnServer(
+                socketDirectory: directory.socketDirectory, port: "5432", user: user ?? "postgres")
+            address["options"] = ScratchSettings.sessionOptions(plan.majorVersion)
+            return try Connection(ownServer: address, database: database)
         }
         return (session, try session.query("SELECT current_user").scalar ?? "postgres")
     }

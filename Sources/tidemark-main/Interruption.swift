@@ -176,6 +176,8 @@ enum Interruption {
                 } ?? true
             if isUnderWay {
                 hint = "Continue with \"\(resumeCommand(directory))\"."
+            } else if (try? isUnfinishedRestore(directory)) == true {
+                hint = "Its progress could not be recorded: run the same command again, or remove the directory."
             } else if (try? Files.exists(directory + "/PG_VERSION")) == false {
                 hint = "Nothing was done yet; the same command again starts the recovery."
             }

@@ -11,9 +11,15 @@ import WAL
 enum JobWatch {
     static func run(_ command: any Command.Type, _ invocation: Invocation) throws -> ExitStatus {
         guard let kind = command.jobKind, !invocation.arguments.has("dry-run") else {
-            return try command.run(invocation)
+            return try started(command, invocation)
         }
-        return try watch(kind, invocation) { try command.run(invocation) }
+        return try watch(kind, invocation) { try started(command, invocation) }
+    }
+
+    private static func started(_ command: any Command.Type, _ invocation: Invocation) throws -> ExitStatus {
+        do { return try command.run(invocation) } catch let error as SystemError {
+            throw (try? invocation.cluster()).flatMap { UnusableDirectory(error, of: $0) } ?? error
+        }
     }
 
     /// The same for a job within another one; `invocation` has notes of its own.

@@ -28,6 +28,7 @@ enum Ownership {
             setenv("HOME", String(cString: entry.pointee.pw_dir), 1)
             setenv("USER", name, 1)
             setenv("LOGNAME", name, 1)
+            offerCommands(asOwner: name, hasSudo: getenv("SUDO_USER") != nil)
         }
         _ = try retrying(.kernel, "user \(name)") {
             initgroups(name, group) == 0 && setgid(group) == 0 ? setuid(user) : -1

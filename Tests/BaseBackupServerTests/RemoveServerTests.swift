@@ -49,6 +49,46 @@ import Testing
         #expect(try site.backupLabels() == [])
     }
 
+    /// As `expire` does: a clock that is ahead abandons no timeline.
+    @Test func `a clock that is ahead does not release the only backup of a living timeline`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let clock = site.scratch.file("shifted-clock.so")
+        let compiled = try run(
+            "cc", ["-O2", "-shared", "-fPIC", "-o", clock, Files.parent(#filePath) + "/shifted-clock.c"])
+        try #require(compiled.ending == .exited(0), "\(compiled.errors)")
+        chmod(clock, 0o755)
+        func backUp() throws -> String {
+            let before = try site.backupLabels()
+            try site.tidemark(["backup", "--no-expire"], expectSuccess: true)
+            return try #require(site.backupLabels().subtracting(before).first)
+        }
+        try site.cluster.psql("create table t (i int)")
+        try site.cluster.psql("insert into t values (1)")
+        let first = try backUp()
+        try site.cluster.psql("select pg_create_restore_point('r1')")
+        try site.cluster.psql("insert into t values (2)")
+        let only = try backUp()
+        try site.cluster.psql("insert into t values (3)")
+        try site.archiveEverything()
+        try site.cluster.stop()
+        try site.tidemark(["recover", "--target-name", "r1", "--start", "--yes"], expectSuccess: true)
+        for _ in 1...2 { _ = try backUp() }
+        try site.archiveEverything()
+        try site.tidemark(["remove", first, "--yes"], expectSuccess: true)
+        let month = "\(30 * 86_400)"
+        for environment in [[:], ["LD_PRELOAD": clock, "CLOCK_AHEAD": month]] {
+            // The other executable is linked statically.
+            let refused = try runAsServerUser(
+                Executables.directory.get() + "/tidemark-main",
+                ["remove", only, "--yes", "--config", site.configuration], environment: environment,
+                expectSuccess: false)
+            #expect(
+                refused.ending == .exited(1)
+                    && refused.errors.contains("No other good backup is on the history of timeline 1."),
+                "\(environment): \(refused)")
+        }
+    }
+
     @Test func `an unanswered question blocks nobody, and after the answer the state is checked again`()
         throws
     {

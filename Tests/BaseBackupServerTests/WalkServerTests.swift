@@ -49,8 +49,8 @@ import Testing
                 put: "ln -s $(find $REPO -name incarnation.json | head -1) piece",
                 says: "\"piece\" leads to tidemark's repository", lacks: ["piece"]),
             Guest(
-                testDescription: "a mount of a part of the repository",
-                put: "mkdir bound && mount --bind $REPO/main bound", asRoot: true,
+                // The test mounts it, once the backup has found its places apart.
+                testDescription: "a mount of a part of the repository", put: "mkdir bound",
                 says: "\"bound\" leads to tidemark's repository", lacks: ["bound"]),
             Guest(
                 testDescription: "a link to what holds the repository", put: "ln -s $(dirname $REPO) all",
@@ -97,7 +97,15 @@ import Testing
         try site.cluster.psql("create table t tablespace above as select 1")
         for guest in Guest.all { try shell(guest.put, site, out, asRoot: guest.asRoot) }
         defer { _ = try? run("/bin/umount", ["-l", site.cluster.data + "/bound"]) }
-        let finished = try site.tidemark(["backup"], expectSuccess: true)
+        let gate = try Gate(at: "open:/global/pg_control")
+        let (bound, part) = (site.cluster.data + "/bound", site.repository + "/main")
+        let worker = try Worker {
+            try? gate.waitUntilReached()
+            _ = try? run("/bin/mount", ["--bind", part, bound])
+            try? gate.open()
+        }
+        let finished = try site.tidemark(["backup"], environment: gate.environment, expectSuccess: true)
+        worker.join()
         let paths = Set(
             try inManifest(of: site.repository, "select path from file").split(separator: "\n").map(String.init))
         for guest in Guest.all {

@@ -1,4 +1,4 @@
-/* A clock for PostgreSQL that is $CLOCK_AHEAD seconds ahead. Preloaded into the test server only. */
+/* A clock that is $CLOCK_AHEAD seconds ahead. Preloaded into the test server, or into tidemark. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -15,6 +15,14 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone)
     now->tv_sec = real.tv_sec + (ahead ? atoll(ahead) : 0);
     now->tv_usec = real.tv_nsec / 1000;
     return 0;
+}
+
+int clock_gettime(clockid_t which, struct timespec *now)
+{
+    const char *ahead = getenv("CLOCK_AHEAD");
+    int result = (int) syscall(SYS_clock_gettime, which, now);
+    if (which == CLOCK_REALTIME && ahead) now->tv_sec += atoll(ahead);
+    return result;
 }
 
 /* pg_ctl compares it with the server's start. */

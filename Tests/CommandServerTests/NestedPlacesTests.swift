@@ -60,6 +60,48 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
             "by a bind mount", ["--repository", "D/bound"], says: "lies in data directory",
             "mkdir -p data/inner bound; mount --bind data/inner bound"),
         Nesting(
+            "the repository, mounted in data", [], says: "repository \"D/repository\" is mounted in data directory",
+            "mkdir -p repository data/x && mount --bind repository data/x"),
+        Nesting(
+            "a part of the repository, mounted in data", [],
+            says: "repository \"D/repository\" is mounted in data directory",
+            "mkdir -p repository/main data/x/y && mount --bind repository/main data/x/y"),
+        Nesting(
+            "what contains the repository, mounted in data", ["--repository", "D/disk/backups/repository"],
+            says: "repository \"D/disk/backups/repository\" is mounted in data directory",
+            "mkdir -p disk/backups/repository data/x && mount --bind disk data/x"),
+        Nesting(
+            "a link to the repository, mounted in data", ["--repository", "D/link/repository"],
+            says: "repository \"D/link/repository\" is mounted in data directory",
+            "mkdir -p disk/repository data/x && ln -s disk link && mount --bind disk data/x"),
+        Nesting(
+            "the repository's other name, mounted in data", ["--repository", "D/bound/repository"],
+            says: "repository \"D/bound/repository\" is mounted in data directory",
+            "mkdir -p disk/repository bound data/x && mount --bind disk bound && mount --bind disk/repository data/x"),
+        Nesting(
+            "the state directory, mounted in data", [], says: "state directory \"D/state\" is mounted in data",
+            "mkdir -p state data/x && mount --bind state data/x"),
+        Nesting(
+            "what contains the scratch directory, mounted in data", ["--scratch-directory", "D/disk/scratch"],
+            says: "scratch directory \"D/disk/scratch\" is mounted in data directory",
+            "mkdir -p disk/scratch data/x && mount --bind disk data/x"),
+        Nesting(
+            "the repository, mounted in a tablespace", [],
+            says: "repository \"D/repository\" is mounted in tablespace \"D/space\"",
+            "mkdir -p repository space/x data/pg_tblspc; ln -s $PWD/space data/pg_tblspc/16385; mount --bind repository space/x"
+        ),
+        Nesting(
+            "data, mounted in the repository", [], says: "data directory \"D/data\" is mounted in repository",
+            "mkdir -p repository/x && mount --bind data repository/x"),
+        Nesting(
+            "a part of data, mounted in the state directory", [],
+            says: "data directory \"D/data\" is mounted in state directory",
+            "mkdir -p data/base state/x && mount --bind data/base state/x"),
+        Nesting(
+            "a recovery into what the repository is mounted in", ["--data-directory", "D/new"],
+            says: "repository \"D/repository\" is mounted in the recovery's directory",
+            "mkdir -p repository new/x && mount --bind repository new/x", onlyRecover: true),
+        Nesting(
             "a recovery in data", ["--data-directory", "D/data/new"], says: "the recovery's directory",
             onlyRecover: true),
         Nesting(
@@ -124,7 +166,11 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
             "/bin/sh",
             ["-c", "cd \"$0\" && mkdir -p data && \(nesting.script.isEmpty ? ":" : nesting.script)", scratch.path])
         try #require(made.ending == .exited(0), "\(made.errors)")
-        defer { _ = try? run("/bin/umount", ["-l", scratch.file("bound")]) }
+        defer {
+            for point in (try? MountTable())?.points(below: scratch.path) ?? [] {
+                _ = try? run("/bin/umount", ["-l", scratch.file(point)])
+            }
+        }
         _ = try run("/bin/sh", ["-c", "chown -R postgres \"$0\"", scratch.path])
         let before = try run("/usr/bin/find", [scratch.path]).output
         let flags = nesting.flags.map { $0.replacing("D/", with: scratch.path + "/") }
@@ -140,6 +186,8 @@ private struct Nesting: Sendable, CustomTestStringConvertible {
         guard !nesting.onlyRecover else { return }
         let checked = try tidemark(
             ["check", "--only", "places"] + flags, environment: ["TIDEMARK_CONFIG": scratch.file("tidemark.conf")])
-        #expect(checked.ending == .exited(3) && checked.output.contains("lies in"), "\(checked)")
+        #expect(
+            checked.ending == .exited(3) && [" lies in ", " is mounted in "].contains { checked.output.contains($0) },
+            "\(checked)")
     }
 }

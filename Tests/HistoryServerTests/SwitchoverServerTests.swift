@@ -344,9 +344,9 @@ import Testing
             try #require(recovered.ending == .exited(0), "\(recovered.errors)\(recovered.output)")
             #expect(recovered.output.contains("As predicted"), "\(recovered.output)")
             let words = try #require(
-                recovered.output.firstMatch(of: #/Connect with: (psql .*)/#)?.1, "\(recovered.output)")
+                recovered.output.firstMatch(of: #/Connect with: (.*)/#)?.1, "\(recovered.output)")
             let asked = try b.shell(
-                "\(b.version.bin)/\(words) -XAtc \"select pg_is_in_recovery(), string_agg(i::text, ' ') from t\"")
+                "\(words) -XAtc \"select pg_is_in_recovery(), string_agg(i::text, ' ') from t\"")
             #expect(asked.output == (action == "pause" ? "t|1\n" : "f|1\n"), "\(asked.output)")
         }
     }

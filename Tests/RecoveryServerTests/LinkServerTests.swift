@@ -222,6 +222,39 @@ private struct PlantedLink: Sendable, CustomTestStringConvertible {
         #expect(try listing(source.original) == space)
     }
 
+    /// A copy of a stopped server: nothing runs, and both directories' links lead to the same tablespace.
+    @Test(arguments: [["--delta"], ["--keep-old"]])
+    func `a recovery of a copy changes nothing in the tablespaces of the directory it was copied from`(
+        _ option: [String]
+    ) throws {
+        let source = try source()
+        let scratch = try Scratch()
+        let (copy, original) = (scratch.file("data"), source.site.cluster.data)
+        defer { _ = try? run("/bin/rm", ["-rf", source.space]) }
+        try source.site.cluster.stop()
+        try runAsServerUser("/bin/cp", ["-a", original, copy])
+        let space = try listing(source.original)
+        // The copy is the cluster's own directory, as far as this configuration says.
+        let recovery = ["recover", "--target", "latest", "--yes", "--data-directory", copy] + option
+        let text = try Files.readText(source.site.configuration).replacing("'\(original)'", with: "'\(copy)'")
+        try createDurably(scratch.file("copy.conf"), bytes: Array(text.utf8), mode: 0o644)
+        let environment = ["TIDEMARK_CONFIG": scratch.file("copy.conf")]
+        let refused = try source.site.tidemark(recovery, environment: environment)
+        #expect(refused.ending == .exited(1), "\(refused)")
+        #expect(refused.errors.contains("\"\(original)\" has a tablespace there"), "\(refused)")
+        #expect(try listing(source.original) == space)
+        // What the hint advises, if the tablespace isn't needed; and the place that the copy's own gets.
+        if let hint = refused.errors.firstMatch(of: /remove its link: (rm .*)/)?.1 {
+            try runAsServerUser("/bin/sh", ["-c", String(hint)])
+        }
+        let done = try source.site.tidemark(
+            recovery + ["--tablespace-mapping", "\(source.original)=\(source.space)"], environment: environment)
+        #expect(done.ending == .exited(0), "\(done)")
+        #expect(try listing(source.original) == space)
+        try source.site.cluster.start()
+        #expect(try source.site.cluster.psql("select count(*) from t") == "1000")
+    }
+
     @Test(arguments: [[:], ["TIDEMARK_FAULT": "kernel:openat2=ENOSYS"], ["TIDEMARK_FAULT": "kernel:openat2=EPERM"]])
     func `a mount in a directory that the backup does not have stays in a delta recovery`(
         _ environment: [String: String]

@@ -153,6 +153,6 @@ import Testing
         #expect(lines[4].hasPrefix("/tmp/tidemark-copy-"))
         #expect(try FileStatus(of: String(lines[4])).mode == 0o700)
         try runAsServerUser(site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-w", "-t", "600", "stop"])
-        try runAsServerUser("/bin/rmdir", [String(lines[4])])
+        try runAsServerUser("/bin/rm", ["-r", String(lines[4])])
     }
 }

@@ -62,7 +62,7 @@ import WAL
             executed += 1
             if words.contains("--standby") { #expect(finished.output.contains("The standby is consistent")) }
             if let hint = finished.output.split(separator: "\n").first(where: { $0.hasPrefix("Connect with: ") }) {
-                let psql = TestServer.v15.bin + "/" + hint.dropFirst("Connect with: ".utf8.count)
+                let psql = hint.dropFirst("Connect with: ".utf8.count)
                 let answer = try runAsServerUser("/bin/sh", ["-c", "\(psql) -XAtqc 'select 1'"], expectSuccess: false)
                 #expect(answer.output == "1\n", "\(hint): \(answer.errors)")
             }

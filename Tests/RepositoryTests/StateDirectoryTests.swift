@@ -28,7 +28,7 @@ import Testing
         func paths(_ state: StateDirectory) -> [String] {
             let incarnation = Incarnation(cluster: "main", major: 15, systemIdentifier: 1)
             return [
-                state.rescue, state.recovery(into: "/d"), state.notices, state.checks, state.pushFailure, state.spool,
+                state.recovery(into: "/d"), state.notices, state.checks, state.pushFailure, state.spool,
                 state.importing, state.catalog(of: incarnation), state.verification, state.space, state.jobs,
                 state.archivedAhead,
             ]
@@ -36,9 +36,9 @@ import Testing
         let mine = paths(Self.state())
         #expect(Set(mine).count == mine.count)
         #expect(Set(mine).isDisjoint(with: paths(Self.state("other"))))
-        // The cluster's seven paths stay the same, the repository's five differ.
+        // The cluster's six paths stay the same, the repository's five differ.
         let elsewhere = paths(Self.state("main", "/other"))
-        #expect(mine[..<7] == elsewhere[..<7] && Set(mine[7...]).isDisjoint(with: elsewhere[7...]))
+        #expect(mine[..<6] == elsewhere[..<6] && Set(mine[6...]).isDisjoint(with: elsewhere[6...]))
         for path in mine { #expect(path.hasPrefix("/state/main/")) }
     }
 }

@@ -95,4 +95,27 @@ import Testing
         #expect(try shop.sql("select to_regclass('lost') is null") == "t")
         try shop.cluster.wait(for: "no server to be left") { try servers(shop).isEmpty }
     }
+
+    /// The path of a socket is limited, so that a copy with a long path has a directory for its socket below /tmp.
+    @Test func `the socket directory of a copy is removed once the copy is gone`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let copy = site.scratch.file(String(repeating: "x", count: 90))
+        let done = try site.tidemark(
+            ["recover", "--target", "immediate", "--data-directory", copy, "--start", "--yes"], expectSuccess: true)
+        let socket = String(
+            try #require(done.output.firstMatch(of: /host=(\/tmp\/tidemark-copy-[0-9a-f]+)/)?.1, "\(done)"))
+        try runAsServerUser(site.cluster.server.bin + "/pg_ctl", ["-D", copy, "-m", "fast", "-w", "-s", "stop"])
+        // It may be started again.
+        let kept = try site.tidemark(["clean"], expectSuccess: true)
+        #expect(!kept.output.contains(socket), "\(kept)")
+        #expect(try Files.exists(socket))
+        try Files.removeTree(copy)
+        let looked = try site.tidemark(["clean", "--dry-run"], expectSuccess: true)
+        #expect(looked.output.contains("Would remove the socket directory \"\(socket)\""), "\(looked)")
+        #expect(try Files.exists(socket))
+        try site.tidemark(["clean"], expectSuccess: true)
+        #expect(try !Files.exists(socket))
+    }
 }

@@ -22,6 +22,9 @@ int clinux_signal_on_parent_death(int signal);
 /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: asks the kernel to begin writing these bytes to disk, and doesn't
 /// wait.
 int clinux_start_writeback(int descriptor, long long offset, long long count);
+/// Puts another environment in the place of the process's own (environ(7)), in one store, and returns the one that was
+/// there. Nothing is copied.
+char **clinux_exchange_environment(char **entries);
 /// close(2) that leaves errno as it is: for the way out after a failure.
 void clinux_close_quietly(int descriptor);
 /// readdir(3): 1 and the next entry, 0 at the end, or the negated error.

@@ -8,7 +8,7 @@ enum CleanCommand: Command {
         description: [
             "Removes from scratch_directory the temporary clusters of recover-table and drill whose process has died, and stops "
                 + "the servers that still run in them; and from the repository and the state directory the temporary files of "
-                + "such processes. What belongs to a running process, to another user or to another program is never touched: a "
+                + "such processes; and from /tmp the socket directories of recovered copies that no longer exist. What belongs to a running process, to another user or to another program is never touched: a "
                 + "temporary cluster's process holds a lock on it as long as it runs.",
             "You need not run it: the next recover-table, drill or archive-push cleans up after its own kind, too.",
         ],
