@@ -52,7 +52,8 @@ struct EveryCommand: Sendable, CustomTestStringConvertible {
     }
 
     private static let changing = [
-        EveryCommand(testDescription: "init", arguments: ["init"], failures: [1, 2], script: "rm -rf $REPOSITORY state"),
+        EveryCommand(
+            testDescription: "init", arguments: ["init"], failures: [1, 2], script: "rm -rf $REPOSITORY state"),
         EveryCommand(testDescription: "remove", arguments: ["remove", "LABEL", "--yes"], failures: [1, 3]),
         EveryCommand(
             testDescription: "import", arguments: ["import", "SEGMENTS"], failures: [1, 3],
@@ -66,7 +67,8 @@ struct EveryCommand: Sendable, CustomTestStringConvertible {
         // 200 before the whole program is found: a segment's name may be a restore_command's.
         EveryCommand(
             testDescription: "segments put-aside",
-            arguments: ["segments", "put-aside", "SEGMENT", "--yes", "--certain"], failures: [1, 200], script: "rm $DATA/pg_wal/$SEGMENT"),
+            arguments: ["segments", "put-aside", "SEGMENT", "--yes", "--certain"], failures: [1, 200],
+            script: "rm $DATA/pg_wal/$SEGMENT"),
         EveryCommand(
             testDescription: "segments put-back", arguments: ["segments", "put-back", "SEGMENT", "--yes"],
             failures: [1, 200],
@@ -87,13 +89,16 @@ struct EveryCommand: Sendable, CustomTestStringConvertible {
 
     private static let recovering = [
         EveryCommand(
-            testDescription: "recover in place", arguments: ["recover", "--target", "latest", "--yes"], isRecovery: true),
+            testDescription: "recover in place", arguments: ["recover", "--target", "latest", "--yes"], isRecovery: true
+        ),
         EveryCommand(
             testDescription: "recover --delta", arguments: ["recover", "--target", "latest", "--delta", "--yes"],
             isRecovery: true, script: "echo 'not as in the backup' >>$DATA/base/5/PG_VERSION; touch $DATA/base/5/99999"),
         EveryCommand(
             testDescription: "recover --resume", arguments: ["recover", "--resume", "--yes"], isRecovery: true,
-            script: "TIDEMARK_FAULT=write:60=kill $TIDEMARK recover --target latest --yes || true; test -e $DATA/tidemark.restoring"),
+            script:
+                "TIDEMARK_FAULT=write:60=kill $TIDEMARK recover --target latest --yes || true; test -e $DATA/tidemark.restoring"
+        ),
     ]
 }
 
@@ -112,7 +117,9 @@ final class FaultedSite {
         site = try TestSite(
             settings: ["wal_keep_size": "64MB", "max_wal_size": "64MB"], initdb: ["--wal-segsize=1"],
             configuration: [
-                "[notify]", "command = 'test -e DIRECTORY/open && cat >>DIRECTORY/told || { echo >>DIRECTORY/tried; false; }'", "events = all", "attempts = 1",
+                "[notify]",
+                "command = 'test -e DIRECTORY/open && cat >>DIRECTORY/told || { echo >>DIRECTORY/tried; false; }'",
+                "events = all", "attempts = 1",
             ])
         self.command = command
         let directory = site.scratch.path
@@ -147,7 +154,9 @@ final class FaultedSite {
         try shell(command.lastScript)
         // What notifies in the background.
         try wait(for: "the last process") { try running().isEmpty }
-        try shell("mkdir original; for place in \(places.joined(separator: " ")); do [ ! -e $place ] || cp -a $place original; done")
+        try shell(
+            "mkdir original; for place in \(places.joined(separator: " ")); do [ ! -e $place ] || cp -a $place original; done"
+        )
     }
 
     @discardableResult
@@ -181,9 +190,10 @@ final class FaultedSite {
     /// The contents of objects, whatever their keys: how often each is there isn't counted.
     func contents() throws -> Set<Substring> {
         Set(
-            try shell("find repository -type f ! -name '.*' ! -path '*/job/*' | xargs -r md5sum").split(separator: "\n").map {
-                $0.prefix(32)
-            })
+            try shell("find repository -type f ! -name '.*' ! -path '*/job/*' | xargs -r md5sum").split(separator: "\n")
+                .map {
+                    $0.prefix(32)
+                })
     }
 
     /// The files of a directory and their contents.

@@ -62,7 +62,9 @@ import Testing
     func `a receiver that doesn't answer holds up no signal, and the message stays`(_ signal: String) throws {
         let site = try TestSite(
             initdb: ["--wal-segsize=1"],
-            configuration: ["[notify]", "webhook_url = 'http://127.0.0.1:1/x'", "events = all", "timeout = 600s", "attempts = 1"])
+            configuration: [
+                "[notify]", "webhook_url = 'http://127.0.0.1:1/x'", "events = all", "timeout = 600s", "attempts = 1",
+            ])
         let listener = """
             import os, socket
             s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()

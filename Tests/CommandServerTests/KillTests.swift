@@ -34,7 +34,8 @@ import Testing
             try site.cluster.waitForArchiver()
             // A backup that was killed after its last write is complete.
             let listed = try site.tidemark(["list", "--json"], expectSuccess: true).output
-            #expect(listed.split(separator: "\n").count { $0.contains("\"label\"") } >= complete, "seed \(seed): \(listed)")
+            #expect(
+                listed.split(separator: "\n").count { $0.contains("\"label\"") } >= complete, "seed \(seed): \(listed)")
         }
         let verified = try site.tidemark(["verify"])
         #expect(verified.ending == .exited(0), "\(verified.output)\(verified.errors)")

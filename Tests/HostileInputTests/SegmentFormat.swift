@@ -6,7 +6,9 @@ import WAL
 
 /// A server's own segment: pages whose records continue across them.
 extension HostileFormat {
-    private static let (segmentSize, pageSize, name) = (1 << 20, 8192, SegmentName(timeline: TimelineID(1), log: 0, place: 3))
+    private static let (segmentSize, pageSize, name) = (
+        1 << 20, 8192, SegmentName(timeline: TimelineID(1), log: 0, place: 3)
+    )
     /// Bytes of the segment that are changed; zeros follow, as where a server has stopped.
     private static let written = 4 * pageSize
 
@@ -14,7 +16,9 @@ extension HostileFormat {
         "a WAL segment", isText: false,
         seeds: {
             try ["pg15", "pg18"].flatMap { folder in
-                try WALFixture.segments(folder).prefix(3).map { Array(try WALFixture.unpacked(folder, $0).prefix(written)) }
+                try WALFixture.segments(folder).prefix(3).map {
+                    Array(try WALFixture.unpacked(folder, $0).prefix(written))
+                }
             }
         },
         mend: mendRecords

@@ -33,7 +33,8 @@ private final class State: Sendable {
 
     var receivers: [Receiver] {
         get throws {
-            let text = "repository = '/r'\n[cluster main]\ndata_directory = '/d'\n[notify]\ncommand = 'cat'\nevents = all\n"
+            let text =
+                "repository = '/r'\n[cluster main]\ndata_directory = '/d'\n[notify]\ncommand = 'cat'\nevents = all\n"
             return Receiver.all(of: try Configuration(parsing: text, file: "t.conf").notifiers)
         }
     }
@@ -68,11 +69,14 @@ extension HostileFormat {
                         time: Moment(microseconds: 1_764_000_001_000_000), subject: subject, message: message),
                     for: state.receivers, quietIfToldSince: Moment(microseconds: 1_764_000_000_500_000))
             }
-            for file in try Files.list(outbox.directory + "/queue") { try Files.remove(outbox.directory + "/queue/" + file) }
+            for file in try Files.list(outbox.directory + "/queue") {
+                try Files.remove(outbox.directory + "/queue/" + file)
+            }
         },
         HostileFormat(
             "which messages were given up",
-            state: #"[{"receiver":"notify","time":1764000000000000},{"receiver":"notify/mail","time":1764000000000001}]"#
+            state:
+                #"[{"receiver":"notify","time":1764000000000000},{"receiver":"notify/mail","time":1764000000000001}]"#
         ) { state, bytes in
             let outbox = Outbox(state.cluster.state.notices)
             try state.put(bytes, at: outbox.directory + "/given-up.json")
@@ -93,7 +97,9 @@ extension HostileFormat {
             let record = AheadRecord(path: state.cluster.state.archivedAhead)
             try state.put(bytes, at: record.path)
             _ = record.find(name, try FileStatus(of: record.path))
-            _ = String(decoding: bytes, as: UTF8.self).split(separator: " ").map { (Digest(String($0)), RepositoryKey(String($0))) }
+            _ = String(decoding: bytes, as: UTF8.self).split(separator: " ").map {
+                (Digest(String($0)), RepositoryKey(String($0)))
+            }
         },
         HostileFormat("a failed push", state: "\(name)\nrefused\nmessage\ndetail\nhint\n") { state, bytes in
             try state.put(bytes, at: state.cluster.state.pushFailure)
