@@ -28,7 +28,7 @@ struct Spool {
     }
 
     var lockFile: String { directory + "/lock" }
-    private var requestFile: String { directory + "/request" }
+    var requestFile: String { directory + "/request" }
     func path(_ segment: SegmentName) -> String { directory + "/\(segment)" }
 
     /// Moves a segment from the spool to `destination`; false when it isn't there. Waits while the prefetcher is

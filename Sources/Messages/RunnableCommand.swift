@@ -8,10 +8,23 @@ import Synchronization
 ///   - command: begins with `tidemark`; its words are quoted for a shell where they need it.
 ///   - isForAnotherHost: whether it is to be typed on another host, whose paths are its own: the cluster has the same
 ///     name there, and the configuration its usual place, as far as anybody here knows.
-public func runnable(_ command: String, onAnotherHost isForAnotherHost: Bool = false) -> String {
+public func runnable(
+    _ command: String, onAnotherHost isForAnotherHost: Bool = false, file: StaticString = #fileID, line: Int = #line,
+    column: Int = #column
+) -> String {
     let options = commonOptions.withLock { $0 }.filter { !isForAnotherHost || $0.name == "--cluster" }
-    return command + options.map { " \($0.name) \(shellQuoted($0.value))" }.joined()
+    let whole = command + options.map { " \($0.name) \(shellQuoted($0.value))" }.joined()
+    observer.withLock { $0 }?(whole, "\(file):\(line):\(column)")
+    return whole
 }
+
+/// Lets tests see every command that is made, and the place in the sources that makes it: they compare what is printed
+/// with what they execute.
+public func observeOffers(_ observe: @escaping @Sendable (_ command: String, _ place: String) -> Void) {
+    observer.withLock { $0 = observe }
+}
+
+private let observer = Mutex<(@Sendable (String, String) -> Void)?>(nil)
 
 /// Says which options commands are offered with. A process works for one cluster, as it was called.
 ///

@@ -53,11 +53,11 @@ public struct Outbox: Sendable {
                 if notification.isOnlyAnEnd, last.map({ $0.status == .success }) ?? true { continue }
                 if notification.event != nil, notification.status != .success, let last, last.status != .success {
                     let isSame = last.status == notification.status && last.message == notification.message
-                    let age = notification.time.microseconds - last.time
+                    let age = Outbox.age(of: last.time, at: notification.time.microseconds) ?? -1
                     let isRecent = age >= 0 && age < receiver.notifier.repeatAfter * 1000
                     if isSame && isRecent || quietIfToldSince.map({ $0.microseconds <= last.time && age >= 0 }) ?? false
                     {
-                        told[key]?.suppressed += 1
+                        if last.suppressed < Int.max { told[key]?.suppressed += 1 }
                         continue
                     }
                 }
@@ -81,7 +81,9 @@ public struct Outbox: Sendable {
                     "\(queue)/\(notification.id)-\(suppressed).json", bytes: try encodeJSON(queued), mode: 0o640)
             }
             // After two months the same is reported again.
-            told = told.filter { notification.time.microseconds - $0.value.time < 60 * Outbox.lifetime }
+            told = told.filter {
+                Outbox.age(of: $0.value.time, at: notification.time.microseconds) ?? .max < 60 * Outbox.lifetime
+            }
             try replaceDurably(toldFile, bytes: try encodeJSON(told), mode: 0o640)
             return taken.map(\.receiver)
         }
@@ -92,6 +94,8 @@ public struct Outbox: Sendable {
         case delivered(id: String, receiver: String)
         case failed(DeliveryFailure)
         case givenUp(id: String, receiver: String)
+        /// A queued notification can't be read now; it stays.
+        case unreadable(any Error)
     }
 
     /// Delivers queued notifications, oldest first; one process at a time, others wait for it up to a minute.
@@ -110,8 +114,10 @@ public struct Outbox: Sendable {
             var unreachable: Set<String> = []
             for name in try Files.list(queue).sorted() where name.hasSuffix(".json") {
                 let path = queue + "/" + name
-                guard let bytes = try? Files.read(path, limit: 4 << 20) else {
-                    // A file that can't be read now may be readable later.
+                let bytes: [UInt8]
+                do { bytes = try Files.read(path, limit: 4 << 20) } catch {
+                    // It may be readable later.
+                    report(.unreadable(error))
                     isEmpty = false
                     continue
                 }
@@ -181,21 +187,30 @@ public struct Outbox: Sendable {
         /// Microseconds since 1970.
         var time: Int64
     }
+    private static func isOfThisWeek(_ one: GivenUp, at now: Int64) -> Bool {
+        age(of: one.time, at: now).map { (0..<7 * lifetime).contains($0) } ?? false
+    }
     private var givenUpFile: String { directory + "/given-up.json" }
 
     /// The receivers of the notifications that were given up in the week before `now`, one for each notification.
     public func givenUp(now: Moment) throws -> [String] {
         guard try Files.exists(givenUpFile) else { return [] }
         return try decodeJSON([GivenUp].self, from: Files.read(givenUpFile, limit: 16 << 20))
-            .filter { (0..<7 * Outbox.lifetime).contains(now.microseconds - $0.time) }.map(\.receiver)
+            .filter { Outbox.isOfThisWeek($0, at: now.microseconds) }.map(\.receiver)
     }
 
-    private func noteGivenUp(_ receiver: String) throws {
+    func noteGivenUp(_ receiver: String) throws {
         let known = (try? decodeJSON([GivenUp].self, from: Files.read(givenUpFile, limit: 16 << 20))) ?? []
         let now = Clock.now
-        let kept = known.filter { (0..<7 * Outbox.lifetime).contains(now - $0.time) }.suffix(999)
+        let kept = known.filter { Outbox.isOfThisWeek($0, at: now) }.suffix(999)
         try replaceDurably(
             givenUpFile, bytes: try encodeJSON(kept + [GivenUp(receiver: receiver, time: now)]), mode: 0o640)
+    }
+
+    /// From one time to another, in microseconds; nil when the file has a time that no clock can have shown.
+    private static func age(of time: Int64, at now: Int64) -> Int64? {
+        let (age, isImpossible) = now.subtractingReportingOverflow(time)
+        return isImpossible ? nil : age
     }
 
     private func readTold() -> [String: Told] {

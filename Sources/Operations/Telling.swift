@@ -62,6 +62,7 @@ public struct Telling: Sendable {
             case .failed(let failure): context.note(.warning, failure)
             case .givenUp(let id, let receiver):
                 context.note(.warning, "gave up notification \"\(id)\" to \"\(receiver)\": it is more than a day old")
+            case .unreadable(let error): context.note(.warning, error)
             }
         }
     }

@@ -273,8 +273,9 @@ public struct BlockMap: Sendable {
         while rest != 0 {
             let begin = UInt32(rest.trailingZeroBitCount)
             let count = UInt32((~(rest >> UInt64(begin))).trailingZeroBitCount)
-            let run = first + begin...first + begin + count - 1
-            if let last = runs.last, last.upperBound + 1 == run.lowerBound {
+            // The last block may be the last number, whose successor there isn't.
+            let run = first + begin...first + (begin + count - 1)
+            if let last = runs.last, last.upperBound == run.lowerBound - 1 {
                 runs[runs.count - 1] = last.lowerBound...run.upperBound
             } else {
                 runs.append(run)

@@ -1,4 +1,5 @@
 import Glibc
 import Platform
 
+recordOffers()
 exit(CommandLineTool.run(commandLineWords()))

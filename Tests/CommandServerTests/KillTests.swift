@@ -5,28 +5,37 @@ import Testing
 
 /// Killing any command at any moment leaves the repository usable, and a retry succeeds.
 @Suite(.serialized) struct KillTests {
-    /// Runs `tidemark` and kills it and its children after that many milliseconds; returns whether it had ended before.
-    private static func run(_ site: TestSite, _ arguments: [String], killAfter milliseconds: Int) throws -> Bool {
-        let seconds = "\(milliseconds / 1000).\(String(1000 + milliseconds % 1000).dropFirst())"
-        let finished = try runAsServerUser(
-            "/usr/bin/timeout", ["-s", "KILL", seconds, Executables.tidemark()] + arguments,
-            environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
-        return finished.ending == .exited(0)
+    /// How many calls a command makes; it is executed for that.
+    private static func calls(_ site: TestSite, _ arguments: [String]) throws -> Int {
+        let traced = try site.tidemark(arguments, environment: ["TIDEMARK_FAULT": "trace"], expectSuccess: true)
+        return traced.errors.split(separator: "\n").count { $0.hasPrefix("trace: ") }
+    }
+
+    /// Runs `tidemark`, which is killed instead of its call of that number; returns whether it had ended before.
+    private static func run(_ site: TestSite, _ arguments: [String], killedAtCall number: Int) throws -> Bool {
+        let finished = try site.tidemark(arguments, environment: ["TIDEMARK_FAULT": "any:\(number)=kill"])
+        let isKilled = [.signalled(SIGKILL), .exited(137)].contains(finished.ending)
+        #expect(isKilled || finished.ending == .exited(0), "call \(number): \(finished)")
+        return !isKilled
     }
 
     @Test func `a killed backup is never listed, and the next one succeeds`() throws {
         let site = try TestSite(settings: ["wal_keep_size": "'256MB'"], initdb: ["--data-checksums"])
         try site.cluster.psql(
             "create table t as select n, repeat(md5(n::text), 20) as filler from generate_series(1, 30000) n")
-        var generator = SeededGenerator(seed: UInt64(Clock.now))
-        var complete = 0
+        let calls = try Self.calls(site, ["backup"])
+        let seed = UInt64(Clock.now)
+        var generator = SeededGenerator(seed: seed)
+        var complete = 1
         for _ in 0..<8 {
-            if try Self.run(site, ["backup"], killAfter: Int.random(in: 5...1500, using: &generator)) { complete += 1 }
+            let call = Int.random(in: 1...calls, using: &generator)
+            if try Self.run(site, ["backup"], killedAtCall: call) { complete += 1 }
             // Several waiting segments are stored at the same time, one before another: a gap for a moment.
             try site.cluster.waitForArchiver()
             // A backup that was killed after its last write is complete.
             let listed = try site.tidemark(["list", "--json"], expectSuccess: true).output
-            #expect(listed.split(separator: "\n").count { $0.contains("\"label\"") } >= complete, "\(listed)")
+            #expect(
+                listed.split(separator: "\n").count { $0.contains("\"label\"") } >= complete, "seed \(seed): \(listed)")
         }
         let verified = try site.tidemark(["verify"])
         #expect(verified.ending == .exited(0), "\(verified.output)\(verified.errors)")
@@ -89,10 +98,13 @@ import Testing
         try site.archiveEverything()
         let target = site.scratch.file("recovered")
         let arguments = ["recover", "--target", "latest", "--data-directory", target, "--yes"]
-        var generator = SeededGenerator(seed: UInt64(Clock.now))
+        let calls = try Self.calls(site, arguments)
+        try Files.removeTree(target)
+        let seed = UInt64(Clock.now)
+        var generator = SeededGenerator(seed: seed)
         var isDone = false
         for _ in 0..<8 where !isDone {
-            isDone = try Self.run(site, arguments, killAfter: Int.random(in: 5...600, using: &generator))
+            isDone = try Self.run(site, arguments, killedAtCall: Int.random(in: 1...calls, using: &generator))
             // One that was killed after its last file continues differently; the next test covers that.
             if try !isDone && Files.exists(target + "/PG_VERSION") && !Files.exists(target + "/tidemark.restoring") {
                 if try Self.isInterrupted(site) {
@@ -104,8 +116,8 @@ import Testing
         if !isDone { try site.tidemark(arguments, expectSuccess: true) }
         // Once it is done, a further recovery must not touch the directory.
         let again = try site.tidemark(arguments)
-        #expect(again.ending == .exited(1))
-        #expect(again.errors.contains("HINT:"))
+        #expect(again.ending == .exited(1), "seed \(seed): \(again)")
+        #expect(again.errors.contains("HINT:"), "seed \(seed): \(again)")
         let server = try ScratchServer(target, like: site.cluster)
         #expect(try server.psql("select count(*) from t") == "30010")
     }

@@ -19,12 +19,15 @@ import Testing
             case .switchover, .killPatroni, .restartStandby: false
             }
         }
+
+        /// Whether the primary's server dies.
+        var isCrash: Bool { self == .killServer || self == .killNode }
     }
 
     @Test func `under Patroni nothing is stuck, nothing is lost and nobody is alarmed without reason`() throws {
         let isSoak = getenv("TIDEMARK_SOAK") != nil
         let rounds = isSoak ? 20 : 5
-        // Only the soak has time for repairs.
+        // Only the soak has time for the repairs after several of the others.
         let usual = Fault.allCases.filter { isSoak || !$0.needsOperator }
         let names = getenv("TIDEMARK_TEST_FAULTS").map { String(cString: $0).split(separator: ",").map(String.init) }
         let faults = names.map { names in Fault.allCases.filter { names.contains("\($0)") } } ?? usual
@@ -35,13 +38,13 @@ import Testing
         var random = SeededGenerator(seed: seed)
         let trio = try PatroniTrio()
         trio.step("seed \(seed)")
-        var roundsDone = 0
+        var (roundsDone, failovers) = (0, 0)
         // Rows that were acknowledged on a timeline that was put aside: Patroni took the lead from their server.
         var left: Set<String> = []
         defer {
             let mending = trio.mending
             print(
-                "Patroni, seed \(seed): \(roundsDone) of \(rounds) rounds, mended \(mending.count) times "
+                "Patroni, seed \(seed): \(roundsDone) of \(rounds) rounds, failed over \(failovers) times, mended \(mending.count) times "
                     + "(\(mending.putAside.count) timelines put aside, with \(left.count) acknowledged rows; "
                     + "\(mending.madeAnew.count) standbys made anew; "
                     + "\(mending.synchronised) times synchronous mode off and on), \(trio.rewinds) times rewound")
@@ -59,9 +62,15 @@ import Testing
             let load = try BenchLoad(conninfo, pgbench: TestServer.v15.bin + "/pgbench", in: trio.directory)
             defer { withExtendedLifetime(load) {} }
             for round in 1...rounds {
-                // A switchover every other time, as most installations mainly switch over and back.
-                let fault = round % 2 == 1 ? Fault.switchover : faults.randomElement(using: &random)!
+                // A switchover every other time, as most installations mainly switch over and back; one failover
+                // between them in any case.
+                let fault =
+                    round % 2 == 1
+                    ? Fault.switchover
+                    : round == 4 && names == nil && !isSoak ? .killServer : faults.randomElement(using: &random)!
+                let before = try trio.awaitLeader()
                 try cause(fault, trio, &random)
+                if try fault.isCrash && trio.awaitLeader() !== before { failovers += 1 }
                 if fault.needsOperator {
                     let strays = try trio.awaitHealthMending()
                     let rows = try writer.acknowledged()
@@ -71,7 +80,8 @@ import Testing
                 try check(trio, writer, without: left)
                 roundsDone = round
             }
-            // Each failover leaves a former leader that Patroni has to rewind.
+            if names == nil { #expect(failovers > 0) }
+            // Each failover leaves a former leader that Patroni has to rewind, unless it had sent all of its WAL.
             if isSoak, names == nil { #expect(trio.rewinds > 0) }
         } catch { throw Problem("\(error)", detail: trio.account()) }
     }
@@ -95,6 +105,7 @@ import Testing
             try newLeader()
         case .killServer:
             if let postmaster = leader.postmaster { kill(postmaster, SIGKILL) }
+            if trio.failsOverAtOnce { try newLeader() }
             try trio.wait(for: "a running leader") { try trio.leader() != nil }
         case .killNode:
             leader.patroni?.end(SIGKILL)

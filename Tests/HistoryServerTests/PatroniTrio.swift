@@ -113,10 +113,14 @@ final class PatroniTrio {
         return block.split(separator: "\n").map(String.init)
     }
 
+    /// Whether a leader whose server has crashed is replaced, and not started again first. In the soak it is started,
+    /// and nodes that die are what causes failovers.
+    let failsOverAtOnce = getenv("TIDEMARK_SOAK") == nil
+
     private func configure(_ node: Node, _ documented: [String]) throws {
         // Settings that the page leaves to the user. The soak waits for failovers, so its periods are shorter than in
         // any installation; elsewhere no failover is wanted because a machine stalls.
-        let (ttl, retry) = getenv("TIDEMARK_SOAK") == nil ? (90, 40) : (6, 2)
+        let (ttl, retry) = failsOverAtOnce ? (90, 40) : (6, 2)
         let text = """
             scope: main
             name: \(node.name)
@@ -130,6 +134,7 @@ final class PatroniTrio {
                 ttl: \(ttl)
                 loop_wait: 1
                 retry_timeout: \(retry)
+                primary_start_timeout: \(failsOverAtOnce ? 0 : 300)
                 synchronous_mode: true
             \(documented.map { "    " + $0 }.joined(separator: "\n"))
                     wal_keep_size: 16MB

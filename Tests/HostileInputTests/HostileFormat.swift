@@ -37,7 +37,17 @@ struct HostileFormat: Sendable, CustomTestStringConvertible {
         reading { try read(String(decoding: $0, as: UTF8.self)) }
     }
 
-    static var cases: Int { getenv("TIDEMARK_SOAK") == nil ? 1000 : 100_000 }
+    /// `TIDEMARK_TEST_FORMATS` names some of them, separated by commas.
+    static let all: [HostileFormat] = {
+        let formats = [binary, [serverSegment], json, state, text].flatMap { $0 }
+        guard let wanted = getenv("TIDEMARK_TEST_FORMATS").map({ String(cString: $0).split(separator: ",") }) else {
+            return formats
+        }
+        return formats.filter { format in wanted.contains { $0 == format.testDescription } }
+    }()
+
+    static let isSoak = getenv("TIDEMARK_SOAK") != nil
+    static var cases: Int { isSoak ? 100_000 : 1000 }
 
     /// Reads `cases` variants. The current one is kept in a file, in case it ends the process.
     func attack(_ cases: Int = HostileFormat.cases) throws -> (read: Int, refused: Int) {

@@ -88,12 +88,16 @@ public func runAsServerUser(
             }
         }
     }
+    let offers = try Offers.newFile()
+    variables.append("TIDEMARK_OFFERS=\(offers)")
+    Offers.execute([program] + arguments)
     let begun = ContinuousClock.now
     let finished =
         geteuid() == 0
         ? try run("/usr/sbin/runuser", ["-u", "postgres", "--", "/usr/bin/env"] + variables + [program] + arguments)
         : try run("/usr/bin/env", variables + [program] + arguments)
     record.add(program, arguments, environment: environment, finished, took: ContinuousClock.now - begun)
+    Offers.note(offers, said: finished.output + finished.errors)
     if program.hasSuffix("/tidemark") || program.hasSuffix("/tidemark-main"), let command = arguments.first,
         let option = try NamedOptions.misplaced(in: finished.errors, of: command)
     {

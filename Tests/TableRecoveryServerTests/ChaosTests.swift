@@ -127,19 +127,35 @@ import Testing
         try shop.cluster.psql("create tablespace elsewhere location '\(place.file("space"))'")
         try createDurably(place.file("rows"), bytes: Array(Self.rows.utf8), mode: 0o644)
         try createDurably(place.file("definitions"), bytes: Array(Self.definitions.utf8), mode: 0o644)
-        func chaos(seconds: Int) throws -> [Worker] {
-            [("rows", 2), ("definitions", 1)].map { (file, clients) in
-                // A client that loses a deadlock stops; the others continue.
-                try? Worker {
-                    _ = try? shop.cluster.pgbench(
-                        ["-f", place.file(file), "-c", "\(clients)", "-T", "\(seconds)"], database: "shop")
+        /// Everything at once, for as long as something else lasts: each script is repeated until that is over, and at
+        /// least once.
+        func chaos(during work: () throws -> Void) throws {
+            let isOver = Monitor(false)
+            let threads = try [("rows", 2, 50), ("definitions", 1, 1)].map { (file, clients, times) in
+                try Worker {
+                    repeat {
+                        // A client that loses a deadlock stops; the others continue.
+                        _ = try? shop.cluster.pgbench(
+                            ["-f", place.file(file), "-c", "\(clients)", "-t", "\(times)"], database: "shop")
+                    } while !isOver.update { $0 }
                 }
-            }.compactMap { $0 }
+            }
+            defer {
+                isOver.update { $0 = true }
+                for thread in threads { thread.join() }
+            }
+            try work()
         }
-        var threads = try chaos(seconds: 5)
-        Clock.sleep(milliseconds: 1000)
-        try shop.backup()
-        for thread in threads { thread.join() }
+        try chaos {
+            try shop.cluster.wait(for: "both scripts to be under way") {
+                try shop.sql(
+                    """
+                    select exists (select from bitmapped where t = 'again')
+                    and (select count(*) from pg_stat_activity where application_name = 'pgbench') = 3
+                    """) == "t"
+            }
+            try shop.backup()
+        }
         try shop.sql("begin; insert into target (id, t) values (100000, 'in doubt'); prepare transaction 'doubt'")
         let expected = try (shop.fingerprint("target"), shop.fingerprint("parts"))
         try shop.sql("select pg_create_restore_point('there')")
@@ -147,8 +163,7 @@ import Testing
         try runAsServerUser("/bin/mkdir", [place.file("later")])
         try shop.cluster.psql("create tablespace later location '\(place.file("later"))'")
         try shop.sql("create table in_later tablespace later as select n from generate_series(1, 1000) n")
-        threads = try chaos(seconds: 2)
-        for thread in threads { thread.join() }
+        try chaos {}
         try shop.sql("drop table target cascade; drop table parts cascade")
         try shop.site.archiveEverything()
         let untouched = try shop.fingerprint("in_later") + shop.fingerprint("bitmapped")

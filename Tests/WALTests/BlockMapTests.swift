@@ -17,6 +17,15 @@ import WAL
         #expect(map.entries().first?.limit == 0)
     }
 
+    @Test func `the last block number has no successor`() throws {
+        var map = BlockMap()
+        for block in [.max - 64, .max - 1, .max] as [UInt32] { map.change(file, .main, block: block) }
+        let expected = BlockMap.Entry(
+            file: file, fork: .main, limit: nil, blocks: [.max - 64 ... .max - 64, .max - 1 ... .max])
+        #expect(map.entries() == [expected])
+        #expect(try BlockMap(decoding: map.encode()).entries() == [expected])
+    }
+
     /// Compares the map with the plainest possible model; the grouping of merges is random.
     @Test func `maps of adjacent ranges merge in any grouping`() throws {
         var random = Pseudorandom(seed: 3)
