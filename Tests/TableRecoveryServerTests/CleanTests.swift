@@ -82,7 +82,9 @@ import Testing
         #expect(told.count == 3 + unfinished, "\(told)")
         #expect(try Files.list(scratch).sorted() == before)
         let cleaned = lines(try clean())
-        #expect(cleaned.map(String.init) == told.map { String($0).replacing("Would remove", with: "Removed") }, "\(cleaned)")
+        #expect(
+            cleaned.map(String.init) == told.map { String($0).replacing("Would remove", with: "Removed") }, "\(cleaned)"
+        )
         #expect(try temporaries() == 0)
         let left = try Files.list(scratch).sorted()
         #expect(left.count == 4)
