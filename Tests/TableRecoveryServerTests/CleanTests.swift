@@ -74,11 +74,17 @@ import Testing
         func clean(_ arguments: [String] = []) throws -> Finished {
             try shop.site.tidemark(["clean"] + arguments, environment: ["TMPDIR": own], expectSuccess: true)
         }
-        let told = try clean(["--dry-run"])
-        #expect(told.output.split(separator: "\n").count == 3 + unfinished, "\(told.output)")
+        // So are their socket directories, which are always in /tmp.
+        func lines(_ finished: Finished) -> [Substring] {
+            finished.output.split(separator: "\n").filter { !$0.contains("the socket directory") }
+        }
+        let told = lines(try clean(["--dry-run"]))
+        #expect(told.count == 3 + unfinished, "\(told)")
         #expect(try Files.list(scratch).sorted() == before)
-        let cleaned = try clean()
-        #expect(cleaned.output == told.output.replacing("Would remove", with: "Removed"), "\(cleaned.output)")
+        let cleaned = lines(try clean())
+        #expect(
+            cleaned.map(String.init) == told.map { String($0).replacing("Would remove", with: "Removed") }, "\(cleaned)"
+        )
         #expect(try temporaries() == 0)
         let left = try Files.list(scratch).sorted()
         #expect(left.count == 4)
@@ -86,7 +92,7 @@ import Testing
         #expect(left.filter { $0 == "mine" || $0.hasSuffix("notes") || $0.hasSuffix("1b") }.count == 3)
         // A process that a server has just forked looks like the server for a moment.
         try shop.cluster.wait(for: "the living one's server to be the only one") { try servers(shop).count == 1 }
-        #expect(try clean().output == "There is nothing to clean.\n")
+        #expect(lines(try clean()).allSatisfy { $0 == "There is nothing to clean." })
 
         // The living one continues undisturbed.
         try held.open()
