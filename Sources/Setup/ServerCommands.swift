@@ -1,4 +1,4 @@
-public import DataDirectory
+import DataDirectory
 import Platform
 
 /// The commands with which PostgreSQL calls tidemark.
