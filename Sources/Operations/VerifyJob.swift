@@ -251,8 +251,8 @@ public struct VerifyJob {
         return (backups, unreadable)
     }
 
-    /// The newest usable backup. Reports each that can't be read, because it may be the newest, and notes each newer one
-    /// whose branch was put aside.
+    /// The newest usable backup. Reports each that can't be read, because it may be the newest, and notes each newer
+    /// one whose branch was put aside.
     private func latest(
         _ archive: ClusterArchive
     ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {

@@ -30,9 +30,8 @@ public struct Contradiction: Explained, Equatable {
     }
     /// The command that resolves it, if this server is the right one.
     public var remedy: String {
-        runnable(
-            "tidemark segments put-aside \(file)" + (SegmentName(file) == nil ? "" : " --following")
-                + (isServed ? "" : " --certain"))
+        let options = (SegmentName(file) == nil ? "" : " --following") + (isServed ? "" : " --certain")
+        return runnable("tidemark segments put-aside \(file)\(options)")
     }
 
     /// Compares the files of a data directory that are not archived yet, its newest segment, and the histories that

@@ -56,6 +56,7 @@ public struct ArchivedWAL: Sendable {
 
     private func all(_ find: (Lineage, ClosedRange<UInt64>) -> [LineageGap]) -> [LineageGap] {
         var found: [LineageGap] = []
+        var known: Set<LineageGap> = []
         for timeline in Set(segments.timelines + lost.map(\.timeline)).sorted() {
             let lineage = genealogy.lineage(of: timeline)
             let lost = lost.lazy.filter { $0.timeline == timeline }
@@ -64,7 +65,7 @@ public struct ArchivedWAL: Sendable {
             guard let first = firsts.compactMap({ $0 }).min(),
                 let last = [segments.highest(on: timeline), lost.max()].compactMap({ $0 }).max(), first <= last
             else { continue }
-            for gap in find(lineage, first...last) where !found.contains(gap) { found.append(gap) }
+            for gap in find(lineage, first...last) where known.insert(gap).inserted { found.append(gap) }
         }
         // A descendant's segments tell more of what is missing behind a timeline's last one.
         return found.filter { gap in !isOpen(gap) || !found.contains { $0 != gap && $0.includes(gap) } }

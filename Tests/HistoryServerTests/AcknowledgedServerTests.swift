@@ -33,7 +33,7 @@ import WAL
         }
     }
 
-    /// The old primary archived more than the new one had received, and the new one only its history before it was lost.
+    /// The old primary archived more than the new one had received, and the new one, which is lost, only its history.
     @Test(arguments: TestServer.ends)
     func `without a data directory every command follows what a recovery follows`(_ version: TestServer) throws {
         let group = try ServerGroup(version)
@@ -62,6 +62,32 @@ import WAL
             #expect(planned.ending == .exited(0) && planned.output.contains("\(to.output.2)"), "\(planned)")
             let words = planned.output + planned.errors
             #expect(words.contains("Timeline 2 is not followed: it left timeline 1 at LSN"), "\(planned)")
+        }
+    }
+
+    @Test func `without a data directory check says that it can't be told which timeline is the cluster's`() throws {
+        let group = try ServerGroup(.v15)
+        try group.accounted {
+            let (a, b) = try group.addBackedUpPair()
+            try b.stop()
+            b.settings["restore_command"] = "''"
+            try b.follow(nil)
+            for row in 1...2 { try a.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            try group.drain(a)
+            try a.stop()
+            try b.start()
+            try b.promote()
+            for row in 3...4 { try b.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            try group.drain(b)
+            try b.stop()
+            try b.shell("rm -rf '\(b.data)'")
+            let told = try b.tidemark(["check", "--only", "timelines"])
+            #expect(told.ending == .exited(3) && told.output.hasPrefix("warning"), "\(told)")
+            #expect(told.output.contains("which of timelines 1, 2 is the cluster's"), "\(told)")
+            let planned = try b.tidemark(["plan", "--target", "latest", "--data-directory", "\(group.directory)/new"])
+            #expect(planned.ending == .exited(4), "\(planned)")
+            let named = ["--target", "latest", "--target-timeline", "2", "--data-directory", "\(group.directory)/new"]
+            try b.tidemark(["plan"] + named, expectSuccess: true)
         }
     }
 }

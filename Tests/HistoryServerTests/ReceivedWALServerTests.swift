@@ -62,10 +62,10 @@ import Testing
             #expect(elsewhere.ending == .exited(row.isPromoted ? 4 : 0), "\(elsewhere)")
             if row.isPromoted {
                 let offer = try #require(
-                    elsewhere.errors.firstMatch(of: /store it with: (.*archive-push[^;]*pg_wal.[0-9A-F]{24})/),
+                    elsewhere.errors.firstMatch(of: /store it with "tidemark (archive-push [^"]*([0-9A-F]{24})[^"]*)"/),
                     "\(elsewhere)")
-                try runAsServerUser("/bin/sh", ["-c", String(offer.output.1)], expectSuccess: true)
-                #expect(try group.archived().contains(String(offer.output.1.suffix(24))))
+                try b.tidemark(offer.output.1.split(separator: " ").map(String.init), expectSuccess: true)
+                #expect(try group.archived().contains(String(offer.output.2)))
             }
             // With --delta, to a moment before all that: nothing of it may go with the directory.
             let target = row.isDelta ? ["--target", "immediate", "--delta"] : ["--target", "latest"]

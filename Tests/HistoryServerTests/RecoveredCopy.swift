@@ -34,7 +34,8 @@ final class RecoveredCopy {
         guard finished.ending == .exited(0) else {
             throw Problem("recover \(target) ended with \(finished.ending)", detail: finished.errors + finished.output)
         }
-        let history = try runAsServerUser("/bin/sh", ["-c", "ls \(path)/pg_wal/*.history | tail -1 | xargs tail -1"])
+        // The reason of a target LSN ends with a line break of its own.
+        let history = try runAsServerUser("/bin/sh", ["-c", "ls \(path)/pg_wal/*.history | tail -1 | xargs grep . | tail -1"])
         let fields = history.output.split(separator: "\t")
         guard fields.count >= 2 else { throw Problem("the copy has no history", detail: history.output) }
         return Outcome(

@@ -292,10 +292,8 @@ import Testing
             let copy = RecoveredCopy(group)
             let plan = try b.tidemark(["plan", "--target", "latest"])
             #expect(plan.ending == .exited(4), "\(plan.output)")
-            #expect(plan.errors.contains("archive-push pg_wal/00000002.history"), "\(plan.errors)")
-            try b.shell(
-                "cd '\(b.data)' && '\(Executables.tidemark())' archive-push --config '\(b.configuration)' "
-                    + "pg_wal/00000002.history")
+            let offer = try #require(plan.errors.firstMatch(of: /Store it with "tidemark ([^"]+)"/), "\(plan.errors)")
+            try b.tidemark(offer.output.1.split(separator: " ").map(String.init), expectSuccess: true)
             try b.tidemark(["plan", "--target", "latest"], expectSuccess: true)
             try copy.recover(b, ["--target", "latest"])
             group.step("take the history out of the archive again, kill b, and recover in its place")

@@ -184,16 +184,12 @@ import WAL
             try #require(finished.ending == .exited(0), "\(finished.errors)")
             let command = try #require(
                 finished.output.split(separator: "\n").compactMap { $0.split(separator: offer).last }
-                    .first { $0.hasPrefix("pg_ctl ") }, "\(finished.output)")
+                    .first { $0.contains("/pg_ctl ") }, "\(finished.output)")
             let pgControl = "\(site.cluster.server.bin)/pg_ctl"
             defer { _ = try? runAsServerUser(pgControl, ["-D", directory, "-m", "immediate", "-t", "300", "stop"]) }
             let started = try runAsServerUser(
                 "/bin/sh",
-                [
-                    "-c", "PATH=\"$1:$PATH\"; \(command) -w -t 300 -l \"$2\"", "sh", site.cluster.server.bin,
-                    scratch.file("log"),
-                ],
-                expectSuccess: false)
+                ["-c", "\(command) -w -t 300 -l \"$1\"", "sh", scratch.file("log")], expectSuccess: false)
             #expect(started.ending == .exited(0), "\(command): \((try? Files.readText(scratch.file("log"))) ?? "")")
             try wait(for: "the copy to take writes") {
                 try runAsServerUser(
