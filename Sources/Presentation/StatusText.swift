@@ -73,11 +73,7 @@ private func facts(_ observation: Observation) -> [String] {
                 capitalized(gap.sentence) + (gap.from.map { ", after \(wholeSeconds($0))" } ?? "") + "."
                     + (gap.wayOut.map { " " + $0 } ?? ""))
         }
-        if archive.gaps.count > 3 {
-            lines.append(
-                "\(counted(archive.gaps.count - 3, "more gap")): \"\(runnable("tidemark segments"))\" shows all of them."
-            )
-        }
+        if archive.gaps.count > 3 { lines.append("\(counted(archive.gaps.count - 3, "more gap")).") }
         for damage in observation.knownDamage.prefix(3) {
             lines.append("\(capitalized(damage.sentence)). \(damage.remedy)")
         }

@@ -33,6 +33,34 @@ import WAL
         }
     }
 
+    @Test(arguments: TestServer.ends)
+    func `a history that the archive lost and the server has is stored again as every command offers`(
+        _ version: TestServer
+    ) throws {
+        let group = try ServerGroup(version)
+        try group.accounted {
+            let (a, b) = try group.addBackedUpPair()
+            try a.stop()
+            try b.promote()
+            try b.psql("insert into t values (1)", "select pg_switch_wal()")
+            try group.drain(b)
+            for line in [["segments"], ["window"], ["list"], ["events"]] {
+                try runAsServerUser("/usr/bin/find", [group.wal, "-name", "00000002.history.zst", "-delete"])
+                let told = try b.tidemark(line)
+                #expect(told.ending == .exited(3), "\(line): \(told)")
+                let words = "\(told.output)\(told.errors)"
+                guard line != ["list"] else {
+                    #expect(words.contains("00000002.history"), "\(told)")
+                    continue
+                }
+                let offer = try #require(
+                    words.firstMatch(of: /still has it; store it with "tidemark ([^"]+)"/), "\(told)")
+                try b.tidemark(offer.output.1.split(separator: " ").map(String.init), expectSuccess: true)
+                try b.tidemark(line, expectSuccess: true)
+            }
+        }
+    }
+
     /// The old primary archived more than the new one had received, and the new one, which is lost, only its history.
     @Test(arguments: TestServer.ends)
     func `without a data directory every command follows what a recovery follows`(_ version: TestServer) throws {

@@ -205,7 +205,8 @@ import WAL
             #expect(told.output.contains(said + segment), "\(command): \(told)")
         }
         let told = try site.tidemark(["status"])
-        let offer = try #require(told.output.firstMatch(of: /a mistake: tidemark (segments put-back \S+)/))
+        let offer = try #require(
+            told.output.firstMatch(of: /a mistake: tidemark (segments put-back \S+(?: --config \S+?)?)\.\s/))
         try site.tidemark(offer.output.1.split(separator: " ").map(String.init) + ["--yes"], expectSuccess: true)
         for command in [["check"], ["status"]] {
             let told = try site.tidemark(command)

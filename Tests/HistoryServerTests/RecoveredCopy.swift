@@ -35,7 +35,8 @@ final class RecoveredCopy {
             throw Problem("recover \(target) ended with \(finished.ending)", detail: finished.errors + finished.output)
         }
         // The reason of a target LSN ends with a line break of its own.
-        let history = try runAsServerUser("/bin/sh", ["-c", "ls \(path)/pg_wal/*.history | tail -1 | xargs grep . | tail -1"])
+        let script = "ls \(path)/pg_wal/*.history | tail -1 | xargs grep . | tail -1"
+        let history = try runAsServerUser("/bin/sh", ["-c", script])
         let fields = history.output.split(separator: "\t")
         guard fields.count >= 2 else { throw Problem("the copy has no history", detail: history.output) }
         return Outcome(
