@@ -98,13 +98,13 @@ private func zoneOffset(_ zone: String, at local: Int) throws(MomentError) -> In
             "unknown time zone \"\(zone)\"",
             hint: "Use a numeric offset such as +01, or a full name such as Europe/Berlin.")
     }
-    setenv("TZ", ":\(zone)", 1)
-    tzset()
     func offset(atUTC seconds: Int) -> Int {
-        var time = time_t(seconds)
-        var parts = tm()
-        localtime_r(&time, &parts)
-        return parts.tm_gmtoff
+        withTimeZone(":\(zone)") {
+            var time = time_t(seconds)
+            var parts = tm()
+            localtime_r(&time, &parts)
+            return parts.tm_gmtoff
+        }
     }
     // PostgreSQL's rule: in a repeated hour the later offset counts, in a skipped one the earlier; both mean standard
     // time in the usual zones.

@@ -1,4 +1,5 @@
 public import Glibc
+import Synchronization
 
 /// How far a started program is from this process.
 public enum Separation: Sendable {
@@ -55,7 +56,9 @@ public func spawn(
     let envp = environment.map { CStrings($0.map { "\($0.0)=\($0.1)" }) }
     try withExtendedLifetime((argv, envp)) { () throws(SystemError) in
         try checking(.spawn, program) {
-            posix_spawnp(&child, program, &actions, &attributes, argv.pointers, envp?.pointers ?? environ)
+            environmentLock.withLock { _ in
+                posix_spawnp(&child, program, &actions, &attributes, argv.pointers, envp?.pointers ?? environ)
+            }
         }
     }
     return child

@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import Platform
 import Support
 import Testing
@@ -40,6 +41,14 @@ struct MomentTests {
         let error = try #require(throws: MomentError.self) { try Moment(parsing: text) }
         #expect(error.message == message)
         #expect(error.hint?.contains("Europe/Berlin") == true)
+    }
+
+    /// What is started afterwards inherits the process's environment.
+    @Test func `a time zone that is named changes none of the process`() throws {
+        let before = getenv("TZ").map { String(cString: $0) }
+        let moment = try Moment(parsing: "2025-11-05 10:00 Asia/Kolkata")
+        #expect(try moment == Moment(parsing: "2025-11-05 04:30Z"))
+        #expect(getenv("TZ").map { String(cString: $0) } == before)
     }
 
     @Test func `a configured zone stands in for a missing one`() throws {
