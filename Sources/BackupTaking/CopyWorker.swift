@@ -68,7 +68,9 @@ final class CopyWorker {
         }
         // Data that the server doesn't use now must not evict what it uses.
         let isForeign = file.cachedBytes(at: offset, count: Int(length)).map { $0 < length / 8 } ?? false
-        if isForeign { file.readAhead(at: offset, count: length) }
+        // What the kernel would read ahead by itself belongs to the next stretch, which would look like the server's.
+        file.readNothingAhead()
+        file.readAhead(at: offset, count: length)
         var done: Int64 = 0
         defer { if isForeign { file.dropCached(at: offset, count: done) } }
         while done < length {

@@ -96,6 +96,11 @@ public struct Descriptor: ~Copyable, Sendable {
         return cached < 0 ? nil : cached
     }
 
+    /// Asks the kernel to read only what is asked for, and nothing ahead of it. Only a hint.
+    public borrowing func readNothingAhead() {
+        _ = posix_fadvise(raw, 0, 0, POSIX_FADV_RANDOM)
+    }
+
     /// Asks the kernel to read a range that will be read soon. Only a hint.
     public borrowing func readAhead(at offset: Int64, count: Int64) {
         _ = posix_fadvise(raw, off_t(offset), off_t(count), POSIX_FADV_WILLNEED)
