@@ -32,10 +32,7 @@ struct Predecessor {
     /// - Returns: why the predecessor could not be read, if it is there.
     func check(_ summary: SegmentSummary, of name: SegmentName) throws -> (any Error)? {
         do {
-            guard let (previous, its) = try find(before: name, summary) else {
-                try archive.requireWAL()
-                return nil
-            }
+            guard let (previous, its) = try find(before: name, summary) else { return nil }
             if case .broken(let link) = Continuity.join(its, summary) {
                 // The server wrote the predecessor after it had left the timeline; a longer copy may still come.
                 if case .endsEarly = link.reason { return nil }
@@ -73,18 +70,28 @@ struct Predecessor {
         return obstacle
     }
 
+    /// Looks among what is archived or being archived, then in the server's pg_wal. Throws `WALMissing`.
+    private func find(before name: SegmentName, _ summary: SegmentSummary) throws -> (SegmentName, SegmentSummary)? {
+        if let found = try find(before: name, summary, in: archived) { return found }
+        try archive.requireWAL()
+        guard let directory else { return nil }
+        return try find(before: name, summary) {
+            try? SegmentComparison.scan(LocalFile("\(directory)/\($0)"), $0)?.summary
+        }
+    }
+
     private func find(
-        before name: SegmentName, _ summary: SegmentSummary
+        before name: SegmentName, _ summary: SegmentSummary, in source: (SegmentName) throws -> SegmentSummary?
     ) throws -> (SegmentName, SegmentSummary)? {
         guard let same = name.previous(segmentSize: summary.segmentSize) else { return nil }
-        if summary.firstTimeline == name.timeline, let found = try self.summary(of: same) { return (same, found) }
+        if summary.firstTimeline == name.timeline, let found = try source(same) { return (same, found) }
         // The first segment of a timeline begins with pages of its ancestor and continues one of the ancestor's
         // segments.
         guard name.timeline > TimelineID(1) else { return nil }
         let genealogy = try Genealogy(
             histories(of: [name.timeline, summary.firstTimeline]), segmentSize: summary.segmentSize)
         guard let previous = genealogy.predecessor(of: name, firstTimeline: summary.firstTimeline), previous != same,
-            let found = try self.summary(of: previous)
+            let found = try source(previous)
         else { return nil }
         return (previous, found)
     }
@@ -97,13 +104,8 @@ struct Predecessor {
         return found
     }
 
-    private func summary(of name: SegmentName) throws -> SegmentSummary? {
+    private func archived(_ name: SegmentName) throws -> SegmentSummary? {
         if let found = batch?.summary(of: name) { return found }
-        do {
-            return try archive.summary(of: name)
-        } catch is ObjectAbsent {
-            try archive.requireWAL()
-            return directory.flatMap { try? SegmentComparison.scan(LocalFile("\($0)/\(name)"), name)?.summary }
-        }
+        do { return try archive.summary(of: name) } catch is ObjectAbsent { return nil }
     }
 }

@@ -38,9 +38,7 @@ extension ClusterArchive {
             guard let found = try store.document(.incarnation, at: incarnation.marker) else { return false }
             marker = found
         } catch let refused as DocumentRefused { throw refusal(refused.fault) }
-        // The lean executable has no JSON decoder; the document is proven to be one that tidemark wrote.
-        let text = marker.bytes.filter { $0 != 0x20 }
-        guard isIn(text, "\n\"system_identifier\":\"\(incarnation.systemIdentifier)\"") else {
+        guard marker.states("system_identifier", "\(incarnation.systemIdentifier)") else {
             throw refusal(.impossible("It is of another system identifier."))
         }
         return true
@@ -81,10 +79,4 @@ extension ClusterArchive {
         try document.bytes.withUnsafeBytes { try writer.append($0) }
         try writer.commit()
     }
-}
-
-private func isIn(_ text: [UInt8], _ word: String) -> Bool {
-    let word = Array(word.utf8)
-    guard text.count >= word.count else { return false }
-    return (0...text.count - word.count).contains { text[$0..<$0 + word.count].elementsEqual(word) }
 }

@@ -1,4 +1,5 @@
 public import Messages
+import WAL
 
 /// A complete backup is in the repository, but no WAL at all, although every backup needs some.
 public struct WALMissing: Explained, Equatable {
@@ -15,15 +16,36 @@ public struct WALMissing: Explained, Equatable {
 
 extension ClusterArchive {
     /// Makes sure that an object is absent from the WAL, and not all of the WAL with it: its folder may be a mount
-    /// point whose file system isn't mounted. All of it may have been put aside, too.
+    /// point whose file system isn't mounted. A backup's WAL may have been put aside, too.
     /// - Throws: `WALMissing`.
     public func requireWAL() throws {
-        guard try store.list(incarnation.walFolder).isEmpty, try store.list(incarnation.asideFolder).isEmpty else {
-            return
-        }
+        guard try store.list(incarnation.walFolder).isEmpty else { return }
+        var aside: [SegmentName]?
         for entry in try store.list(incarnation.backupFolder) where entry.isFolder {
-            guard try store.size(of: incarnation.backupDescription(entry.name)) != nil else { continue }
-            throw WALMissing(folder: incarnation.walFolder, location: store.location)
+            let key = incarnation.backupDescription(entry.name)
+            guard try store.size(of: key) != nil else { continue }
+            let names = try aside ?? segmentsAside()
+            aside = names
+            if try names.isEmpty || !isAside(key, names) {
+                throw WALMissing(folder: incarnation.walFolder, location: store.location)
+            }
         }
+    }
+
+    private func segmentsAside() throws -> [SegmentName] {
+        try asideFolders().flatMap { folder in
+            try objects(of: folder).compactMap {
+                guard case .segment(let name) = $0.file else { return nil }
+                return name
+            }
+        }
+    }
+
+    /// Whether a backup's first segment is among those that were put aside; of one that can't be read it may be.
+    private func isAside(_ description: RepositoryKey, _ names: [SegmentName]) throws -> Bool {
+        do {
+            guard let document = try store.document(.backup, at: description) else { return true }
+            return names.contains { document.states("start_segment", $0.description) }
+        } catch is DocumentRefused { return true }
     }
 }

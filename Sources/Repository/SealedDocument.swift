@@ -67,6 +67,15 @@ public struct SealedDocument: Hashable, Sendable {
         (self.kind, self.bytes) = (kind, bytes)
     }
 
+    /// Whether a member with a string value is at the start of a line. The lean executable has no JSON decoder; the
+    /// document is proven to be one that tidemark wrote.
+    public func states(_ key: String, _ value: String) -> Bool {
+        let text = bytes.filter { $0 != 0x20 }
+        let member = Array("\n\"\(key)\":\"\(value)\"".utf8)
+        guard text.count >= member.count else { return false }
+        return (0...text.count - member.count).contains { text[$0..<$0 + member.count].elementsEqual(member) }
+    }
+
     private static let start = "{\n  \"kind\" : \""
     private static let formatKey = "\",\n  \"format\" : "
     private static let versionKey = ",\n  \"tidemark_version\" : \""

@@ -38,19 +38,54 @@ import WAL
             }
         }
     }
-    enum Loss: CaseIterable, Sendable { case emptyFolder, noFolder }
+    enum Loss: CaseIterable, Sendable { case emptyFolder, noFolder, emptyBesidePutAside }
 
     private func lose(_ loss: Loss, _ archive: Archive) throws -> String {
         for name in archive.origin.segments.prefix(2) {
             try archive.push(archive.origin.wal(name.description), expectSuccess: true)
         }
         let incarnation = archive.origin.incarnation
-        try archive.store.createFile(incarnation.backup("20240101T000000Z-full", "backup.json"), bytes: [1])
+        try describeBackup(in: archive)
+        if loss == .emptyBesidePutAside {
+            // Of another timeline.
+            let segment = archive.origin.segments[1].description
+            let other = try #require(SegmentName("00000002" + segment.dropFirst(8)))
+            try archive.store.createFile(aside(other, in: archive), bytes: [1])
+        }
         let folder = archive.repository + "/" + incarnation.walFolder.description
         try #require(rename(folder, archive.scratch.file("away")) == 0)
-        if loss == .emptyFolder { try Files.makeDirectories(folder) }
+        if loss != .noFolder { try Files.makeDirectories(folder) }
         try archive.giveToServer(archive.repository)
         return folder
+    }
+
+    /// A backup that begins in the first segment.
+    private func describeBackup(in archive: Archive) throws {
+        let document = SealedDocument(
+            .backup, body: Array("{\n  \"start_segment\" : \"\(archive.origin.segments[0])\"\n}".utf8))
+        try archive.store.create(archive.origin.incarnation.backup("20240101T000000Z-full", "backup.json"), document)
+    }
+
+    private func aside(_ segment: SegmentName, in archive: Archive) -> RepositoryKey {
+        let incarnation = archive.origin.incarnation
+        let folder = incarnation.asideFolder.appending("20240101T000000.000000Z-\(segment)")
+        return AsideStore.place(incarnation.segment(segment), incarnation, in: folder)
+    }
+
+    @Test func `the WAL of every backup may have been put aside`() throws {
+        let archive = try Archive()
+        for name in archive.origin.segments.prefix(2) {
+            try archive.push(archive.origin.wal(name.description), expectSuccess: true)
+        }
+        try describeBackup(in: archive)
+        for segment in archive.origin.segments.prefix(2) {
+            try archive.store.move(archive.origin.incarnation.segment(segment), to: aside(segment, in: archive))
+        }
+        try archive.giveToServer(archive.repository)
+        let wal = archive.repository + "/" + archive.origin.incarnation.walFolder.description
+        _ = try run("/usr/bin/find", [wal, "-mindepth", "1", "-depth", "-type", "d", "-empty", "-delete"])
+        #expect(try Files.list(wal) == [])
+        try archive.push(archive.origin.wal(archive.origin.segments[2].description), expectSuccess: true)
     }
 
     @Test(arguments: Offer.allCases, Loss.allCases)
@@ -79,7 +114,7 @@ import WAL
         let folder = try lose(loss, archive)
         let path = archive.origin.wal(archive.origin.segments[2].description)
         #expect(try archive.push(path).ending == .exited(1))
-        if loss == .emptyFolder { #expect(rmdir(folder) == 0) }
+        if loss != .noFolder { #expect(rmdir(folder) == 0) }
         try #require(rename(archive.scratch.file("away"), folder) == 0)
         try archive.push(path, expectSuccess: true)
         let verified = try tidemark(["verify", "--wal", "--config", archive.configuration])
