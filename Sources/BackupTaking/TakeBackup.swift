@@ -135,18 +135,18 @@ struct BackupSource {
         let superusers = try survey.run()
         for warning in survey.warnings { try report(.warning(warning)) }
         let lastControl = try ControlFile.readWithBytes(dataDirectory: directory.path)
-        let end = try server.stopBackup()
+        let end = try stopBackup()
         let stopTime = try server.now()
         let labelFile = try BackupLabelFile(parsing: end.labelFile)
         let stop = try consistentPoint(labelFile, end, lastControl.0)
         let stored = try copy.finish(control: lastControl.bytes, end: end, stop: stop, superusers: superusers)
 
-        let stopSegment = SegmentName(
-            timeline: labelFile.timeline, number: (stop.rawValue - 1) / UInt64(control.segmentSize),
-            segmentSize: control.segmentSize)
+        // The server may stop while the backup waits.
+        let tablespaces = try self.tablespaces(walk.tablespaces, manifest)
+        let settings = try recordedSettings(server)
         let waitBegan = Clock.monotonic
-        try arrival.wait(
-            for: neededWAL(labelFile, stopSegment), through: stop, server: server, isStandby: isStandby, report: report)
+        let stopSegment = try arrival.wait(
+            for: labelFile, through: stop, server: server, isStandby: isStandby, report: report)
         let ended = Clock.monotonic
 
         func seconds(_ from: UInt64, _ to: UInt64) -> Double { Double((to - from) / 1000) / 1e6 }
@@ -158,10 +158,10 @@ struct BackupSource {
             serverVersion: server.serverVersion, catalogVersion: control.catalogVersion,
             segmentSize: control.segmentSize, fromStandby: labelFile.fromStandby, fileCount: stored.fileCount,
             size: stored.size, storedSize: stored.storedSize, packs: stored.packs,
-            tablespaces: try tablespaces(walk.tablespaces, manifest), links: walk.links,
+            tablespaces: tablespaces, links: walk.links,
             hasChecksums: control.hasChecksums,
             verifiedPages: stored.verifiedPages, corruptPages: stored.corruptPages,
-            settings: try recordedSettings(server), note: request.note,
+            settings: settings, note: request.note,
             isPinned: request.isPinned, pinnedUntil: request.pinnedUntil,
             timings: BackupTimings(
                 checkpoint: seconds(began, checkpointDone), copy: seconds(checkpointDone, copied),
@@ -177,6 +177,13 @@ struct BackupSource {
                 archive.incarnation.backup(label, BackupSeal.objectName), bytes: BackupSeal.text(of: document.bytes))
         }
         return description
+    }
+
+    private func stopBackup() throws -> BackupModeEnd {
+        do { return try server.stopBackup() } catch let refused as QueryFailure {
+            if isStandby, (try? server.isStandby()) == false { throw StandbyPromoted() }
+            throw refused
+        }
     }
 
     /// A standby without `archive_mode = always` leaves archiving to its primary.
@@ -239,22 +246,6 @@ struct BackupSource {
                 hint: "Take the backup again, after the next checkpoint of the primary.")
         }
         return max(control.minimumRecoveryPoint, label.start)
-    }
-
-    /// All segments from start to stop, then the file that is archived last.
-    private func neededWAL(_ label: BackupLabelFile, _ stop: SegmentName) -> [ArchiveFileName] {
-        var files: [ArchiveFileName] = []
-        var segment = label.startSegment
-        while segment <= stop {
-            files.append(.segment(segment))
-            segment = segment.next(segmentSize: control.segmentSize)
-        }
-        // A standby writes no backup history file.
-        if !isStandby {
-            let offset = UInt32(label.start.rawValue % UInt64(control.segmentSize))
-            files.append(.backupHistory(label.startSegment, offset: offset))
-        }
-        return files
     }
 
     private func tablespaces(_ links: [TablespaceLink], _ manifest: ManifestWriter) throws -> [BackedUpTablespace] {

@@ -13,25 +13,41 @@ struct WALArrival {
     /// Milliseconds; 0 waits for ever.
     let timeout: Int64
 
-    /// Waits until every file is in the repository.
+    /// Waits until everything up to the backup's end is in the repository, on its timeline or on one that goes on from
+    /// there: a timeline that is left before its last segment is full never has that segment, and the next one's first
+    /// segment begins with a copy of what it has.
     ///
     /// - Parameter stop: where the copy becomes consistent.
-    /// - Throws: `WALMissing` after the timeout; `TimelineAside` when they won't come; `ForeignWAL`.
+    /// - Returns: the last segment.
+    /// - Throws: `WALMissing` after the timeout; `TimelineAside` and `TimelineLeft` when it won't come; `ForeignWAL`.
     func wait(
-        for files: [ArchiveFileName], through stop: LSN, server: Connection, isStandby: Bool,
+        for label: BackupLabelFile, through stop: LSN, server: Connection, isStandby: Bool,
         report: (BackupEvent) throws -> Void
-    ) throws {
+    ) throws -> SegmentName {
         let began = Clock.monotonic
         var lastReport = began
-        var pause = 20
-        for file in files {
-            while try !archive.has(file) {
+        var genealogy = Genealogy([:], segmentSize: segmentSize)
+        var isSwitched = false
+        /// The first of some files that is there; nil when none is needed any more.
+        func first(of files: () -> [ArchiveFileName], isLast: Bool = true) throws -> ArchiveFileName? {
+            var pause = 20
+            var nextLook = began
+            while true {
+                guard let file = files().last else { return nil }
+                if let found = try files().first(where: archive.has) { return found }
                 let now = Clock.monotonic
+                if now >= nextLook {
+                    nextLook = now + 1_000_000_000
+                    try refuseLeft(label.timeline, before: stop)
+                    if isLast { try readNewHistories(into: &genealogy) }
+                    if !isSwitched, isStandby, files().count > 1 { isSwitched = finishSegment(of: server, at: stop) }
+                    continue
+                }
                 let waited = Int64((now - began) / 1_000_000)
                 if timeout > 0 && waited >= timeout {
                     throw WALMissing(
                         file: file.description, seconds: waited / 1000, behind: archiverState(server),
-                        isStandby: isStandby)
+                        isStandby: (try? server.isStandby()) ?? isStandby)
                 }
                 if now - lastReport > 5_000_000_000 {
                     if let timeline = file.place?.timeline { try refuseAside(timeline) }
@@ -41,8 +57,63 @@ struct WALArrival {
                 Clock.sleep(milliseconds: pause)
                 pause = min(pause * 2, 500)
             }
-            if case .segment(let segment) = file { try checkIsOwn(segment, through: stop) }
         }
+        let last = SegmentName(
+            timeline: label.timeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
+        var segment = label.startSegment
+        while segment < last {
+            let name = segment
+            _ = try first(of: { [.segment(name)] }, isLast: false)
+            try checkIsOwn(name, as: name, through: stop)
+            segment = segment.next(segmentSize: segmentSize)
+        }
+        guard segment == last else { return last }
+        let wal = BackupWAL(on: label.timeline, from: label.start, to: stop)
+        let end = try first(
+            of: { (wal.map { genealogy.lastFiles(of: $0) } ?? [last]).map { .segment($0) } })
+        guard case .segment(let found)? = end else { return last }
+        try checkIsOwn(found, as: last, through: stop)
+        // A standby writes no backup history file, and a primary that has been replaced may not archive its own.
+        if !isStandby {
+            let offset = UInt32(label.start.rawValue % UInt64(segmentSize))
+            let file = ArchiveFileName.backupHistory(label.startSegment, offset: offset)
+            _ = try first(of: {
+                genealogy.histories.values.contains { $0.switchPoint(from: label.timeline) != nil } ? [] : [file]
+            })
+        }
+        return found
+    }
+
+    private func readNewHistories(into genealogy: inout Genealogy) throws {
+        var histories = genealogy.histories
+        for timeline in try archive.histories() where histories[timeline] == nil {
+            histories[timeline] = try archive.readableHistory(timeline)
+        }
+        genealogy = Genealogy(histories, segmentSize: segmentSize)
+    }
+
+    /// Has a standby that was promoted while the backup waits finish its segment, as pg_backup_stop does on a primary.
+    ///
+    /// - Returns: whether there is nothing to be done any more.
+    private func finishSegment(of server: Connection, at stop: LSN) -> Bool {
+        guard (try? server.isStandby()) == false, let current = try? server.currentLSN() else { return false }
+        guard current.rawValue / UInt64(segmentSize) == (stop.rawValue - 1) / UInt64(segmentSize) else { return true }
+        // Without the right to do it, what is written later fills the segment.
+        _ = try? server.query("SELECT pg_switch_wal()")
+        return true
+    }
+
+    /// A server that was rewound has taken the end of the backup's timeline back, before it could archive it.
+    ///
+    /// - Throws: `TimelineLeft`.
+    private func refuseLeft(_ timeline: TimelineID, before stop: LSN) throws {
+        let directory = DataDirectory(dataDirectory)
+        // A server that is being rewound, or replaced, has none for a while.
+        guard let control = try? directory.controlFile(), let own = try? directory.timeline(control), own > timeline,
+            let history = try? TimelineHistory(own, inWAL: dataDirectory + "/pg_wal"),
+            let end = history.switchPoint(from: timeline), end < stop
+        else { return }
+        throw TimelineLeft(timeline: timeline, end: end, stop: stop, successor: own)
     }
 
     /// WAL that a server archives on a timeline that was put aside goes there, too: a backup would wait for it in vain.
@@ -75,9 +146,11 @@ struct WALArrival {
 
     /// A clone or a former primary may have archived another file of that name before this server. While the server
     /// still has its own, both must have the same content up to the end of the backup.
-    private func checkIsOwn(_ segment: SegmentName, through stop: LSN) throws {
-        let path = dataDirectory + "/pg_wal/\(segment)"
-        guard try Files.exists(path) else { return }
+    ///
+    /// - Parameter original: the file on the backup's timeline, of which the segment may be a copy.
+    private func checkIsOwn(_ segment: SegmentName, as original: SegmentName, through stop: LSN) throws {
+        let paths = [segment, original].map { dataDirectory + "/pg_wal/\($0)" }
+        guard let path = try paths.first(where: Files.exists) else { return }
         let start = segment.start(segmentSize: segmentSize)
         let length = min(UInt64(segmentSize), max(stop, start).rawValue - start.rawValue)
         do {
@@ -154,6 +227,28 @@ struct WALMissing: Explained {
             : "\"\(runnable("tidemark check --only archiving"))\" tells why archiving fails, as does the server's log; the setting "
                 + "wal_wait_timeout says how long to wait."
     }
+}
+
+/// The end of a backup lies on a timeline that the server has left before that.
+struct TimelineLeft: Explained {
+    let timeline: TimelineID
+    let end: LSN
+    let stop: LSN
+    let successor: TimelineID
+
+    var message: String { "the backup cannot become complete: its WAL was taken back" }
+    var detail: String? {
+        "It needs the WAL of timeline \(timeline) up to LSN \(stop), but the server is on timeline \(successor) now, "
+            + "which left timeline \(timeline) at LSN \(end)."
+    }
+    var hint: String? { "Take the backup again." }
+}
+
+/// PostgreSQL doesn't complete the backup of a standby that is promoted meanwhile.
+struct StandbyPromoted: Explained {
+    var message: String { "the standby was promoted before its backup ended" }
+    var detail: String? { "PostgreSQL does not complete the backup of a standby on a server that is none any more." }
+    var hint: String? { "Take the backup again, of the server as it is now." }
 }
 
 /// The server is on a timeline that was put aside.

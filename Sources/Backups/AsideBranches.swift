@@ -45,12 +45,19 @@ struct AsideWAL {
     /// timeline's history. An archived file of that name is another server's now, and the backup belongs to the branch
     /// that was put aside. A backup that was still waiting for its WAL at that time has got it from the right server.
     func taken(from backup: BackupDescription) throws -> AsideBackup? {
+        let (last, size) = (backup.stopSegment, backup.segmentSize)
+        // Another timeline's file of the last segment matters unless its own is there as well.
+        let others: Set<TimelineID> =
+            try last.timeline == backup.timeline || archive.has(.segment(last.on(backup.timeline)))
+            ? [] : [last.timeline]
         let first = try objects.filter { object in
             guard isOlder(backup, than: object) else { return false }
             switch object.file {
-            case .history(let timeline): return timeline == backup.timeline
+            case .history(let timeline): return timeline == backup.timeline || others.contains(timeline)
             case .segment(let name):
-                return name.timeline == backup.timeline && backup.startSegment <= name && name <= backup.stopSegment
+                return name.timeline == backup.timeline && backup.startSegment <= name
+                    && name.number(segmentSize: size) <= last.number(segmentSize: size)
+                    || name == last && others.contains(name.timeline)
             case .partial, .backupHistory: return false
             }
         }.filter { try !isThereAgain($0) }.min { $0.file.description < $1.file.description }

@@ -22,7 +22,9 @@ public struct BackupDescription: Sendable, Equatable {
     /// copied pg_control.
     public var stopLSN: LSN
     public var timeline: TimelineID
-    /// The segments that replay needs before the copy is consistent, first and last, on `timeline`.
+    /// The segments that replay needs before the copy is consistent, first and last, on `timeline`. The last one is
+    /// another timeline's if that left `timeline` in this segment, behind the copy's end, and its file was archived
+    /// instead.
     public var startSegment: SegmentName
     public var stopSegment: SegmentName
     public var systemIdentifier: UInt64
@@ -70,7 +72,9 @@ public struct BackupDescription: Sendable, Equatable {
     public var tidemarkVersion: String
 
     /// What it needs to be consistent.
-    public var wal: BackupWAL? { BackupWAL(on: timeline, from: startLSN, to: stopLSN) }
+    public var wal: BackupWAL? {
+        BackupWAL(on: timeline, from: startLSN, to: stopLSN, lastTimeline: stopSegment.timeline)
+    }
 
     public init(
         label: String, kind: Kind, startTime: Moment, stopTime: Moment, startLSN: LSN, checkpointLSN: LSN,

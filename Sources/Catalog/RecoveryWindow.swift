@@ -67,6 +67,10 @@ extension Catalog {
                     its.append(window)
                 }
             }
+            // Its own timeline may have been left before its last segment was full; another one's file completed it.
+            if its.contains(where: \.isConsistent) {
+                its.removeAll { !$0.isConsistent && $0.timeline == backup.timeline && $0.ending == .archiveEnd }
+            }
             windows += its
         }
         return windows

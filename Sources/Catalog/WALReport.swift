@@ -11,15 +11,20 @@ public struct BackupSpan: Hashable, Sendable {
     public let stop: LSN
     public let startTime: Moment
     public let stopTime: Moment
+    /// The timeline whose file of the last segment completed it.
+    public let lastTimeline: TimelineID
 
     /// Without which it isn't consistent; nil when nobody knows where it ended.
-    public var wal: BackupWAL? { BackupWAL(on: timeline, from: start, to: stop) }
+    public var wal: BackupWAL? { BackupWAL(on: timeline, from: start, to: stop, lastTimeline: lastTimeline) }
 
+    /// - Parameter lastTimeline: nil for the same as `timeline`.
     public init(
-        label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment
+        label: String, timeline: TimelineID, start: LSN, stop: LSN, startTime: Moment, stopTime: Moment,
+        lastTimeline: TimelineID? = nil
     ) {
         (self.label, self.timeline, self.start, self.stop) = (label, timeline, start, stop)
         (self.startTime, self.stopTime) = (startTime, stopTime)
+        self.lastTimeline = lastTimeline ?? timeline
     }
 }
 
@@ -70,6 +75,8 @@ public struct WALGap: Hashable, Sendable {
     public var isExpired = false
     public let lastBefore: TransactionMark?
     public let firstAfter: TransactionMark?
+    /// Whether a recovery reaches any moment before it.
+    public let isReachedBefore: Bool
     /// The first backup with which the WAL after the gap can be used.
     public let nextBackup: BackupSpan?
 
@@ -206,6 +213,7 @@ extension Catalog {
             lastBefore: try substitute(for: missing.numbers.lowerBound, on: lineage, wal.segments)?.lastCommit
                 ?? lastCommit(before: missing.numbers.lowerBound, on: lineage, wal),
             firstAfter: try firstCommit(from: missing.numbers.upperBound + 1, on: lineage, wal),
+            isReachedBefore: isReached(before: missing.from, on: lineage, wal, backups),
             nextBackup: nextBackup(after: missing.to, through: missing.last, wal, backups))
     }
 
@@ -219,6 +227,7 @@ extension Catalog {
             cause: cause,
             lastBefore: try lastCommit(before: number, on: lineage, wal),
             firstAfter: try firstCommit(from: number, on: lineage, wal),
+            isReachedBefore: isReached(before: place, on: lineage, wal, backups),
             nextBackup: nextBackup(after: place, through: lineage.file(number), wal, backups))
     }
 
@@ -247,6 +256,16 @@ extension Catalog {
             }
         }
         return nil
+    }
+
+    /// Whether some backup of a history is consistent before a position.
+    private func isReached(
+        before position: LSN, on lineage: Lineage, _ wal: ArchivedWAL, _ backups: [BackupSpan]
+    ) -> Bool {
+        backups.contains { backup in
+            backup.stop <= position && lineage.path.contains(backup.timeline, upTo: backup.stop)
+                && backup.stop <= wal.reach(from: backup.start, on: lineage).end
+        }
     }
 
     /// The first backup after a gap, on any history that has the gap.

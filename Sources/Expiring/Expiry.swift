@@ -21,6 +21,7 @@ struct Expiry {
                 isLeased: try isLeased(backup.label),
                 damage: try visible ?? damage(of: backup, from: archive),
                 needs: backup.packs.map(\.label).filter { $0 != backup.label })
+            retained.lastTimeline = backup.stopSegment.timeline
             retained.isVisiblyDamaged = visible != nil
             retained.isAside = aside != nil
             return retained

@@ -17,15 +17,20 @@ extension Observation {
 
     var continuityVerdict: Verdict {
         guard let archive else { return needsArchive }
+        let more = archive.gaps.count - 1
+        let gap = archive.gaps.first.map { gap in
+            capitalized(gap.sentence) + (more > 0 ? ", and \(more) more stretch\(more == 1 ? "" : "es")." : ".")
+        }
         if let problem = archive.historyProblem {
             return .critical(
-                "The cluster's history cannot be followed: \(problem).",
+                "The cluster's history cannot be followed: \(problem)." + (gap.map { " \($0)" } ?? ""),
                 archive.historyRemedy.map { "The server still has it; store it with: \($0)" }
                     ?? "Take a backup on the present timeline: recovery to earlier ones may need that file.")
         }
         if let history = archive.damagedHistory {
             return .critical(
-                "\(capitalized(history.message)), and PostgreSQL asks for it in every recovery to an older timeline.",
+                "\(capitalized(history.message)), and PostgreSQL asks for it in every recovery to an older timeline."
+                    + (gap.map { " \($0)" } ?? ""),
                 archive.historyRemedy.map { "The server still has it; store it with: \($0)" } ?? history.hint)
         }
         guard let newest = archive.newest else {
@@ -34,7 +39,7 @@ extension Observation {
                 "\"\(runnable("tidemark init"))\""
                     + " says what the server lacks.")
         }
-        guard let gap = archive.gaps.first else {
+        guard let gap, let first = archive.gaps.first else {
             if let breaksProblem {
                 return .unknown(
                     breaksProblem,
@@ -46,10 +51,9 @@ extension Observation {
                     ? "Archived up to \"\(newest)\"; there is no backup yet that it could continue."
                     : "Every segment from the oldest backup to \"\(newest)\" is there.")
         }
-        let more = archive.gaps.count - 1
         return .critical(
-            capitalized(gap.sentence) + (more > 0 ? ", and \(more) more stretch\(more == 1 ? "" : "es")." : "."),
-            gap.wayOut
+            gap,
+            first.wayOut
                 ?? (archive.unreached != nil
                     ? "Nothing after the gap can be recovered: take a backup now."
                     : "Moments after the gap can be reached only from later backups."),

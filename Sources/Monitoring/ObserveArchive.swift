@@ -1,3 +1,4 @@
+import Archiving
 import Backups
 import Glibc
 import Platform
@@ -56,11 +57,28 @@ extension ArchiveObservation {
         }
         // One that can't be examined may be whole; the check of known damage reports the error.
         for backup in backups.complete { damage[backup.label] = (try? visibleDamage(of: backup, from: archive)) ?? nil }
+        // Without the history, each timeline is looked at by itself.
+        if historyProblem != nil {
+            let known = try archivedWAL(
+                of: archive,
+                expired: {
+                    try expiredSegments(
+                        of: archive, listing: backups, policy: policy, dataDirectory: dataDirectory, now: now,
+                        segmentSize: $0)
+                }, backups.complete.compactMap(\.wal))
+            gaps = known.gaps().map { Gap($0) }
+        }
         let oldest = own.min { $0.startLSN < $1.startLSN }
-        var present: Set<SegmentName> = []
-        for timeline in timelines where history.includes(timeline) {
-            let first = oldest.map { SegmentName(timeline: timeline, containing: $0.startLSN, segmentSize: size) }
-            present.formUnion(try archive.segments(timeline: timeline, from: first))
+        func segments(from position: LSN?) throws -> Set<SegmentName> {
+            try timelines.filter(history.includes).reduce(into: []) { found, timeline in
+                let first = position.map { SegmentName(timeline: timeline, containing: $0, segmentSize: size) }
+                found.formUnion(try archive.segments(timeline: timeline, from: first))
+            }
+        }
+        var present = try segments(from: oldest?.startLSN)
+        // The gap in which the oldest backup begins may itself begin before that.
+        if let oldest, !present.contains(lineage.file(containing: oldest.startLSN)) {
+            present = try segments(from: nil)
         }
         if let limit { present = present.filter { $0.number(segmentSize: size) < limit } }
         let archived = SegmentSet(present.sorted(), segmentSize: size)
@@ -95,7 +113,7 @@ extension ArchiveObservation {
             )
             wal = known(expired: expired)
         }
-        gaps = wal.gaps(on: lineage, from: first).map { Gap($0) }
+        for gap in wal.gaps(on: lineage, from: first).map({ Gap($0) }) where !gaps.contains(gap) { gaps.append(gap) }
         for found in wal.breaks(on: lineage, from: first) {
             var gap = Gap(found)
             gap.from = try commit(before: found.segment.number(segmentSize: size))

@@ -96,7 +96,7 @@ extension BackupSpan {
     public init(_ backup: BackupDescription) {
         self.init(
             label: backup.label, timeline: backup.timeline, start: backup.startLSN, stop: backup.stopLSN,
-            startTime: backup.startTime, stopTime: backup.stopTime)
+            startTime: backup.startTime, stopTime: backup.stopTime, lastTimeline: backup.stopSegment.timeline)
     }
 }
 

@@ -61,8 +61,14 @@ public struct ReachableMoments: Sendable {
     /// The timeline that a recovery must name for a gap to end it; nil when the gap is on the history that it follows
     /// without.
     public func mustName(for gap: WALGap) -> TimelineID? {
-        guard let path = followed.path, path.contains(gap.timeline, upTo: gap.from) else { return gap.timeline }
-        return nil
+        guard let path = followed.path else { return gap.timeline }
+        // Where a timeline was left in a segment that it lacks, the next one has a file of its own.
+        let isRead =
+            gap.missing.map { missing in
+                let lineage = path.lineage(segmentSize: missing.segmentSize)
+                return missing.ranges.contains { lineage.reads($0.first) }
+            } ?? path.contains(gap.timeline, upTo: gap.from)
+        return isRead ? nil : gap.timeline
     }
 }
 

@@ -53,6 +53,7 @@ public struct VerifyJob {
         public fileprivate(set) var unreadable = 0
         /// The verified WAL, by incarnation; empty where only backups were verified.
         public fileprivate(set) var archives: [ArchiveVerification] = []
+        /// An object that is missing or damaged counts once, whatever needs it.
         public fileprivate(set) var problems = 0
         /// Missing WAL after the backups, by incarnation, each gap once.
         fileprivate var gaps: [Incarnation: [LineageGap]] = [:]
@@ -93,6 +94,7 @@ public struct VerifyJob {
         /// The value is nil for an incarnation that can't be listed.
         var walOf: [Incarnation: ArchivedWAL?] = [:]
         var damaged: [VerifiedPart.Name] = []
+        var repeated = RepeatedProblems()
         for (archive, backup) in backups {
             let found: VerifyReport
             do {
@@ -135,7 +137,7 @@ public struct VerifyJob {
             }
             let gaps = walOf[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
             let backup = Backup(report: found, gaps: gaps)
-            report.problems += backup.report.problems.count
+            report.problems += found.problems.count - repeated.count(found.problems, of: archive.incarnation)
             if !found.problems.isEmpty { damaged.append(VerifiedPart.Name(found.label, of: archive.incarnation)) }
             for gap in backup.gaps where !report.gaps[archive.incarnation, default: []].contains(gap) {
                 report.gaps[archive.incarnation, default: []].append(gap)
@@ -172,6 +174,9 @@ public struct VerifyJob {
         }
         for problem in all.flatMap(\.problems) { context.note(.error, problem) }
         report.problems += found.values.reduce(0) { $0 + $1.count }
+        for (incarnation, problems) in found {
+            report.problems -= repeated.count(causedBy: problems, of: incarnation)
+        }
         context.notes("problems", report.problems)
         context.notes.found(all, backups: damaged)
         return report

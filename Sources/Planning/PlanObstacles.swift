@@ -80,7 +80,7 @@ extension Planner {
                 // It was there when the backup ended.
                 let last = max(missing, (wal.backup.stop.rawValue - min(1, wal.backup.stop.rawValue)) / size)
                 return refusal(
-                    .gap(wholeGaps(wal.path, missing...last)), nearest: olderBackups(wal),
+                    .gap(try wholeGaps(wal.path, missing...last)), nearest: olderBackups(wal),
                     remarks: ["Backup \"\(wal.backup.label)\" isn't consistent without it."])
             }
             latest.target.point = .latest
@@ -90,7 +90,7 @@ extension Planner {
         case .gap(let missing):
             let numbers = missing[0].numbers.lowerBound...missing[missing.count - 1].numbers.upperBound
             return refusal(
-                .gap(wholeGaps(wal.path, numbers)),
+                .gap(try wholeGaps(wal.path, numbers)),
                 nearest: around(wal, last, latest, until: missing[missing.count - 1].to))
         case .broken(let found):
             return refusal(
@@ -154,11 +154,13 @@ extension Planner {
     }
 
     /// The gaps of a history that reach into some segments, each from its beginning: it may lie before the backup that
-    /// is stopped by it.
-    private func wholeGaps(_ path: TimelinePath, _ numbers: ClosedRange<UInt64>) -> [LineageGap] {
-        let oldest = onPath(path).map(\.backup.start).min() ?? .zero
-        let first = min(numbers.lowerBound, oldest.rawValue / UInt64(source.segmentSize))
-        return path.lineage(segmentSize: source.segmentSize).gaps(first...numbers.upperBound, in: archived)
+    /// is stopped by it, and before every backup.
+    func wholeGaps(_ path: TimelinePath, _ numbers: ClosedRange<UInt64>) throws -> [LineageGap] {
+        let lineage = path.lineage(segmentSize: source.segmentSize)
+        let every = try source.everySegment()
+        let oldest = onPath(path).map { $0.backup.start.rawValue / UInt64(source.segmentSize) }.min() ?? 0
+        let first = [numbers.lowerBound, oldest, lineage.archived(in: every).first?.numbers.lowerBound]
+        return lineage.gaps(first.compactMap(\.self).min()!...numbers.upperBound, in: every)
             .filter { $0.numbers.upperBound >= numbers.lowerBound }
     }
 

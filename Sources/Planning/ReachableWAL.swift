@@ -38,7 +38,8 @@ extension Planner {
             let wal = try replayWAL(candidate)
             let obstacle: String? =
                 switch wal.ending {
-                case .gap(let missing): missing[0].sentence
+                case .gap(let missing):
+                    try wholeGaps(candidate.path, missing[0].numbers).last?.sentence ?? missing[0].sentence
                 case .broken(let found): found.sentence
                 case .endOfArchive, .notYetArchived: nil
                 }

@@ -54,8 +54,11 @@ extension SegmentsReport.Gap {
         }
         lines.append("      \(cause)")
         if let remedy { lines.append("      \(remedy.hint)") }
-        lines.append(
-            "      \(gap.unreachableMoments)" + (gap.nextBackup == nil ? ": no backup was taken after the gap." : "."))
+        let reason =
+            gap.isReachedBefore
+            ? "no backup was taken after the gap"
+            : "no backup with all its WAL ended before the gap, and none was taken after it"
+        lines.append("      \(gap.unreachableMoments)" + (gap.nextBackup == nil ? ": \(reason)." : "."))
         return lines
     }
 }
@@ -103,7 +106,7 @@ public struct SegmentsDocument: Encodable {
                 timeline: gap.timeline.rawValue, from: gap.from.description, to: gap.to.description,
                 firstMissing: gap.firstMissing?.description, lastMissing: gap.lastMissing?.description,
                 cause: found.cause, expired: found.removed?.iso8601, atServer: found.remedy?.isAside == false,
-                remedy: found.remedy?.commands, unreachableFrom: gap.lastBefore?.time.iso8601,
+                remedy: found.remedy?.commands, unreachableFrom: gap.lastReached?.iso8601,
                 unreachableTo: gap.nextBackup?.stopTime.iso8601, nextBackup: gap.nextBackup?.label)
         }
     }

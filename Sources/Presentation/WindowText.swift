@@ -137,7 +137,7 @@ public struct WindowDocument: Encodable {
         }
         unreachable = report.gaps.map {
             Unreachable(
-                after: $0.lastBefore?.time.iso8601, before: $0.nextBackup?.stopTime.iso8601, reason: reason($0))
+                after: $0.lastReached?.iso8601, before: $0.nextBackup?.stopTime.iso8601, reason: reason($0))
         }
         knownDamage = report.damage.map(\.name)
         contradiction = report.contradiction.map(ToldContradiction.init)

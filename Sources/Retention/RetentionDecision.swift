@@ -8,6 +8,8 @@ public struct RetainedBackup: Sendable, Equatable {
     public var timeline: TimelineID
     public var start: LSN
     public var stop: LSN
+    /// The timeline whose file of the last segment completed it; nil for its own.
+    public var lastTimeline: TimelineID?
     public var startTime: Moment
     public var stopTime: Moment
     public var isPinned: Bool
@@ -33,6 +35,8 @@ public struct RetainedBackup: Sendable, Equatable {
         (self.isPinned, self.pinnedUntil, self.isLeased) = (isPinned, pinnedUntil, isLeased)
         (self.damage, self.needs) = (damage, needs)
     }
+
+    func hasWAL(on timeline: TimelineID) -> Bool { timeline == self.timeline || timeline == lastTimeline }
 }
 
 /// A timeline, with what retention needs.
@@ -78,7 +82,7 @@ public struct RetentionDecision: Sendable, Equatable {
         guard let from = keepWALFrom else { return true }
         if segment.end(segmentSize: segmentSize) > from { return true }
         return islands.contains { island in
-            segment.timeline == island.timeline && segment.end(segmentSize: segmentSize) > island.start
+            island.hasWAL(on: segment.timeline) && segment.end(segmentSize: segmentSize) > island.start
                 && segment.start(segmentSize: segmentSize) <= island.stop
         }
     }
@@ -94,7 +98,7 @@ extension RetentionDecision {
         let end = from.rawValue / size
         for timeline in timelines {
             var next: UInt64 = 0
-            for island in islands.filter({ $0.timeline == timeline }).sorted(by: { $0.start < $1.start }) {
+            for island in islands.filter({ $0.hasWAL(on: timeline) }).sorted(by: { $0.start < $1.start }) {
                 let first = island.start.rawValue / size
                 if first > next, next < end { set.insert(next...min(first, end) - 1, on: timeline) }
                 next = max(next, island.stop.rawValue / size + 1)

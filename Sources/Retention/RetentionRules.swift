@@ -50,7 +50,16 @@ struct RetentionRules {
             for backup in candidates { keep(backup, "no rule says when backups expire") }
         }
         if let newest = candidates.last {
-            keep(newest, newest.damage == nil ? "newest good backup" : "newest backup", .always)
+            // Where one timeline's history doesn't have all of them, it is the newest one's.
+            let history = timelines.last { $0.history.timeline == newest.timeline }?.history
+            let isOnly = candidates.allSatisfy { one in
+                one.timeline == newest.timeline
+                    || history?.canBegin(withBackupOn: one.timeline, stop: one.stop) ?? false
+            }
+            keep(
+                newest,
+                "newest \(newest.damage == nil ? "good " : "")backup"
+                    + (isOnly ? "" : " of timeline \(newest.timeline)"), .always)
         }
         for branch in timelines {
             keepNewest(of: branch, candidates)

@@ -21,7 +21,11 @@ public struct ArchivedWAL: Sendable {
         backups: [BackupWAL] = [], acknowledged: SegmentName? = nil
     ) {
         (self.segments, self.backups) = (segments, backups)
-        lost = (backups.map { $0.last(segmentSize: segments.segmentSize) } + [acknowledged].compactMap(\.self))
+        let ends = backups.filter { !genealogy.lastFiles(of: $0).contains(where: segments.contains) }
+            .map { $0.last(segmentSize: segments.segmentSize) }
+        lost =
+            ends.filter { !segments.contains($0) }
+            + [acknowledged].compactMap(\.self)
             .filter { !segments.contains($0) && !genealogy.isContinued($0, in: segments) }
         self.breaks = Dictionary(breaks.map { ($0.segment, $0) }) { first, _ in first }
         self.genealogy = genealogy
@@ -83,10 +87,12 @@ public struct ArchivedWAL: Sendable {
         segments.highest(on: gap.last.timeline).map { $0 < gap.numbers.upperBound } ?? true
     }
 
-    /// The gaps in one timeline's history between a segment and the newest one; the timeline may have none yet.
+    /// The gaps in one timeline's history between a segment and the newest one; the timeline may have none yet. One in
+    /// which the segment lies is told from its beginning, as far as backups show that there was WAL before.
     public func gaps(on lineage: Lineage, from number: UInt64) -> [LineageGap] {
         guard let newest = newest(on: lineage), newest >= number else { return [] }
-        return lineage.gaps(number...newest, in: wanted)
+        let first = wanted.contains(lineage.file(number)) ? number : beginning(ofGapAt: number, on: lineage)
+        return lineage.gaps(first...newest, in: wanted)
     }
 
     /// The number of the newest segment of a history that is there, or is known to have been.
@@ -154,15 +160,19 @@ public struct BackupWAL: Hashable, Sendable {
     public let start: LSN
     /// Exclusive; behind `start`.
     public let stop: LSN
+    /// The timeline whose file of the last segment was archived when the backup was completed.
+    public let lastTimeline: TimelineID
 
+    /// - Parameter lastTimeline: nil for the same as `timeline`.
     /// - Returns: nil unless `stop` is behind `start`.
-    public init?(on timeline: TimelineID, from start: LSN, to stop: LSN) {
+    public init?(on timeline: TimelineID, from start: LSN, to stop: LSN, lastTimeline: TimelineID? = nil) {
         guard start < stop else { return nil }
         (self.timeline, self.start, self.stop) = (timeline, start, stop)
+        self.lastTimeline = lastTimeline ?? timeline
     }
 
     public func last(segmentSize: UInt32) -> SegmentName {
-        SegmentName(timeline: timeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
+        SegmentName(timeline: lastTimeline, containing: LSN(stop.rawValue - 1), segmentSize: segmentSize)
     }
 }
 

@@ -40,6 +40,17 @@ public struct Genealogy: Sendable {
         return lineage.reads(name) ? lineage.file(before: name) : name.previous(segmentSize: segmentSize)
     }
 
+    /// The files that have the end of what a backup needs, each of them all of it: its own timeline's and, where
+    /// another one left that timeline in the same segment, at the backup's end or later, the other one's, which begins
+    /// with a copy. Oldest first.
+    public func lastFiles(of backup: BackupWAL) -> [SegmentName] {
+        let own = backup.last(segmentSize: segmentSize).on(backup.timeline)
+        let number = own.number(segmentSize: segmentSize)
+        let others = histories.values.filter { $0.contains(backup.timeline, at: backup.stop) }
+            .map { lineage(of: $0.timeline).file(number) }
+        return [own] + Set(others).subtracting([own]).sorted()
+    }
+
     /// Whether what a timeline wrote into its last segment is there in the next one's first: then nobody misses the
     /// segment.
     func isContinued(_ name: SegmentName, in archived: SegmentSet) -> Bool {

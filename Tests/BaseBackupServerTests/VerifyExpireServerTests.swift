@@ -104,6 +104,26 @@ import WAL
         for label in backups.labels { #expect(try !backups.verdict(label).contains("damaged")) }
     }
 
+    @Test(arguments: [false, true])
+    func `a segment that a backup needs counts once, and both consequences are told`(isDamaged: Bool) throws {
+        let backups = try Backups(rules: ["keep_full = 3"])
+        let lost = try backups.archive.backup(backups.labels[0]).stopSegment
+        let path = backups.store.path(backups.incarnation.segment(lost))
+        if isDamaged {
+            try runAsServerUser("/bin/chmod", ["u+w", path])
+            try flipByte(of: path, at: FileStatus(of: path).size / 2)
+        } else {
+            try Files.remove(path)
+        }
+        let verified = try backups.site.tidemark(["verify"])
+        #expect(verified.ending == .exited(3), "\(verified)")
+        #expect(verified.errors.contains("\"\(lost)\", which the backup needs, is "), "\(verified)")
+        #expect(isDamaged || verified.errors.contains("WAL segment \"\(lost)\" is missing"), "\(verified)")
+        let history = try backups.site.tidemark(["history"], expectSuccess: true).output
+        let count = try #require(history.matches(of: /[ ,]problems ([0-9]+)/).last)
+        #expect(count.output.1 == "1", "\(history)")
+    }
+
     @Test func `a backup that can't be read doesn't keep others from being verified`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let (site, old) = (backups.site, backups.labels[0])

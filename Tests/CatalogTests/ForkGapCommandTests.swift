@@ -52,6 +52,14 @@ import WAL
             let told = try ask(line)
             #expect(told.gaps == gaps.sorted(), "\(told.words)")
         }
+        let segments = try ask(["segments"]).words
+        #expect(segments.contains("Moments after ") == (!all.isEmpty && !gap.isFirst), "\(segments)")
+        #expect(segments.contains("No moment can be reached: ") == gap.isAll, "\(segments)")
+        // What concerns a timeline that nobody follows says so.
+        let window = try tidemark(["window", "--config", configuration]).output
+        for line in window.split(separator: "\n") where onHistory.isEmpty && line.contains(" be reached: ") {
+            #expect(line.hasPrefix("On timeline "), "\(gap.name): \(window)")
+        }
         // These speak of every backup and every timeline.
         for line in [["list"], ["window"], ["status"], ["report"], ["report", "--html", "-"]] {
             let told = try ask(line)

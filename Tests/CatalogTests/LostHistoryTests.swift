@@ -57,6 +57,18 @@ import WAL
         #expect(lost.timeline == TimelineID(2))
         #expect(refusal.nearest.map { $0.arguments.joined(separator: " ") } == ["--target latest --target-timeline 1"])
 
+        // check names a missing segment beside it.
+        let own = repository.names.filter { $0.hasPrefix("00000001") }.sorted()
+        let gone = try #require(SegmentName(own[own.count - 2]))
+        let object = try store.read(incarnation.segment(gone))
+        try store.remove(incarnation.segment(gone))
+        let observed = try ArchiveObservation(
+            of: repository.archive, timeline: TimelineID(2), segmentSize: 16 << 20, policy: RetentionPolicy(),
+            now: #require(Moment(iso8601: "2026-11-20T08:12:30Z")))
+        #expect(observed.historyProblem == bare.lost[0].message)
+        #expect(observed.gaps.map(\.sentence) == ["segment \"\(gone)\" is missing"], "\(observed.gaps) \(own)")
+        try store.create(incarnation.segment(gone), bytes: object)
+
         // Nothing tells which timeline it began on when its first segment is missing as well, or can't be read.
         let names = repository.names.filter { $0.hasPrefix("00000002") }
         let beginning = try #require(names.min().flatMap(SegmentName.init))

@@ -147,6 +147,14 @@ struct Trouble: Sendable, CustomTestStringConvertible {
             $0.archive?.historyProblem = "timeline history file \"00000002.history\" is missing"
         },
         Trouble(
+            name: "a missing history and a missing segment", check: "wal_continuity", status: .critical,
+            says: "00000002.history\" is missing. Segment \"000000010000000000000003\" is missing."
+        ) {
+            let name = SegmentName("000000010000000000000003")!
+            $0.archive?.historyProblem = "timeline history file \"00000002.history\" is missing"
+            $0.archive?.gaps = [.init(first: name, last: name, count: 1)]
+        },
+        Trouble(
             name: "another timeline's history is damaged", check: "wal_continuity", status: .critical,
             says: "00000003.history\" is damaged"
         ) { $0.archive?.damagedHistory = LostHistory(timeline: TimelineID(3), parent: nil, isDamaged: true) },

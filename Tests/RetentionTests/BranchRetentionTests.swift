@@ -254,6 +254,8 @@ import WAL
                 "daily of 2026-11-08 in the history of timeline 1",
             ])
         #expect(
-            reasons["2-9"] == ["newest good backup", "newest for keep_full = 1", "daily of 2026-11-09"])
+            reasons["2-9"] == [
+                "newest good backup of timeline 2", "newest for keep_full = 1", "daily of 2026-11-09",
+            ])
     }
 }
