@@ -133,7 +133,7 @@ public struct VerifyJob {
                     walOf[archive.incarnation] = .some(nil)
                 }
             }
-            let gaps = walOf[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
+            let gaps = walOf[archive.incarnation]??.gaps(after: backup.stopLSN, on: backup.timeline) ?? []
             let backup = Backup(report: found, gaps: gaps)
             report.problems += backup.report.problems.count
             if !found.problems.isEmpty { damaged.append(VerifiedPart.Name(found.label, of: archive.incarnation)) }
