@@ -87,7 +87,7 @@ extension Catalog {
         var walk = RecordWalk(includingBlocks: true)
         var decompressor = try Decompressor()
         var number = first
-        var behindStop = 0
+        var afterStop = 0
         var unreadable: [UnreadableWAL] = []
         func read(_ name: SegmentName, before limit: LSN? = nil) throws {
             let stored = try archive.stored(name)
@@ -128,8 +128,8 @@ extension Catalog {
                 walk = RecordWalk(includingBlocks: true)
                 touched = [:]
             }
-            if number >= stop { behindStop += 1 }
-            guard !walk.isStopped, behindStop < 8, let later = next(to: number, isLater: true, on: path, wal.segments)
+            if number >= stop { afterStop += 1 }
+            guard !walk.isStopped, afterStop < 8, let later = next(to: number, isLater: true, on: path, wal.segments)
             else {
                 break
             }
@@ -148,7 +148,7 @@ extension Catalog {
         func isAmong(_ gap: LineageGap) -> Bool {
             shown.count < count || shown.first.map { $0.mark.lsn < gap.to } ?? true
         }
-        // What backups need before the first segment and behind the last one isn't archived anymore.
+        // What backups need before the first segment and after the last one isn't archived anymore.
         let range = (
             first: next(to: first, isLater: false, on: path, wal.segments) == nil
                 ? min(first, wal.firstNeeded(on: path) ?? first) : first,

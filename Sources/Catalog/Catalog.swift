@@ -38,7 +38,7 @@ public final class Catalog {
         do {
             database = try Catalog.patiently(path, note) { [file] in try file.open(note: note) }
         } catch  where mayBeInMemory && Catalog.isOfPlace(error) {
-            let reason = (error as? any Explained)?.message ?? "\(error)"
+            let reason = explanation(of: error)
             note("catalog \"\(path)\" cannot be written and is built in memory for this command only: \(reason)")
             file.isKept = false
             database = try file.open(note: note)

@@ -160,7 +160,7 @@ extension Catalog {
         let (low, high) = (number(numbers.lowerBound), number(numbers.upperBound))
         // Whole chunks by their sums, the ends by their segments.
         let firstWhole = (low + (1 << Catalog.chunkBits) - 1) >> Catalog.chunkBits
-        let behindWhole = (high + 1) >> Catalog.chunkBits
+        let afterWhole = (high + 1) >> Catalog.chunkBits
         func sum(_ value: Int64, _ statement: Statement, _ column: Int32) throws -> Int64 {
             let (sum, overflows) = value.addingReportingOverflow(try statement.count(column))
             return overflows ? .max : sum
@@ -178,15 +178,15 @@ extension Catalog {
         let ofSegments =
             "SELECT count(*), sum(stored_bytes), sum(records), sum(commits) FROM segment "
             + "WHERE timeline = ? AND number BETWEEN ? AND ?"
-        guard firstWhole < behindWhole else {
+        guard firstWhole < afterWhole else {
             try add(ofSegments, low, high)
             return totals
         }
         try add(ofSegments, low, firstWhole << Catalog.chunkBits - 1)
         try add(
             "SELECT sum(segments), sum(stored_bytes), sum(records), sum(commits) FROM chunk "
-                + "WHERE timeline = ? AND chunk BETWEEN ? AND ?", firstWhole, behindWhole - 1)
-        try add(ofSegments, behindWhole << Catalog.chunkBits, high)
+                + "WHERE timeline = ? AND chunk BETWEEN ? AND ?", firstWhole, afterWhole - 1)
+        try add(ofSegments, afterWhole << Catalog.chunkBits, high)
         return totals
     }
 

@@ -125,7 +125,7 @@ extension Catalog {
     /// The gaps that affect a recovery from one of the backups.
     ///
     /// - Parameter expired: the segments that were removed on purpose.
-    public func gaps(behind backups: [BackupSpan], expired: SegmentSet) throws -> [WALGap] {
+    public func gaps(after backups: [BackupSpan], expired: SegmentSet) throws -> [WALGap] {
         let genealogy = try genealogy()
         return try report(backups: backups, expired: expired).gaps.filter { gap in
             backups.contains { gap.affects($0, genealogy) }

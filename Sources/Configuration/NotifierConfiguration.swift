@@ -145,9 +145,9 @@ public struct WebAddress: Sendable, Equatable {
             return nil
         }
         scheme = text[..<mark.lowerBound].lowercased()
-        let behind = text[mark.upperBound...]
-        let authority = behind.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-        rest = String(behind.dropFirst(authority.count))
+        let others = text[mark.upperBound...]
+        let authority = others.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        rest = String(others.dropFirst(authority.count))
         guard !authority.contains("@") else { return nil }
         let colon = authority.hasSuffix("]") ? nil : authority.lastIndex(of: ":")
         host = authority[..<(colon ?? authority.endIndex)].lowercased()

@@ -81,7 +81,7 @@ public struct JobJournal: Sendable {
                     switch error {
                     case let refused as DocumentRefused: reason = refused.fault.sentence
                     case let fault as DocumentFault: reason = fault.sentence
-                    default: reason = (error as? any Explained)?.message ?? "\(error)"
+                    default: reason = explanation(of: error)
                     }
                     contents.unreadable.append((key, reason))
                     return nil

@@ -28,6 +28,9 @@ extension Explained {
     }
 }
 
+/// An error's message; of one that has none, what it says of itself.
+public func explanation(of error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
+
 /// An error that no caller distinguishes from others; where one must, define a type with its facts.
 public struct Problem: Explained, Equatable {
     public let message: String

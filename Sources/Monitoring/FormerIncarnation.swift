@@ -29,7 +29,7 @@ public struct FormerIncarnation: Sendable {
             do {
                 if let one = try FormerIncarnation(archive) { found.append(one) }
             } catch {
-                let reason = (error as? any Explained)?.message ?? "\(error)"
+                let reason = explanation(of: error)
                 let name = "incarnation \(archive.incarnation.folderName)"
                 problems.append("What was before initdb or pg_upgrade, \(name), cannot be read: \(reason).")
             }

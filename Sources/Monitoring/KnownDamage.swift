@@ -258,7 +258,7 @@ public struct KnownDamage: Sendable, Equatable {
             return try verified(jobs, archive, [], Moment(microseconds: Clock.now)).compactMap(\.segment)
                 .compactMap { try deliveryFault(of: .segment($0), archive) }
         } catch {
-            let reason = (error as? any Explained)?.message ?? "\(error)"
+            let reason = explanation(of: error)
             note("it is not known whether WAL that a verification found damaged still is: \(reason)")
             return []
         }

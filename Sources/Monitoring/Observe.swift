@@ -68,7 +68,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     observation.isFollowing = (try? Files.exists(cluster.dataDirectory + "/standby.signal")) == true
     do { observation.leftTargets = try LeftTarget.find(in: directory, server) } catch {
         observation.leftTargetsProblem =
-            "The configuration files could not be read: \((error as? any Explained)?.message ?? "\(error)")."
+            "The configuration files could not be read: \(explanation(of: error))."
     }
     observeArchive(&observation, request, control, repository)
     observation.observeTimelines(control, directory, repository)
@@ -91,7 +91,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             observation.waitingProblem = error.sentence
         } catch {
             observation.waitingProblem =
-                "pg_wal could not be read: \((error as? any Explained)?.message ?? "\(error)")."
+                "pg_wal could not be read: \(explanation(of: error))."
         }
     } else {
         observation.waitingProblem = "Data directory \"\(cluster.dataDirectory)\" could not be read."
@@ -103,12 +103,12 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
         observation.isSpaceLimited = observation.space != nil
     } catch {
         observation.spaceProblem =
-            "The repository could not be read: \((error as? any Explained)?.message ?? "\(error)")."
+            "The repository could not be read: \(explanation(of: error))."
     }
     do throws(Problem) { _ = try NamedExclusions(cluster.exclude) } catch { observation.excludeProblem = error }
     do { try cluster.places.check() } catch let nested as NestedPlaces { observation.nested = nested } catch {
         observation.placesProblem =
-            "The locations of the directories could not be determined: \((error as? any Explained)?.message ?? "\(error)")."
+            "The locations of the directories could not be determined: \(explanation(of: error))."
     }
     observation.permissions = PermissionFinding.find(
         repository: repository.localDirectory?.path, stateDirectory: cluster.stateDirectory,
@@ -123,7 +123,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
             observation.givenUp = try outbox.givenUp(now: observation.now)
         } catch {
             observation.undeliveredProblem =
-                "Which messages wait could not be found out: \((error as? any Explained)?.message ?? "\(error)")."
+                "Which messages wait could not be found out: \(explanation(of: error))."
         }
     }
     return observation
@@ -175,7 +175,7 @@ private func observeArchive(
         let asks = control == nil || observation.server?.isStandby == true
         do { (found, followed) = try catalogued(archive, cluster, followed: asks) } catch {
             observation.breaksProblem =
-                "It is not known whether each segment continues the one before: \((error as? any Explained)?.message ?? "\(error)")."
+                "It is not known whether each segment continues the one before: \(explanation(of: error))."
         }
         let directory = DataDirectory(cluster.dataDirectory)
         if control == nil { observation.branches = followed?.timelines ?? [] }
@@ -217,7 +217,7 @@ private func observeArchive(
             }
         } catch {
             observation.knownDamageProblem =
-                "Known damage could not be examined: \((error as? any Explained)?.message ?? "\(error)")."
+                "Known damage could not be examined: \(explanation(of: error))."
         }
     } catch {
         // Failures because the repository is away are known from the local records.

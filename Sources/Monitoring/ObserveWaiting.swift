@@ -23,11 +23,11 @@ extension WaitingObservation {
         let oldest = try names.compactMap { try FileStatus(ifPresent: status + "/" + $0)?.modified }.min()
         oldestReady = oldest.map { max(0, Double(now.microseconds - $0) / 1_000_000) } ?? 0
 
-        let behind = archived?.number(segmentSize: segmentSize)
+        let done = archived?.number(segmentSize: segmentSize)
         let last = position.map { ($0.rawValue == 0 ? 0 : $0.rawValue - 1) / UInt64(segmentSize) }
         let waiting = Set(names.compactMap { SegmentName(String($0.dropLast(6))) })
         func isNewer(_ name: SegmentName) -> Bool {
-            name.timeline >= timeline && (behind.map { name.number(segmentSize: segmentSize) > $0 } ?? true)
+            name.timeline >= timeline && (done.map { name.number(segmentSize: segmentSize) > $0 } ?? true)
         }
         let candidates = try Files.list(wal).compactMap { SegmentName($0) }
             .filter { name in
@@ -39,7 +39,7 @@ extension WaitingObservation {
             .sorted { $0.number(segmentSize: segmentSize) < $1.number(segmentSize: segmentSize) }
         if let last {
             unarchived =
-                behind.map { last - min(last, $0 + 1) }
+                done.map { last - min(last, $0 + 1) }
                 ?? UInt64(candidates.count { $0.number(segmentSize: segmentSize) < last })
         }
         oldestCommit = 0

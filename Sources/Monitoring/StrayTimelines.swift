@@ -53,7 +53,7 @@ extension Observation {
             let own = try TimelineHistory(timeline, inWAL: directory.path + "/pg_wal")
             isPutAside = try own.map { try contents.timelinesAside(of: $0).contains(timeline) } ?? false
         } catch {
-            archiveProblem = archiveProblem ?? (error as? any Explained)?.message ?? "\(error)"
+            archiveProblem = archiveProblem ?? explanation(of: error)
         }
     }
 

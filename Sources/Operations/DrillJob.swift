@@ -73,7 +73,7 @@ public struct DrillJob {
         } catch {
             try? audit.end(
                 result: error is JobCancelled ? "interrupted" : "failed",
-                detail: (error as? any Explained)?.message ?? "\(error)")
+                detail: explanation(of: error))
             throw error
         }
         context.cancellation.close()
@@ -82,7 +82,7 @@ public struct DrillJob {
             reached: report.reached,
             rates: RecoveryRates(
                 restoredBytes: report.restore.size, restoreSeconds: report.restore.seconds,
-                replayedBytes: plan.logSize, replaySeconds: report.replaySeconds))
+                replayedBytes: plan.walSize, replaySeconds: report.replaySeconds))
         context.notes("seconds", report.seconds)
         context.notes("reached", report.reached?.description ?? "")
         if let first = report.complaints.first { context.notes("problem", first) }

@@ -84,7 +84,7 @@ public struct JobRecords: Sendable {
         do {
             do { try JobRecords.journal(of: cluster).record(job) } catch {
                 let kept = KeptJobs(of: cluster)
-                let reason = (error as? any Explained)?.message ?? "\(error)"
+                let reason = explanation(of: error)
                 try kept.keep(job)
                 context.note(
                     .warning, "could not record the job in the repository: \(reason)",

@@ -73,7 +73,7 @@ public struct ListJob {
         return report
     }
 
-    /// How far the WAL behind some backups leads.
+    /// How far the WAL after some backups leads.
     private struct Reach {
         let moments: ReachableMoments
         /// Where it can't be followed, except for what was removed on purpose.
@@ -100,7 +100,7 @@ public struct ListJob {
                     let expired = try expiredSegments(of: archive, cluster, by: policy, segmentSize: size)
                     return Reach(
                         moments: try ReachableMoments(of: spans, in: recovery, expired: expired, catalog),
-                        gaps: try catalog.gaps(behind: spans, expired: expired).filter { !$0.isExpired },
+                        gaps: try catalog.gaps(after: spans, expired: expired).filter { !$0.isExpired },
                         genealogy: try catalog.genealogy(), lost: try catalog.lostHistories())
                 })
         } catch {
@@ -117,7 +117,7 @@ public struct ListReport: Sendable {
         /// The last time to which it can be recovered; nil when unknown.
         public let until: ReachableMoments.End?
         public let verified: RecordedVerification?
-        /// Where the WAL behind it can't be followed, and not on purpose.
+        /// Where the WAL after it can't be followed, and not on purpose.
         public let gaps: [WALGap]
         /// Why it can't be used.
         public let aside: AsideBackup?
@@ -134,7 +134,7 @@ public struct ListReport: Sendable {
     public fileprivate(set) var incarnations: [Part] = []
     /// How many backups can't be read.
     public fileprivate(set) var unreadable = 0
-    /// Where the WAL behind the backups can't be followed, and not on purpose.
+    /// Where the WAL after the backups can't be followed, and not on purpose.
     public fileprivate(set) var gaps: [WALGap] = []
     /// Damage that a verification found and that persists, also in former incarnations.
     public fileprivate(set) var damage: [KnownDamage] = []

@@ -49,7 +49,7 @@ public struct ReachableMoments: Sendable {
     public func mustName(for window: RecoveryWindow) -> TimelineID? {
         guard let path = followed.path else { return window.timeline }
         if window.leads(to: path.target) { return nil }
-        // The ancestor of a timeline that goes on from its end.
+        // The ancestor of a timeline that continues from its end.
         let reached = window.last?.end ?? window.backup.stop
         let goesOn = windows.contains { other in
             other.backup == window.backup && other.leads(to: path.target) && other.isConsistent

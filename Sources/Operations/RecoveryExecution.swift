@@ -39,7 +39,7 @@ struct RecoveryExecution {
             if let prepared, let result {
                 rates = RecoveryRates(
                     restoredBytes: prepared.restore.size, restoreSeconds: prepared.restore.seconds,
-                    replayedBytes: planned.plan.logSize, replaySeconds: result.seconds)
+                    replayedBytes: planned.plan.walSize, replaySeconds: result.seconds)
             }
             do {
                 try audit.end(
@@ -72,7 +72,7 @@ struct RecoveryExecution {
         guard isKept else { return }
         do { try state.save(in: cluster.state) } catch {
             isKept = false
-            let reason = (error as? any Explained)?.message ?? "\(error)"
+            let reason = explanation(of: error)
             context.note(
                 .warning, "the progress of this recovery cannot be recorded: \(reason)",
                 detail: "If the recovery is interrupted, it cannot be continued: it must be started again.",
@@ -83,7 +83,7 @@ struct RecoveryExecution {
     /// Removes the record. The recovery is over, whether that succeeds or not.
     private func forgetState() {
         do { try state.forget(in: cluster.state) } catch {
-            let reason = (error as? any Explained)?.message ?? "\(error)"
+            let reason = explanation(of: error)
             context.note(
                 .warning, "the record of this recovery's progress cannot be removed: \(reason)",
                 detail: "The recovery is over, but looks unfinished.", hint: "Do not continue it with --resume.")

@@ -3,7 +3,7 @@ public import Platform
 public import Recovery
 import Restoring
 
-/// A restore that failed on its way: the state of the directory, and how to continue.
+/// A restore that failed before its end: the state of the directory, and how to continue.
 public struct UnfinishedRestore: Explained {
     public let cause: any Error
     public let directory: String

@@ -135,7 +135,7 @@ public struct VerifyJob {
                     walOf[archive.incarnation] = .some(nil)
                 }
             }
-            let gaps = walOf[archive.incarnation]??.gaps(behind: backup.stopLSN, on: backup.timeline) ?? []
+            let gaps = walOf[archive.incarnation]??.gaps(after: backup.stopLSN, on: backup.timeline) ?? []
             let backup = Backup(report: found, gaps: gaps)
             report.problems += found.problems.count - repeated.count(found.problems, of: archive.incarnation)
             if !found.problems.isEmpty { damaged.append(VerifiedPart.Name(found.label, of: archive.incarnation)) }

@@ -26,7 +26,7 @@ public struct WindowJob {
         let (moments, gaps) = try access.ask {
             (
                 try ReachableMoments(of: access.spans, in: archive, expired: expired, $0),
-                try $0.gaps(behind: access.spans, expired: expired)
+                try $0.gaps(after: access.spans, expired: expired)
             )
         }
         let lost = try access.lostHistories()

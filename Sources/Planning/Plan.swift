@@ -35,7 +35,7 @@ public struct Plan: Hashable, Sendable {
     public var changedFiles: [UInt32: Set<RelationFile>] = [:]
     /// Changes to the server that the WAL shows between the backup's start and the end.
     public var changes = ServerChanges()
-    /// The first segment behind those of `segments` that a server would read before it stops, and can't get; nil when
+    /// The first segment after those of `segments` that a server would read before it stops, and can't get; nil when
     /// there is none. Versions before 15 don't read ahead.
     public var faultAhead: WALBreak?
     /// Transactions that are prepared by then and not decided, as far as the backup and the WAL's last segments tell.
@@ -46,7 +46,7 @@ public struct Plan: Hashable, Sendable {
 
     public var segmentCount: Int { segments.reduce(0) { $0 + $1.count } }
     /// The WAL to fetch, in bytes.
-    public var logSize: Int64 { Int64(segmentCount) * Int64(segmentSize) }
+    public var walSize: Int64 { Int64(segmentCount) * Int64(segmentSize) }
     /// The value of `recovery_target_timeline`.
     public var timeline: TimelineID { path.target }
 }

@@ -3,13 +3,13 @@ import WAL
 /// What a server reads before it has replayed it (`recovery_prefetch`, since version 15), past the stopping point too.
 /// There a segment that it can't get stops it as anywhere else, although the recovery doesn't need it.
 extension Planner {
-    /// Bytes of WAL behind the end that may be read ahead, at most. A server decodes as much as fits into
+    /// Bytes of WAL after the end that may be read ahead, at most. A server decodes as much as fits into
     /// `wal_decode_buffer_size`, 512 kB unless somebody sets more.
     private static var reach: UInt64 { 16 << 20 }
     /// Segments that are read to find damage nobody knows of, at most; small ones that were ended early may be many.
     private static var mostRead: Int { 64 }
 
-    /// The first segment behind the end that a server may ask for before it stops there, and would not get.
+    /// The first segment after the end that a server may ask for before it stops there, and would not get.
     ///
     /// - Parameter index: of the segment that the end is in.
     func faultAhead(of end: LSN, _ wal: ReplayWAL<Source>, from index: Int) throws -> WALBreak? {

@@ -15,7 +15,7 @@ public enum KnownSecrets {
                 known.insert(secret)
                 // As JSON and as a shell's word.
                 known.insert(String(quotedForJSON(secret).dropFirst().dropLast()))
-                known.insert(secret.replacing("'", with: "'\\''"))
+                known.insert(String(inShellQuotes(secret).dropFirst().dropLast()))
             }
         }
     }

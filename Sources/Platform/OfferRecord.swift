@@ -2,7 +2,7 @@ import Glibc
 import Messages
 
 /// In tests the environment variable `TIDEMARK_OFFERS` names a file: every command that this process offers is added to
-/// it, behind the place in the sources that makes it.
+/// it, after the place in the sources that makes it.
 public func recordOffers() {
     guard let path = getenv("TIDEMARK_OFFERS").map({ String(cString: $0) }) else { return }
     observeOffers { command, place in

@@ -36,8 +36,9 @@ public struct ConnectionFailure: Explained, Equatable {
 
     /// - Parameter libpqMessage: libpq's error text, or one in its form.
     public init(libpqMessage: String) {
-        reason =
-            libpqMessage.split(separator: "\n").map { $0.trimmingPrefix { $0.isWhitespace } }.joined(separator: " ")
+        // What libpq asks about a server that it doesn't find, the hint asks.
+        reason = libpqMessage.split(separator: "\n").map { $0.trimmingPrefix { $0.isWhitespace } }
+            .filter { !$0.hasPrefix("Is the server running") }.joined(separator: "; ")
         func says(_ text: String) -> Bool { libpqMessage.contains(text) }
         kind =
             if says("password authentication failed") || says("no password supplied") {

@@ -82,6 +82,8 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
             }
             option += 1
         }
+        // Libpq's rule; with another role it would lead to another database.
+        if other["dbname"] == nil { other["dbname"] = other["user"] }
         return other
     }
 

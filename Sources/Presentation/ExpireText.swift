@@ -1,4 +1,5 @@
 public import Expiring
+import Platform
 public import Repository
 import Retention
 import WAL
@@ -24,9 +25,8 @@ private func lines(_ report: ExpiryReport, dryRun: Bool) -> [String] {
         lines.append("WAL is kept from \(from) on, for \(report.decision.walReason)")
         lines += report.decision.islands.map { "WAL of backup \($0.label) kept: \($0.start) to \($0.stop)" }
         if let first = report.segments.first, let last = report.segments.last {
-            let count = report.segments.count
-            lines.append(
-                "WAL \(gone): \(count) segment\(count == 1 ? "" : "s"), \"\(first)\" to \"\(last)\"")
+            let range = SegmentRange(first: first, last: last, count: report.segments.count)
+            lines.append("WAL \(gone): \(counted(report.segments.count, "segment")), \(range)")
         }
     }
     if report.freed > 0 { lines.append("\(dryRun ? "would free" : "freed") \(size(report.freed))") }

@@ -41,7 +41,11 @@ private func settings(_ report: InitReport) -> [String] {
         let value = escaped(finding.wanted ?? "") { $0 == "'" ? "''" : nil }
         lines.append("    \(finding.name) = '\(value)'   # was '\(finding.current)'. \(finding.reason)")
     }
-    if report.needsRestart { lines.append("Restart the server: wal_level and archive_mode take effect only then.") }
+    let waiting = changes.filter(\.needsRestart).map(\.name)
+    if !waiting.isEmpty {
+        let names = waiting.joined(separator: " and ")
+        lines.append("Restart the server: \(names) take\(waiting.count == 1 ? "s" : "") effect only then.")
+    }
     return lines
 }
 

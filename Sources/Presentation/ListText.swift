@@ -73,7 +73,7 @@ public struct ListedBackup: Encodable {
     let recoverableTimeline: UInt32?
     let verified: String?
     let verifyProblems: Int?
-    /// Where the WAL behind it can't be followed, and not on purpose.
+    /// Where the WAL after it can't be followed, and not on purpose.
     let gaps: [Gap]
 
     struct Gap: Encodable {

@@ -108,7 +108,7 @@ public struct PlanDocument: Encodable, Sendable {
             Timeline(timeline: $0.timeline.rawValue, begin: $0.begin.description, end: $0.end?.description)
         }
         wal = WAL(
-            count: plan.segmentCount, size: plan.logSize,
+            count: plan.segmentCount, size: plan.walSize,
             segments: plan.segments.map {
                 Range(first: $0.first.description, last: $0.last.description, count: $0.count)
             }, waiting: plan.waiting.map(\.description))

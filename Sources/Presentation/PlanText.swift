@@ -56,7 +56,7 @@ public struct PlanText {
         }
         row(
             "",
-            "\(plan.segmentCount) segment\(plan.segmentCount == 1 ? "" : "s"), \(size(plan.logSize)); all "
+            "\(plan.segmentCount) segment\(plan.segmentCount == 1 ? "" : "s"), \(size(plan.walSize)); all "
                 + (plan.waiting.isEmpty
                     ? "are in the archive"
                     : "but \(plan.waiting.count) are in the archive: \(plan.waiting[0])"

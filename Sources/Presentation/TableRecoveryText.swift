@@ -59,7 +59,7 @@ public struct TableRecoveryDocument: Encodable {
     let notes: [String]
     let passes: Int
     let backupBytes: Int64
-    let logBytes: Int64
+    let walBytes: Int64
     let scratchBytes: Int64
     let records: Int
     let voidedRecords: Int
@@ -80,7 +80,7 @@ public struct TableRecoveryDocument: Encodable {
                 changed: table.difference?.changed, added: table.difference?.added, inserted: table.inserted)
         }
         (files, leftOut, notes, passes) = (report.files, report.leftOut, report.notes, report.passes)
-        (backupBytes, logBytes) = (report.backupBytes, report.walBytes)
+        (backupBytes, walBytes) = (report.backupBytes, report.walBytes)
         (scratchBytes, records, voidedRecords) = (report.scratchBytes, report.records, report.voidedRecords)
         (restoreSeconds, replaySeconds) = (report.restoreSeconds, report.replaySeconds)
         outputSeconds = report.outputSeconds

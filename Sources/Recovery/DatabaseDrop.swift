@@ -17,7 +17,7 @@ public struct DatabaseDropMoment: Sendable {
     public let isMarked: Bool
     /// Later drops of databases whose names neither a backup nor the WAL shows: one of them may have had this name.
     public fileprivate(set) var untold: [DatabaseDrop] = []
-    /// WAL behind the drop, or before it, that couldn't be looked through.
+    /// WAL after the drop, or before it, that couldn't be looked through.
     public fileprivate(set) var unread: [UnreadWAL] = []
 
     /// The doubt that `untold` raises, as sentences; nil when it is empty.
@@ -116,6 +116,11 @@ public func dropBeforeBackups(
     }
 }
 
+/// For a drop that nothing in the archive shows.
+public let unarchivedDropHint =
+    "Is the segment with the drop archived already? If not, run \"select pg_switch_wal()\" on the server, and try again in "
+    + "a moment. Otherwise name the moment with --target-time."
+
 /// What is looked for was dropped, but before the oldest backup began: no recovery goes there.
 public struct DroppedTooEarly: Explained {
     let subject: String
@@ -189,7 +194,7 @@ public struct NoDatabaseDropFound: Explained, Equatable {
             return suggestion(for: name, among: known).map { "Did you mean \"\($0)\"?" }
                 ?? "Name the moment with --target-time."
         }
-        return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
+        return unarchivedDropHint
     }
 }
 

@@ -192,7 +192,11 @@ public struct Drill: Sendable {
         let (owner, other) = try OwnServerRole.open([nil] + superusers + ["postgres"], of: directory) {
             user throws(ConnectionFailure) in try Connection(ownServer: at(user))
         }
-        return (owner, other, at(try owner.query("SELECT current_user").scalar))
+        let identity = try owner.query("SELECT current_user, current_database()")[0]
+        var address = at(identity[0])
+        // A service may leave it to the role's name.
+        address["dbname"] = identity[1]
+        return (owner, other, address)
     }
 
     /// `pg_amcheck` (14 and later) over every database: exit status 2 means damage.

@@ -79,7 +79,7 @@ extension OwnDirectory {
     var unreadWaiting: [String] {
         let unknown = waiting.problem.map { problem in
             "It is not known what WAL in \"\(path)\" isn't archived yet: "
-                + "\((problem as? any Explained)?.message ?? "\(problem)")."
+                + "\(explanation(of: problem))."
         }
         return [unknown].compactMap(\.self)
             + waiting.unreadable.map {

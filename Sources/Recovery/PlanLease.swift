@@ -65,7 +65,7 @@ public final class PlanLease: Sendable {
         }
     }
 
-    /// To be asked again and again by whoever reads. Does not wait.
+    /// For the reader to call again and again. Does not wait.
     /// - Throws: `LeaseLost`.
     public func confirm() throws { if let loss = state.update({ $0.loss }) { throw loss } }
 

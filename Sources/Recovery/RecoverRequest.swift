@@ -64,7 +64,7 @@ public func prepareRecovery(
     restore.exclude = request.exclude
     restore.living = request.living
     // A replay of some length reads pages one by one, and waits for each that isn't cached.
-    restore.isReadSoon = request.plan.logSize > request.backup.size / 20
+    restore.isReadSoon = request.plan.walSize > request.backup.size / 20
     let restored = try restoreBackup(request.backup, of: archive, request: restore, progress: progress)
     try request.tablespaces.prepareYounger(in: request.directory)
     let configuration = ServerConfiguration(request.backup, directory: request.directory, setup: request.setup)

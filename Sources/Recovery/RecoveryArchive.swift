@@ -81,16 +81,15 @@ public struct RecoveryArchive: Sendable {
                         + "\"\(runnable("tidemark segments put-back \(subject)"))\": later recoveries need it as well.")
             }
         }
-        func because(_ error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
         do { own = try OwnDirectory(dataDirectory, of: found) } catch {
             own = nil
-            remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(because(error)).")
+            remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(explanation(of: error)).")
         }
         remarks += own?.unreadWaiting ?? []
         remarks += own?.damagedHistories.map { "\(capitalized($0.message)). \($0.hint ?? "")" } ?? []
         if let problem = own?.contradictionProblem {
             let unknown = ContradictionUnknown(dataDirectory: dataDirectory, cause: problem)
-            remarks.append("tidemark \(unknown.message): \(because(problem)).")
+            remarks.append("tidemark \(unknown.message): \(explanation(of: problem)).")
         }
         if let other = own?.contradiction {
             remarks.append(

@@ -50,7 +50,7 @@ public struct RecoveryRates: Codable, Sendable, Equatable {
         guard restoredBytes > 0, replayedBytes > 0 else { return nil }
         return (
             restoreSeconds / Double(restoredBytes) * Double(plan.backup.size),
-            replaySeconds / Double(replayedBytes) * Double(plan.logSize)
+            replaySeconds / Double(replayedBytes) * Double(plan.walSize)
         )
     }
 }

@@ -62,7 +62,7 @@ public struct DropUnknown: Explained {
 }
 
 extension RecoveryArchive {
-    /// As `facts(of:)`, without those segments that can't be read: what is behind them is looked through all the same.
+    /// As `facts(of:)`, without those segments that can't be read: what comes after them is looked through all the same.
     public func readableFacts(of names: [SegmentName]) throws -> (facts: [SegmentFacts], unread: [UnreadWAL]) {
         var unread: [UnreadWAL] = []
         let facts = try facts(of: names) { name, error in
@@ -72,9 +72,8 @@ extension RecoveryArchive {
         return (facts, unread)
     }
 
-    /// The archived segments from a backup on, through a position: those that a recovery can read, and those behind a
-    /// gap on the same timeline, of which can be told what happened in them, though it can't be reached from that
-    /// backup.
+    /// The archived segments from a backup on, through a position: those that a recovery can read, and those after a
+    /// gap on the same timeline: they show what happened there, though it can't be reached from that backup.
     ///
     /// - Parameter position: nil for all.
     public func segments(

@@ -41,9 +41,9 @@ final class FileTally: Sendable {
         file = Descriptor(adopting: opened)
     }
 
-    /// - Parameter behind: the file's bytes after the run.
-    static func part(_ file: Int, _ bytes: UnsafeRawBufferPointer, behind: Int64) -> Part {
-        let sum = tidemark_crc32c_shift(tidemark_crc32c(0, bytes.baseAddress, bytes.count), UInt64(behind))
+    /// - Parameter following: the file's bytes after the run.
+    static func part(_ file: Int, _ bytes: UnsafeRawBufferPointer, following: Int64) -> Part {
+        let sum = tidemark_crc32c_shift(tidemark_crc32c(0, bytes.baseAddress, bytes.count), UInt64(following))
         return Part(file: file, bytes: Int64(bytes.count), sum: sum)
     }
 

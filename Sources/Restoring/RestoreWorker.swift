@@ -133,7 +133,7 @@ final class RestoreWorker {
                 let run = part.run
                 let start = Int(run.frameOffset)
                 let bytes = UnsafeRawBufferPointer(rebasing: frame[start..<(start + Int(run.length))])
-                return FileTally.part(run.file, bytes, behind: part.file!.size - run.offset - run.length)
+                return FileTally.part(run.file, bytes, following: part.file!.size - run.offset - run.length)
             })
     }
 

@@ -46,12 +46,12 @@ public func momentBeforeDrop(
         if let obstacle = wal.obstacle, !obstacles.contains(obstacle) { obstacles.append(obstacle) }
         try search.add(backup, wal)
         guard let (target, found) = search.found() else { continue }
-        let untold = search.untold(behind: target)
+        let untold = search.untold(after: target)
         return DropMoment(
             target: RecoveryTarget(.lsn(target), inclusive: false), drops: found, untold: untold, later: later(untold),
             unread: search.unread)
     }
-    let untold = search.untold(behind: .zero)
+    let untold = search.untold(after: .zero)
     throw NoDropFound(
         pattern: tables[0], newest: search.isDatabaseKnown ? nil : search.newest, isYoung: search.isDatabaseYoung,
         untold: untold, later: later(untold), obstacles: obstacles, unread: search.unread)
@@ -173,7 +173,7 @@ private struct DropSearch {
             }
     }
 
-    func untold(behind position: LSN) -> [TransactionMark] {
+    func untold(after position: LSN) -> [TransactionMark] {
         var marks: [TransactionMark] = []
         if !isDatabaseKnown {
             // Each backup's WAL includes that of the later ones.
@@ -242,7 +242,7 @@ public struct NoDropFound: Explained, Equatable {
     public var hint: String? {
         if let later { return "Reachable: \(later.sentence)." }
         if newest != nil { return "Name the moment with --target-time: the recovery brings the database back as well." }
-        return "Is the segment with the drop archived already? Otherwise name the moment with --target-time."
+        return unarchivedDropHint
     }
 }
 

@@ -43,7 +43,7 @@ final class ScratchCluster {
             request.isThrowaway = true
             // WAL in transit, and the pages that replay writes into holes: no more than the size of the WAL.
             let segments = Int64(plan.segmentSize) * Int64(min(plan.segmentCount, 8 + jobs))
-            request.reserve = segments + (selection.method == .holes && selection.database != nil ? plan.logSize : 0)
+            request.reserve = segments + (selection.method == .holes && selection.database != nil ? plan.walSize : 0)
             for tablespace in backup.tablespaces {
                 request.tablespaceMapping[tablespace.location] = "\(directory.path)/tablespaces/\(tablespace.oid)"
                 try Files.makeDirectories("\(directory.path)/tablespaces/\(tablespace.oid)", mode: 0o700)

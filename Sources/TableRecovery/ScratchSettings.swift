@@ -13,7 +13,7 @@ enum ScratchSettings {
         var setup = RecoverySetup(restoreCommand: restoreCommand, isOwnDirectory: false)
         setup.action = .promote
         var plan = plan
-        // What lies behind the end isn't offered to it.
+        // What comes after the end isn't offered to it.
         plan.faultAhead = nil
         var values: [(String, String)] = plan.settings(for: setup, directory: scratch.path).map { ($0.name, $0.value) }
         // The last line of a name counts.

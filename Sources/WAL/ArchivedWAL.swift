@@ -41,7 +41,7 @@ public struct ArchivedWAL: Sendable {
     public func gaps() -> [LineageGap] { all { lineage, range in lineage.gaps(range, in: wanted) } }
 
     /// The gaps after a position, on the histories that pass it.
-    public func gaps(behind position: LSN, on timeline: TimelineID) -> [LineageGap] {
+    public func gaps(after position: LSN, on timeline: TimelineID) -> [LineageGap] {
         gaps().filter { gap in
             gap.from >= position && genealogy.history(of: gap.last.timeline).contains(timeline, at: position)
         }
@@ -71,7 +71,7 @@ public struct ArchivedWAL: Sendable {
             else { continue }
             for gap in find(lineage, first...last) where known.insert(gap).inserted { found.append(gap) }
         }
-        // A descendant's segments tell more of what is missing behind a timeline's last one.
+        // A descendant's segments tell more of what is missing after a timeline's last one.
         return found.filter { gap in !isOpen(gap) || !found.contains { $0 != gap && $0.includes(gap) } }
     }
 
@@ -82,7 +82,7 @@ public struct ArchivedWAL: Sendable {
             .map { $0.rawValue / UInt64(lineage.segmentSize) }
     }
 
-    /// Whether nothing of the gap's timeline is archived behind it: only a backup tells that it is one.
+    /// Whether nothing of the gap's timeline is archived after it: only a backup tells that it is one.
     public func isOpen(_ gap: LineageGap) -> Bool {
         segments.highest(on: gap.last.timeline).map { $0 < gap.numbers.upperBound } ?? true
     }
@@ -158,13 +158,13 @@ public struct ArchivedWAL: Sendable {
 public struct BackupWAL: Hashable, Sendable {
     public let timeline: TimelineID
     public let start: LSN
-    /// Exclusive; behind `start`.
+    /// Exclusive; after `start`.
     public let stop: LSN
     /// The timeline whose file of the last segment was archived when the backup was completed.
     public let lastTimeline: TimelineID
 
     /// - Parameter lastTimeline: nil for the same as `timeline`.
-    /// - Returns: nil unless `stop` is behind `start`.
+    /// - Returns: nil unless `stop` is after `start`.
     public init?(on timeline: TimelineID, from start: LSN, to stop: LSN, lastTimeline: TimelineID? = nil) {
         guard start < stop else { return nil }
         (self.timeline, self.start, self.stop) = (timeline, start, stop)

@@ -17,11 +17,11 @@ extension BlockMap {
             writer.number(isNear ? entry.file.number - before.number : entry.file.number)
             writer.number(entry.limit.map { UInt64($0) + 1 } ?? 0)
             writer.number(entry.blocks.count)
-            var behind: UInt64 = 0
+            var next: UInt64 = 0
             for run in entry.blocks {
-                writer.number(UInt64(run.lowerBound) - behind)
+                writer.number(UInt64(run.lowerBound) - next)
                 writer.number(UInt64(run.upperBound - run.lowerBound))
-                behind = UInt64(run.upperBound) + 1
+                next = UInt64(run.upperBound) + 1
             }
             before = entry.file
         }
@@ -56,12 +56,12 @@ extension BlockMap {
             before = file
             let limit = try reader.number()
             guard limit <= UInt64(UInt32.max) else { throw reader.bad("A number is too large.") }
-            var behind: UInt64 = 0
+            var next: UInt64 = 0
             let runs: [ClosedRange<UInt32>] = try reader.list { reader throws(BadSummary) in
-                let first = behind &+ (try reader.number() & 0x1_FFFF_FFFF)
+                let first = next &+ (try reader.number() & 0x1_FFFF_FFFF)
                 let last = first &+ (try reader.number() & 0x1_FFFF_FFFF)
                 guard last <= UInt64(UInt32.max) else { throw reader.bad("A number is too large.") }
-                behind = last + 1
+                next = last + 1
                 blocks += last - first + 1
                 guard blocks <= UInt64(maximumBlocks) else { throw reader.bad("It has too many blocks.") }
                 return UInt32(first)...UInt32(last)

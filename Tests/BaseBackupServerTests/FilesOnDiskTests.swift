@@ -131,7 +131,7 @@ import Testing
                     bytes.withUnsafeBytes {
                         FileTally.part(
                             number, UnsafeRawBufferPointer(rebasing: $0[range]),
-                            behind: Int64(bytes.count - range.upperBound)
+                            following: Int64(bytes.count - range.upperBound)
                         )
                     })
             }

@@ -24,7 +24,7 @@ import WAL
             """
         try createDurably(configuration, bytes: Array(text.utf8), mode: 0o644)
         if geteuid() == 0 { _ = try run("/bin/chown", ["-R", "postgres:", scratch.path]) }
-        func ask(_ line: [String]) throws -> (status: String, gaps: [String], words: String) {
+        func ask(_ line: [String]) throws -> (status: Finished.TerminationStatus, gaps: [String], words: String) {
             let finished = try tidemark(line + ["--config", configuration])
             let words = (finished.output + finished.errors).replacing("&quot;", with: "\"")
             let found = words.matches(
@@ -34,23 +34,25 @@ import WAL
                 return try ForkGapTests.short(
                     #require(SegmentName("\(match.output.1)")), #require(SegmentName("\(last)")))
             }
-            return ("\(finished.ending)", Set(gaps).sorted(), "\(gap.name), \(line): \(finished)")
+            return (finished.ending, Set(gaps).sorted(), "\(gap.name), \(line): \(finished)")
         }
         let new = ["--target", "latest", "--data-directory", scratch.file("new")]
         let (all, onHistory) = (gap.gaps, gap.onHistory ?? gap.gaps)
         let unreached = gap.unreached.map { [$0] } ?? []
         let table = ["--table", "postgres.public.t", "--to-file", scratch.file("t.sql")]
-        let commands: [([String], [String])] = [
-            (["segments"], all), (["verify", "--wal"], all), (["events"], all),
-            (["around", "--target-time", "2100-01-01 00:00 UTC"], onHistory),
-            (["check", "--only", "wal_continuity"], onHistory),
-            (["check", "--only", "recovery_window"], unreached), (["check", "--only", "rpo"], unreached),
-            (["plan"] + new, unreached), (["recover", "--dry-run"] + new, unreached), (["drill"], unreached),
-            (["recover-table", "--target", "latest"] + table, unreached),
+        // With the exit status where there is a gap.
+        let commands: [(line: [String], gaps: [String], status: Int32)] = [
+            (["segments"], all, 3), (["verify", "--wal"], all, 3), (["events"], all, 3),
+            (["around", "--target-time", "2100-01-01 00:00 UTC"], onHistory, 3),
+            (["check", "--only", "wal_continuity"], onHistory, 3),
+            (["check", "--only", "recovery_window"], unreached, 3), (["check", "--only", "rpo"], unreached, 3),
+            (["plan"] + new, unreached, 4), (["recover", "--dry-run"] + new, unreached, 4), (["drill"], unreached, 4),
+            (["recover-table", "--target", "latest"] + table, unreached, 4),
         ]
-        for (line, gaps) in commands {
+        for (line, gaps, status) in commands {
             let told = try ask(line)
             #expect(told.gaps == gaps.sorted(), "\(told.words)")
+            if !gaps.isEmpty { #expect(told.status == .exited(status), "\(told.words)") }
         }
         let segments = try ask(["segments"]).words
         #expect(segments.contains("Moments after ") == (!all.isEmpty && !gap.isFirst), "\(segments)")
@@ -61,8 +63,11 @@ import WAL
             #expect(line.hasPrefix("On timeline "), "\(gap.name): \(window)")
         }
         // These speak of every backup and every timeline.
-        for line in [["list"], ["window"], ["status"], ["report"], ["report", "--html", "-"]] {
+        for (line, status) in [
+            (["list"], 3), (["window"], 3), (["status"], 3), (["report"], 0), (["report", "--html", "-"], 0),
+        ] as [([String], Int32)] {
             let told = try ask(line)
+            if !unreached.isEmpty { #expect(told.status == .exited(status), "\(told.words)") }
             #expect(Set(told.gaps).isSuperset(of: line == ["window"] ? unreached : onHistory), "\(told.words)")
             #expect(Set(told.gaps).isSubset(of: all + (gap.ofBackup.map { [$0] } ?? [])), "\(told.words)")
         }

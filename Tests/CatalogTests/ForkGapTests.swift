@@ -224,7 +224,7 @@ extension ForkGap {
         if let unreached = gap.unreached { #expect(told.contains(unreached)) }
         #expect(windows.contains { $0.isConsistent } != gap.isAll)
         if gap.gaps.isEmpty { #expect(told.isEmpty) }
-        let behind = try catalog.gaps(behind: Self.backups(gap), expired: SegmentSet(segmentSize: Self.size))
+        let behind = try catalog.gaps(after: Self.backups(gap), expired: SegmentSet(segmentSize: Self.size))
         #expect(behind.compactMap(\.missing).map { Self.short($0.first, $0.last) } == gap.gaps)
         for gap in behind { #expect(gap.missing.map(\.sentence) == gap.sentence) }
     }

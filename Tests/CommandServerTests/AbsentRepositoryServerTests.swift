@@ -38,13 +38,7 @@ private struct Departure: Sendable, CustomTestStringConvertible {
 
 /// The repository's file system goes away in the middle of a command. Renaming the directory does what unmounting does.
 @Suite(.serialized) struct AbsentRepositoryServerTests {
-    private static let site = TestSite.shared {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
-        try site.cluster.psql("create table t as select n, md5(n::text) from generate_series(1, 1000) n")
-        try site.tidemark(["backup"], expectSuccess: true)
-        try site.archiveEverything()
-        return site
-    }
+    private static let site = TestSite.sharedWithBackup()
 
     private func listing(_ directory: String) throws -> String {
         try run("/usr/bin/find", [directory, "-printf", "%P %s %y\\n"]).output

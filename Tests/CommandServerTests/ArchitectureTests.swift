@@ -138,6 +138,20 @@ struct ArchitectureTests {
         #expect(asked == [])
     }
 
+    /// What a store can do, it does for whoever has it; nobody asks which one it is.
+    @Test func `no store is cast`() throws {
+        let kinds = "[A-Za-z.]*(Store|Removal|ObjectWriter|StoredObject)"
+        #expect(try files("\\b(as[?!]|is) (any )?\(kinds)\\b") == [])
+    }
+
+    /// What belongs to a process or a command line, in the modules that do the work.
+    @Test func `only the executables know their arguments, their user and their end`() throws {
+        let words = "CommandLine\\.|_?exit\\(|getcwd|chdir|umask\\(|set[ug]id\\(|sigaction\\(|sigwait"
+        let found = try files("(^|[^A-Za-z.])(\(words))").filter { !$0.hasPrefix("tidemark") }
+        // What both executables do as PostgreSQL's archive_command.
+        #expect(found == ["ArchiveCommandLine/ArchiveCommands.swift"])
+    }
+
     /// What a command prints is made of its job's report, elsewhere.
     @Test func `commands make no tables and no documents`() throws {
         let folder = "\(Self.root)/Sources/tidemark-main"

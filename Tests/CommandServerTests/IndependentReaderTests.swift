@@ -58,6 +58,20 @@ import Testing
         #expect(try Files.exists(restored + "/global/pg_control") && Files.exists(restored + "/PG_VERSION"))
     }
 
+    @Test func `zstd gives the contents of a pack`() throws {
+        let made = try Self.made.get()
+        let folder = "\(made.folder)/pack/\(made.labels[1])"
+        let whole = made.site.scratch.file("packs")
+        let script = "for pack in \"$0\"/[0-9]*; do zstd -q -d -c \"$pack\" || exit; done >\"$1\""
+        let unpacked = try run("/bin/sh", ["-c", script, folder, whole])
+        try #require(unpacked.ending == .exited(0), "\(unpacked)")
+        for file in ["pg_hba.conf", "pg_ident.conf", "global/1262"] {
+            let search = "import sys; a, b = (open(f, 'rb').read() for f in sys.argv[1:]); sys.exit(a not in b)"
+            let found = try run("/usr/bin/python3", ["-c", search, "\(made.recovered)/\(file)", whole])
+            #expect(found.ending == .exited(0), "\(file): \(found)")
+        }
+    }
+
     @Test func `the reader notices a flipped byte in each kind of object`() throws {
         let made = try Self.made.get()
         let listed = try reader("list", made.site.repository)

@@ -6,13 +6,7 @@ import Testing
 
 /// Messages name what is wrong, where it is, and what to do.
 @Suite(.serialized) struct WeakWordsTests {
-    private static let site = TestSite.shared {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
-        try site.cluster.psql("create table t as select n, md5(n::text) from generate_series(1, 1000) n")
-        try site.tidemark(["backup"], expectSuccess: true)
-        try site.archiveEverything()
-        return site
-    }
+    private static let site = TestSite.sharedWithBackup()
 
     @Test(arguments: ["/nonexistent", "/etc/hostname", "/proc"])
     func `a temporary directory that can't be used is named, with the variable that names it`(_ path: String) throws {

@@ -70,15 +70,10 @@ import WAL
             try a.psql("insert into t values (1)", "select pg_switch_wal()", "insert into t values (2)")
             try group.catchUp(b, with: a)
             try group.drain(a)
-            try b.stop()
-            // The times are shown in whole seconds.
-            try a.psql("select pg_sleep(1.1)", "insert into t values (3)", "select pg_switch_wal()")
-            try group.drain(a)
-            try a.stop("immediate")
-            b.settings["restore_command"] = "''"
-            try b.follow(nil)
-            try b.start()
-            try b.promote()
+            try group.failOver(from: a, to: b) {
+                // The times are shown in whole seconds.
+                try a.psql("select pg_sleep(1.1)", "insert into t values (3)", "select pg_switch_wal()")
+            }
             try group.drain(b)
             try b.stop("immediate")
             try b.shell("rm -rf '\(b.data)'")
@@ -97,14 +92,11 @@ import WAL
         let group = try ServerGroup(.v15)
         try group.accounted {
             let (a, b) = try group.addBackedUpPair()
-            try b.stop()
-            b.settings["restore_command"] = "''"
-            try b.follow(nil)
-            for row in 1...2 { try a.psql("insert into t values (\(row))", "select pg_switch_wal()") }
-            try group.drain(a)
-            try a.stop()
-            try b.start()
-            try b.promote()
+            try group.failOver(from: a, to: b) {
+                for row in 1...2 { try a.psql("insert into t values (\(row))", "select pg_switch_wal()") }
+            } end: {
+                try $0.stop()
+            }
             for row in 3...4 { try b.psql("insert into t values (\(row))", "select pg_switch_wal()") }
             try group.drain(b)
             try b.stop()

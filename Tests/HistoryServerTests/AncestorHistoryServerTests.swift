@@ -32,9 +32,7 @@ struct AncestorHistory: Sendable, CustomTestStringConvertible {
     func `a history file that a later one repeats is rebuilt`(_ sample: AncestorHistory) throws {
         let group = try ServerGroup(sample.server)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             group.step("switch over to b and back")
             try group.catchUp(b, with: a)

@@ -11,15 +11,11 @@ import Testing
             let (a, b) = try group.addBackedUpPair()
             let xid = try a.psql("insert into t values (1) returning xmin")
             try group.catchUp(b, with: a)
-            try b.stop()
-            try a.psql("insert into t values (2)")
-            let segment = try a.psql("select pg_walfile_name(pg_switch_wal())")
-            try group.drain(a)
-            try a.stop("immediate")
-            b.settings["restore_command"] = "''"
-            try b.follow(nil)
-            try b.start()
-            try b.promote()
+            var segment = ""
+            try group.failOver(from: a, to: b) {
+                try a.psql("insert into t values (2)")
+                segment = try a.psql("select pg_walfile_name(pg_switch_wal())")
+            }
             for row in 3...4 { try b.psql("insert into t values (\(row))", "select pg_switch_wal()") }
             try group.drain(b)
             let lost = "00000002" + segment.dropFirst(8)

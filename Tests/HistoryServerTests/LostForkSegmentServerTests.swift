@@ -8,9 +8,7 @@ import Testing
     func `what the parent's incomplete segment holds is offered`(_ version: TestServer) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             try a.psql("insert into t values (1)", "select pg_switch_wal()")
             // The commit after it flushes the restore point.
@@ -58,9 +56,7 @@ import Testing
     @Test func `a restore point of a timeline that has no segment of its own is found`() throws {
         let group = try ServerGroup(.v15)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let again = ["--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"]
             try a.psql("select pg_create_restore_point('r1')", "insert into t values (1)")
             try a.kill()

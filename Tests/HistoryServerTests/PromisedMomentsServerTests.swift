@@ -62,21 +62,16 @@ import WAL
         let (a, b) = try group.addBackedUpPair()
         try write(a, 2, &moments)
         try group.catchUp(b, with: a)
-        group.step("the standby stops, and its primary goes on")
-        try b.stop()
-        try write(a, 2, &moments)
-        if backsUp {
-            try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
-            try write(a, 1, &moments)
+        group.step("the standby stops, its primary continues and dies, and the standby takes over")
+        try group.failOver(from: a, to: b) {
+            try write(a, 2, &moments)
+            if backsUp {
+                try a.tidemark(["backup", "--no-expire"], expectSuccess: true)
+                try write(a, 1, &moments)
+            }
+        } end: {
+            try $0.kill()
         }
-        try group.drain(a)
-        try a.kill()
-        group.step("the standby takes over")
-        // It would replay the primary's end from the archive.
-        b.settings["restore_command"] = "''"
-        try b.follow(nil)
-        try b.start()
-        try b.promote()
         if archives { try write(b, 2, &moments) }
         try group.wait(for: "the history to be archived") { try group.archived().contains("00000002.history") }
         if archives { try group.drain(b) }

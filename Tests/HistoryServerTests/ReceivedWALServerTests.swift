@@ -24,9 +24,7 @@ import Testing
     func `a recovery in place archives what a standby only received`(_ row: Row) throws {
         let group = try ServerGroup(row.version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a, settings: ["wal_keep_size": "64MB"])
             try a.psql("insert into t values (1)", "select pg_switch_wal()")
             try group.drain(a)

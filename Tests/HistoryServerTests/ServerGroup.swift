@@ -88,6 +88,25 @@ final class ServerGroup {
         return server
     }
 
+    /// Promotes a standby that receives and reads nothing of what its primary writes and archives at last.
+    ///
+    /// - Parameters:
+    ///   - write: what the primary writes meanwhile.
+    ///   - end: how the primary ends.
+    func failOver(
+        from primary: Server, to standby: Server, unreceived write: () throws -> Void,
+        end: (Server) throws -> Void = { try $0.stop("immediate") }
+    ) throws {
+        try standby.stop()
+        try write()
+        try drain(primary)
+        try end(primary)
+        standby.settings["restore_command"] = "''"
+        try standby.follow(nil)
+        try standby.start()
+        try standby.promote()
+    }
+
     /// Makes a second server of a copied directory, which takes itself for the same primary.
     func addCopy(_ name: String, of original: Server) throws -> Server {
         let server = try add(name)

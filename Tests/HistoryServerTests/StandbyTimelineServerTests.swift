@@ -33,9 +33,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a, settings: ["restore_command": "''"])
             let c = try group.addStandby("c", of: a)
             try a.psql("insert into t values (1)")
@@ -103,9 +101,7 @@ import Testing
     ) throws {
         let group = try ServerGroup(version)
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a, settings: ["archive_command": "'false'"])
             let c = try group.addStandby("c", of: a)
             try a.psql("insert into t values (1)")

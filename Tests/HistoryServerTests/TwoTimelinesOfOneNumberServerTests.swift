@@ -35,9 +35,7 @@ struct LeftOverBranch: Sendable, CustomTestStringConvertible {
     ) throws {
         let group = try ServerGroup(sample.server, settings: ["wal_keep_size": "64MB"])
         try group.accounted {
-            let a = try group.addPrimary()
-            try a.psql("create table t (i int)")
-            try a.tidemark(["backup"], expectSuccess: true)
+            let a = try group.addBackedUpPrimary()
             let b = try group.addStandby("b", of: a)
             let c = try group.addStandby("c", of: a)
             try a.psql("insert into t values (1)", "select pg_switch_wal()", "insert into t values (2)")

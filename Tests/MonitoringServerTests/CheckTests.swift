@@ -20,6 +20,17 @@ private struct CheckAnswer: Decodable {
 }
 
 @Suite(.serialized) struct CheckTests {
+    /// Makes the archiver fail to archive the segment of a statement.
+    private static func failArchiving(_ site: TestSite, of statement: String) throws {
+        try site.cluster.psql("alter system set archive_command = '/bin/false'")
+        try site.cluster.psql("select pg_reload_conf()")
+        try site.cluster.psql(statement)
+        try site.cluster.psql("select pg_switch_wal()")
+        try site.cluster.wait(for: "a failure") {
+            try site.cluster.psql("select failed_count > 0 from pg_stat_archiver") == "t"
+        }
+    }
+
     private static func check(_ site: TestSite, _ arguments: [String] = []) throws -> CheckAnswer {
         let finished = try site.tidemark(["check", "--json"] + arguments)
         let decoder = JSONDecoder()
@@ -114,13 +125,7 @@ private struct CheckAnswer: Decodable {
         try Files.rename(site.scratch.file("victim"), to: victim)
         #expect(try Self.check(site)["wal_continuity"]?.status == "ok")
 
-        try site.cluster.psql("alter system set archive_command = '/bin/false'")
-        try site.cluster.psql("select pg_reload_conf()")
-        try site.cluster.psql("insert into t values (2)")
-        try site.cluster.psql("select pg_switch_wal()")
-        try site.cluster.wait(for: "a failure") {
-            try site.cluster.psql("select failed_count > 0 from pg_stat_archiver") == "t"
-        }
+        try Self.failArchiving(site, of: "insert into t values (2)")
         let stuck = try Self.check(site)
         #expect(stuck["server_settings"]?.status == "critical")
         #expect(stuck["archive_backlog"]?.value == 1)
@@ -288,13 +293,7 @@ private struct CheckAnswer: Decodable {
         #expect(recovered.count == 4 && recovered.allSatisfy { $0.contains("\"status\":\"success\"") }, "\(recovered)")
 
         // Archiving fails for longer than the allowed second, and works again.
-        try site.cluster.psql("alter system set archive_command = '/bin/false'")
-        try site.cluster.psql("select pg_reload_conf()")
-        try site.cluster.psql("create table t as select 1")
-        try site.cluster.psql("select pg_switch_wal()")
-        try site.cluster.wait(for: "a failure") {
-            try site.cluster.psql("select failed_count > 0 from pg_stat_archiver") == "t"
-        }
+        try Self.failArchiving(site, of: "create table t as select 1")
         func failures() throws -> Int { try told().count { $0.contains("\"event\":\"archive_failing\"") } }
         try site.cluster.wait(for: "the failing archive to be notified") {
             _ = try site.tidemark(["check", "--notify"])

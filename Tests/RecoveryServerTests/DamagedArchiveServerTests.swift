@@ -21,7 +21,9 @@ import Testing
         try createDurably(path, bytes: bytes, mode: 0o644)
     }
 
-    @Test func `damage and loss are named`() throws {
+    /// A cluster with a backup and at least four segments after it; its folder in the repository, and the name of the
+    /// object of one of these segments, which isn't the last.
+    private static func site() throws -> (site: TestSite, folder: String, middle: String) {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         try site.cluster.psql("create table t as select n, md5(n::text) x from generate_series(1, 5000) n")
         try site.tidemark(["backup"], expectSuccess: true)
@@ -30,10 +32,13 @@ import Testing
             try site.archiveEverything()
         }
         let folder = "\(site.repository)/main/\(try Files.list(site.repository + "/main")[0])"
-        let log = try Files.list("\(folder)/wal/00000001/0000000100000000").filter { $0.hasSuffix(".zst") }.sorted()
-            .filter { !$0.contains(".backup") }
-        // The backup ends before the last four segments; this one comes after it.
-        let middle = log[log.count - 3]
+        let segments = try Files.list("\(folder)/wal/00000001/0000000100000000")
+            .filter { $0.hasSuffix(".zst") && !$0.contains(".backup") }.sorted()
+        return (site, folder, segments[segments.count - 3])
+    }
+
+    @Test func `damage and loss are named`() throws {
+        let (site, folder, middle) = try Self.site()
         let rows = [
             Damage(
                 name: "a segment is missing in the middle", file: "wal/00000001/0000000100000000/\(middle)",
@@ -72,17 +77,8 @@ import Testing
     @Test func `a segment that is damaged where replay needs it stops the server instead of ending recovery early`()
         throws
     {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
-        try site.cluster.psql("create table t as select n, md5(n::text) x from generate_series(1, 5000) n")
-        try site.tidemark(["backup"], expectSuccess: true)
-        for _ in 0..<4 {
-            try site.cluster.psql("update t set x = md5(x)")
-            try site.archiveEverything()
-        }
-        let folder = "\(site.repository)/main/\(try Files.list(site.repository + "/main")[0])"
-        let log = try Files.list("\(folder)/wal/00000001/0000000100000000").filter { $0.hasSuffix(".zst") }.sorted()
-            .filter { !$0.contains(".backup") }
-        let path = "\(folder)/wal/00000001/0000000100000000/\(log[log.count - 3])"
+        let (site, folder, middle) = try Self.site()
+        let path = "\(folder)/wal/00000001/0000000100000000/\(middle)"
         let kept = site.scratch.file("kept")
         _ = try run("/bin/cp", ["-a", path, kept])
         // Its head stays whole, so that the plan finds nothing wrong; its content is damaged.

@@ -82,6 +82,27 @@ import Testing
         #expect(try Files.list(site.scratch.file("state/scratch")) == [])
     }
 
+    /// As docs/start.md leaves it: libpq takes the database that is named like the role.
+    @Test(arguments: ["host=DIRECTORY", "host=DIRECTORY user=postgres", "service=live"])
+    func `a drill checks the database that conninfo means without naming it`(_ form: String) throws {
+        let site = try Self.plain.get()
+        let conninfo = form.replacing("DIRECTORY", with: site.cluster.directory)
+        let drill = try site.tidemark(
+            ["drill", "--conninfo", conninfo, "--drill-sql", "select count(*) = 10 from public.t"],
+            environment: ["PGSERVICEFILE": site.scratch.file("service.conf")])
+        #expect(drill.ending == .exited(0) && drill.output.contains("The drill passed."), "\(drill)")
+    }
+
+    private static let plain = TestSite.shared {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.cluster.psql("create table t as select generate_series(1, 10) n")
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let service = "[live]\nhost=\(site.cluster.directory)\nuser=postgres\n"
+        try createDurably(site.scratch.file("service.conf"), bytes: Array(service.utf8), mode: 0o644)
+        return site
+    }
+
     @Test func `statements for a temporary server run in no other that answers`() throws {
         let cluster = try TestCluster()
         let failure = #expect(throws: ConnectionFailure.self) {

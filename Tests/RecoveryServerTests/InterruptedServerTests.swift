@@ -71,6 +71,7 @@ import Testing
         #expect(finished.ending == .exited(0), "\(finished.errors)")
         #expect(finished.output.contains("As predicted"), "\(finished.output)")
         #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        #expect(try LeftoverServerTests.left(in: directory.path) == [])
     }
 
     @Test(arguments: ["tidemark", "the server"])
@@ -105,6 +106,7 @@ import Testing
         #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
         if victim != "tidemark" { #expect(try directory.psql("show work_mem") == "9MB") }
         #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        #expect(try LeftoverServerTests.left(in: directory.path) == [])
     }
 }
 
@@ -149,6 +151,7 @@ extension InterruptedServerTests {
         #expect(resumed.ending == .exited(0), "\(resumed.errors)")
         #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
         #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        #expect(try LeftoverServerTests.left(in: directory.path) == [])
         history = try site.tidemark(["history", "--job", "recover"], expectSuccess: true).output
         #expect(history.contains("directory \(directory.path), target "), "\(history)")
         // Each attempt has left its record.
@@ -180,6 +183,7 @@ extension InterruptedServerTests {
         let resumed = try site.tidemark(recover + ["--resume"])
         #expect(resumed.ending == .exited(0), "\(resumed)")
         #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        #expect(try LeftoverServerTests.left(in: directory.path) == [])
     }
 
     @Test func `a repository that goes away during the restore or the replay ends neither for good`() throws {
@@ -220,6 +224,7 @@ extension InterruptedServerTests {
         #expect(resumed.ending == .exited(0), "\(resumed.errors)")
         #expect(resumed.output.contains("As predicted"), "\(resumed.output)")
         #expect(try directory.psql(Self.sum) == site.cluster.psql(Self.sum))
+        #expect(try LeftoverServerTests.left(in: directory.path) == [])
     }
 }
 

@@ -65,13 +65,7 @@ private struct Swap: Sendable, CustomTestStringConvertible {
 }
 
 @Suite(.serialized) struct SwappedPlaceTests {
-    private static let site = TestSite.shared {
-        let site = try TestSite(initdb: ["--wal-segsize=1"])
-        try site.cluster.psql("create table t as select n, md5(n::text) from generate_series(1, 1000) n")
-        try site.tidemark(["backup"], expectSuccess: true)
-        try site.archiveEverything()
-        return site
-    }
+    private static let site = TestSite.sharedWithBackup()
 
     private func listing(_ directory: String) throws -> String {
         let script = "find $0 -printf '%P %y %s %m %T@\\n' | sort; find $0 -type f -exec md5sum {} + | sort"

@@ -24,6 +24,28 @@ import Testing
         #expect(try ConnectionString("").description == "")
     }
 
+    @Test func `another role on a temporary server gets the database of the string's own role`() throws {
+        for (text, database) in [("user=backup", "backup"), ("user=backup dbname=shop", "shop")] {
+            let there = try ConnectionString(text).atOwnServer(socketDirectory: "/tmp", port: "1", user: "postgres")
+            #expect(there["dbname"] == database && there["user"] == "postgres", "\(there)")
+        }
+    }
+
+    @Test func `a failure to connect is told in one sentence for each address`() {
+        let failure = ConnectionFailure(
+            libpqMessage: """
+                connection to server on socket "/s" failed: No such file or directory
+                \tIs the server running locally and accepting connections on that socket?
+                connection to server at "db2" failed: Connection refused
+                \tIs the server running on that host and accepting TCP/IP connections?
+
+                """)
+        #expect(
+            failure.reason == "connection to server on socket \"/s\" failed: No such file or directory; "
+                + "connection to server at \"db2\" failed: Connection refused")
+        #expect(failure.kind == .notRunning)
+    }
+
     @Test func `the file of a service does not lead elsewhere`() throws {
         let there = try ConnectionString("service=live").atOwnServer(socketDirectory: "/tmp", port: "1")
         #expect(there["hostaddr"] == "" && there["target_session_attrs"] == "any" && there["requirepeer"] == "")

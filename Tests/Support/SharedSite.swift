@@ -16,6 +16,17 @@ extension TestSite {
         }
     }
 
+    /// The same, with a table of a thousand rows, a backup, and everything archived.
+    public static func sharedWithBackup() -> Result<TestSite, any Error> {
+        shared {
+            let site = try TestSite(initdb: ["--wal-segsize=1"])
+            try site.cluster.psql("create table t as select n, md5(n::text) from generate_series(1, 1000) n")
+            try site.tidemark(["backup"], expectSuccess: true)
+            try site.archiveEverything()
+            return site
+        }
+    }
+
     private static func endShared() {
         for site in sites.withLock({ $0 }) {
             try? site.cluster.stop(mode: "immediate")
