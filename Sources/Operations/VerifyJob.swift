@@ -93,6 +93,7 @@ public struct VerifyJob {
         /// The value is nil for an incarnation that can't be listed.
         var walOf: [Incarnation: ArchivedWAL?] = [:]
         var damaged: [VerifiedPart.Name] = []
+        var unverified: (number: Int, why: any Explained)?
         for (archive, backup) in backups {
             let found: VerifyReport
             do {
@@ -102,6 +103,12 @@ public struct VerifyJob {
                 continue
             } catch let lost as LeaseLost where !isPart && lost.consequence == .backupRemoved {
                 context.note(.warning, lost)
+                continue
+            } catch let failure as any Explained where failure.isOwnShortage && backups.count > 1 {
+                context.note(
+                    .error, "backup \"\(backup.label)\" could not be verified", detail: "\(failure.message).",
+                    hint: failure.hint)
+                unverified = ((unverified?.number ?? 0) + 1, unverified?.why ?? failure)
                 continue
             } catch let failure as any Explained
                 where failure is NoSuchBackup || failure is BackupInProgress || failure is LeaseLost
@@ -174,6 +181,7 @@ public struct VerifyJob {
         report.problems += found.values.reduce(0) { $0 + $1.count }
         context.notes("problems", report.problems)
         context.notes.found(all, backups: damaged)
+        if let unverified { throw Unverified(number: unverified.number, why: unverified.why) }
         return report
     }
 
@@ -275,6 +283,14 @@ func expiredSegments(
         of: archive, listing: archive.listBackups(), policy: policy,
         dataDirectory: cluster.dataDirectory,
         now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
+}
+
+/// For some backups this host lacked something.
+private struct Unverified: Explained {
+    let number: Int
+    let why: any Explained
+    var message: String { "\(counted(number, "backup")) could not be verified: \(why.message)" }
+    var hint: String? { why.hint }
 }
 
 /// There is nothing to verify.
