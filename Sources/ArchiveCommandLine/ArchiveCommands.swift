@@ -111,6 +111,7 @@ public enum ArchiveCommands {
     /// Reads neither configuration nor repository, which could delay a server that is about to open.
     private static func endRecovery(_ line: ArraySlice<String>) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         let log = Log()
         do {
             let arguments = try Arguments(line, by: .recoveryEnd)

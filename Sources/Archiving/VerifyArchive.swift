@@ -54,7 +54,7 @@ public func verifyArchive(
     var gone: [SegmentName] = []
     try mapInOrder(
         names, workers: max(1, jobs), ahead: max(2, jobs) * 2,
-        transform: { name in Examination(of: name, archive) },
+        transform: { name in try Examination(of: name, archive) },
         consume: { examination in
             done += 1
             if try examination.isAbsent && archive.isConfirmed() {
@@ -103,7 +103,7 @@ private func lost(
 /// What is wrong with one stored segment when it is read again; nil when nothing is, or when it is absent.
 public func damage(of name: SegmentName, _ archive: ClusterArchive) throws -> ArchiveProblem? {
     guard try archive.store.size(of: archive.key(for: .segment(name))) != nil else { return nil }
-    return Examination(of: name, archive).problems.first
+    return try Examination(of: name, archive).problems.first
 }
 
 /// Why no server would get a segment that is there: its stored bytes are damaged, or can't be read. Nil for one that
@@ -132,13 +132,15 @@ private struct Examination: Sendable {
     var isAbsent = false
     var problems: [ArchiveProblem] = []
 
-    init(of name: SegmentName, _ archive: ClusterArchive) {
+    /// - Throws: what says nothing about the segment.
+    init(of name: SegmentName, _ archive: ClusterArchive) throws {
         self.name = name
         do {
             try read(archive)
         } catch let error as WALDamage {
             if case .unknownVersion = error.reason { isUnread = true } else { report(error) }
         } catch {
+            if (error as? any Explained)?.isOwnShortage == true { throw error }
             isAbsent = error is ObjectAbsent
             report(error)
         }

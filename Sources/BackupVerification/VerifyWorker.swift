@@ -68,7 +68,7 @@ final class VerifyWorker {
     func run() throws {
         while let (pack, item, stored) = try job.items.receive() {
             findings = .init()
-            for ((frame, runs), bytes) in zip(item.frames, stored) { check(frame, runs, bytes, in: item.pack!) }
+            for ((frame, runs), bytes) in zip(item.frames, stored) { try check(frame, runs, bytes, in: item.pack!) }
             let found = findings
             job.findings.update {
                 $0.problems += found.problems
@@ -80,7 +80,7 @@ final class VerifyWorker {
         }
     }
 
-    private func check(_ frame: PackFrame, _ runs: [FileRun], _ stored: [UInt8]?, in pack: StoredPack) {
+    private func check(_ frame: PackFrame, _ runs: [FileRun], _ stored: [UInt8]?, in pack: StoredPack) throws {
         findings.frames += 1
         do {
             if let stored {
@@ -89,6 +89,7 @@ final class VerifyWorker {
                 try pack.extract(frame, with: &decompressor, buffer: buffer, content: content)
             }
         } catch {
+            if (error as? any Explained)?.isOwnShortage == true { throw error }
             let reason = (error as? any Explained).map { $0.detail ?? $0.message } ?? "\(error)"
             findings.problems.append(VerifyJob.damage(of: pack, "\(reason) It holds \(job.names(runs))."))
             return

@@ -46,9 +46,9 @@ public final class ManifestReader {
                     label: label, name: name, size: size, digest: Digest(bytes: digest))
             }
             self.packs = packs
-        } catch let error as DatabaseError {
+        } catch let error as DatabaseError where error.isDamage {
             throw ObjectDamaged(key: key, "SQLite says: \(error.reason).")
-        } catch let error as CodecError {
+        } catch let error as CodecError where !error.isOutOfMemory {
             throw ObjectDamaged(key: key, "zstd says: \(error.reason).")
         }
     }

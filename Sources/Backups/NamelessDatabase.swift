@@ -71,14 +71,22 @@ public func removeStaleManifests(dryRun: Bool = false) throws -> [String] {
 public func temporaryDirectory() -> String { getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp" }
 
 /// Creates a file there.
-/// - Throws: `Problem` when the directory doesn't exist or isn't writable.
+/// - Throws: `UnusableTemporaryDirectory`.
 public func inTemporaryDirectory(_ body: () throws(SystemError) -> Void) throws {
     do throws(SystemError) { try body() } catch {
         guard [ENOENT, ENOTDIR, EACCES, EROFS].contains(error.code) else { throw error }
-        throw Problem(
-            "cannot write into the temporary directory \"\(temporaryDirectory())\": \(String(cString: strerror(error.code)))",
-            hint: getenv("TMPDIR") == nil
-                ? "Create it, or name another one in the environment variable TMPDIR."
-                : "The environment variable TMPDIR names it: name another one, or unset it for /var/tmp.")
+        throw UnusableTemporaryDirectory(reason: String(cString: strerror(error.code)))
     }
+}
+
+/// The directory for temporary files doesn't exist, or isn't writable.
+struct UnusableTemporaryDirectory: Explained {
+    let reason: String
+    var message: String { "cannot write into the temporary directory \"\(temporaryDirectory())\": \(reason)" }
+    var hint: String? {
+        getenv("TMPDIR") == nil
+            ? "Create it, or name another one in the environment variable TMPDIR."
+            : "The environment variable TMPDIR names it: name another one, or unset it for /var/tmp."
+    }
+    var preventsWriting: Bool { true }
 }

@@ -147,7 +147,10 @@ public struct NamedRemoval {
                 throw refuse("It is pinned.", hint: "With --force, it is removed anyway.")
             }
             // A backup whose branch was put aside is only recovered when named.
-            let good = try listing.complete.filter { try $0.label != label && damage(of: $0, from: archive) == nil }
+            var wal = NeededWAL(of: archive)
+            let good = try listing.complete.filter {
+                try $0.label != label && damage(of: $0, from: archive) == nil && wal.lack(of: $0) == nil
+            }
             if good.isEmpty {
                 throw refuse(
                     "No other good backup is in the repository.",

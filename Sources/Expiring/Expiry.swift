@@ -11,9 +11,10 @@ struct Expiry {
 
     func facts(isLeased: (String) throws -> Bool) throws -> [RetainedBackup] {
         try listing.confirmUsable()
+        var wal = NeededWAL(of: archive)
         return try listing.all.map { backup in
             let aside = listing.aside.first { $0.backup.label == backup.label }
-            let visible = try aside?.damage ?? visibleDamage(of: backup, from: archive)
+            let visible = try aside?.damage ?? visibleDamage(of: backup, from: archive) ?? wal.lack(of: backup)
             var retained = RetainedBackup(
                 label: backup.label, isFull: backup.kind == .full, timeline: backup.timeline, start: backup.startLSN,
                 stop: backup.stopLSN, startTime: backup.startTime, stopTime: backup.stopTime,

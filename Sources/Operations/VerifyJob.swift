@@ -95,6 +95,7 @@ public struct VerifyJob {
         var walOf: [Incarnation: ArchivedWAL?] = [:]
         var damaged: [VerifiedPart.Name] = []
         var repeated = RepeatedProblems()
+        var unverified: (number: Int, why: any Explained)?
         for (archive, backup) in backups {
             let found: VerifyReport
             do {
@@ -104,6 +105,12 @@ public struct VerifyJob {
                 continue
             } catch let lost as LeaseLost where !isPart && lost.consequence == .backupRemoved {
                 context.note(.warning, lost)
+                continue
+            } catch let failure as any Explained where failure.isOwnShortage && backups.count > 1 {
+                context.note(
+                    .error, "backup \"\(backup.label)\" could not be verified", detail: "\(failure.message).",
+                    hint: failure.hint)
+                unverified = ((unverified?.number ?? 0) + 1, unverified?.why ?? failure)
                 continue
             } catch let failure as any Explained
                 where failure is NoSuchBackup || failure is BackupInProgress || failure is LeaseLost
@@ -179,6 +186,7 @@ public struct VerifyJob {
         }
         context.notes("problems", report.problems)
         context.notes.found(all, backups: damaged)
+        if let unverified { throw Unverified(number: unverified.number, why: unverified.why) }
         return report
     }
 
@@ -280,6 +288,14 @@ func expiredSegments(
         of: archive, listing: archive.listBackups(), policy: policy,
         dataDirectory: cluster.dataDirectory,
         now: Moment(microseconds: Clock.now), segmentSize: segmentSize)
+}
+
+/// For some backups this host lacked something.
+private struct Unverified: Explained {
+    let number: Int
+    let why: any Explained
+    var message: String { "\(counted(number, "backup")) could not be verified: \(why.message)" }
+    var hint: String? { why.hint }
 }
 
 /// There is nothing to verify.

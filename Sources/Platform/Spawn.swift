@@ -39,13 +39,14 @@ public func spawn(
                 &actions, Int32(number), "/dev/null", number == 0 ? O_RDONLY : O_WRONLY, 0)
         }
     }
-    // A thread may have blocked signals (every thread of Dispatch has), and this process ignores SIGPIPE; a child would
-    // inherit both, and a program that waits for its alarm would wait for ever. It gets the state that a shell would
-    // give it.
+    // A thread may have blocked signals (every thread of Dispatch has), and this process ignores SIGPIPE and SIGXFSZ;
+    // a child would inherit both, and a program that waits for its alarm would wait for ever. It gets the state that a
+    // shell would give it.
     var signals = sigset_t()
     sigemptyset(&signals)
     posix_spawnattr_setsigmask(&attributes, &signals)
     sigaddset(&signals, SIGPIPE)
+    sigaddset(&signals, SIGXFSZ)
     posix_spawnattr_setsigdefault(&attributes, &signals)
     // 0x80 is POSIX_SPAWN_SETSID, which spawn.h shows only under _GNU_SOURCE.
     let apart = separation == .groupOfItsOwn ? POSIX_SPAWN_SETPGROUP : 0x80

@@ -156,7 +156,7 @@ public struct ReplayFollower: Sendable {
 
     /// A session with this server and no other; nil when another one answers.
     public func connect(to running: PostmasterFile) throws(ConnectionFailure) -> Connection? {
-        let connection = try firstSession(running)
+        let connection = try followingSession(conninfo.withIdentity.at(running), [nil] + roles, plan.majorVersion)
         // A role without the privilege is still used; the socket is that of the process in postmaster.pid.
         func ask(_ sql: String) throws(QueryFailure) -> String? {
             do { return try connection.query(sql).scalar } catch {
@@ -175,16 +175,6 @@ public struct ReplayFollower: Sendable {
             if let process, Files.resolved(process) != Files.resolved(server.dataDirectory.path) { return nil }
         } catch { throw ConnectionFailure(libpqMessage: error.reason) }
         return connection
-    }
-
-    /// With the first role that can connect.
-    private func firstSession(_ running: PostmasterFile) throws(ConnectionFailure) -> Connection {
-        var names: [String?] = [nil] + roles
-        while true {
-            var address = conninfo.withIdentity.at(running)
-            if let name = names.removeFirst() { address["user"] = name }
-            do { return try Connection(ownServer: address) } catch { if names.isEmpty { throw error } }
-        }
     }
 
     /// The server's state, once it no longer changes; nil before.

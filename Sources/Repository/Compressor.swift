@@ -6,6 +6,9 @@ public struct CodecError: Explained, Equatable {
     /// zstd's own words, lower case.
     public let reason: String
     public let isCompressing: Bool
+    /// Whether it says nothing about the bytes.
+    public var isOutOfMemory = false
+    public var isOutOfReach: Bool { isOutOfMemory }
     public var message: String { "could not \(isCompressing ? "compress" : "decompress"): \(reason)" }
 }
 
@@ -19,7 +22,7 @@ public struct Compressor: ~Copyable {
     ///   tables of half the size.
     public init(level: Int) throws(CodecError) {
         guard let context = ZSTD_createCCtx() else {
-            throw CodecError(reason: "out of memory", isCompressing: true)
+            throw CodecError(reason: "out of memory", isCompressing: true, isOutOfMemory: true)
         }
         do throws(CodecError) {
             _ = try checked(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level)))
@@ -83,5 +86,7 @@ public struct Compressor: ~Copyable {
 func checked(_ code: Int, compressing: Bool = true) throws(CodecError) -> Int {
     guard ZSTD_isError(code) != 0 else { return code }
     let name = String(cString: ZSTD_getErrorName(code))
-    throw CodecError(reason: name.prefix(1).lowercased() + name.dropFirst(), isCompressing: compressing)
+    throw CodecError(
+        reason: name.prefix(1).lowercased() + name.dropFirst(), isCompressing: compressing,
+        isOutOfMemory: ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation)
 }

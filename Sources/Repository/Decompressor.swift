@@ -7,7 +7,7 @@ public struct Decompressor: ~Copyable {
 
     public init() throws(CodecError) {
         guard let context = ZSTD_createDCtx() else {
-            throw CodecError(reason: "out of memory", isCompressing: false)
+            throw CodecError(reason: "out of memory", isCompressing: false, isOutOfMemory: true)
         }
         self.context = context
     }

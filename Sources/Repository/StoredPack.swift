@@ -110,6 +110,7 @@ public final class StoredPack: Sendable {
         do throws(CodecError) {
             size = try decompressor.decompress(stored, into: content)
         } catch {
+            guard !error.isOutOfMemory else { throw error }
             throw damaged("zstd says: \(error.reason)")
         }
         guard size == Int(frame.size) else { throw damaged("it holds \(size) bytes, \(frame.size) expected") }

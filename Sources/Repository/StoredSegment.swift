@@ -124,6 +124,7 @@ public final class StoredSegment: Sendable {
         do {
             buffer.count = try decompressor.decompress(UnsafeRawBufferPointer(input), into: buffer.content)
         } catch {
+            guard !error.isOutOfMemory else { throw error }
             throw damaged("zstd says: \(error.reason).")
         }
         guard buffer.count == frame.content else {

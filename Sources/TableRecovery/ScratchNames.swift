@@ -86,10 +86,27 @@ struct ScratchNames {
         for row in rows.values {
             let parent = TableName(schema: row[0] ?? "", name: row[1] ?? "")
             let child = TableName(schema: row[2] ?? "", name: row[3] ?? "")
+            if row[4] == "p" { try dropKeys(to: parent, list, scratch) }
             try scratch.execute(
                 row[4] == "p"
                     ? "ALTER TABLE \(parent.sql) DETACH PARTITION \(child.sql)"
                     : "ALTER TABLE \(child.sql) NO INHERIT \(parent.sql)")
+        }
+    }
+
+    /// Drops other tables' foreign keys to a partitioned table and those above it: while a row of theirs refers to a
+    /// partition, it can't be detached.
+    private static func dropKeys(to parent: TableName, _ list: String, _ scratch: Connection) throws {
+        let keys = try scratch.query(
+            """
+            SELECT n.nspname, c.relname, k.conname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT k.conrelid = ANY ($1::oid[])
+            AND k.confrelid IN (SELECT relid FROM pg_partition_ancestors($2::regclass))
+            """, [list, parent.sql])
+        for key in keys.values {
+            let table = TableName(schema: key[0] ?? "", name: key[1] ?? "")
+            try scratch.execute("ALTER TABLE \(table.sql) DROP CONSTRAINT \(quotedIdentifier(key[2] ?? ""))")
         }
     }
 

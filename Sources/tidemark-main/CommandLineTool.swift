@@ -22,8 +22,9 @@ enum CommandLineTool {
                     hint: "Use \"tidemark archive-get %f %p\"."))
             return 200
         }
-        // A closed pipe must not kill a command in the middle of its work.
+        // Neither a closed pipe nor a file size limit may kill a command in the middle of its work.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         var log = Log()
         if Interruption.left == nil { Interruption.watch(line) }
         do {

@@ -124,6 +124,27 @@ import WAL
         #expect(count.output.1 == "1", "\(history)")
     }
 
+    /// Nobody has verified anything.
+    @Test(arguments: [false, true]) func `a backup without its own WAL takes the place of no good one`(
+        isPartOfSeveral: Bool
+    ) throws {
+        let backups = try Backups(rules: ["keep_full = 1"])
+        let (site, labels) = (backups.site, backups.labels)
+        let newest = try backups.archive.backup(labels[2])
+        let lost = isPartOfSeveral ? newest.stopSegment : newest.startSegment
+        try Files.remove(backups.store.path(backups.incarnation.segment(lost)))
+        let expired = try site.tidemark(["expire"], expectSuccess: true).output
+        #expect(expired.contains("backup \(labels[0]) removed"), "\(expired)")
+        #expect(expired.contains("backup \(labels[1]) kept: newest good backup"), "\(expired)")
+        #expect(
+            expired.contains("damaged: WAL segment \"\(lost)\", which it needs, is missing"), "\(expired)")
+        let refused = try site.tidemark(["remove", labels[1], "--yes"])
+        #expect(
+            refused.ending == .exited(1) && refused.errors.contains("No other good backup is in the repository."),
+            "\(refused)")
+        #expect(try site.backupLabels() == [labels[1], labels[2]])
+    }
+
     @Test func `a backup that can't be read doesn't keep others from being verified`() throws {
         let backups = try Backups(rules: ["keep_full = 3"])
         let (site, old) = (backups.site, backups.labels[0])
@@ -143,8 +164,9 @@ import WAL
         }
         // If the disk is too full for a local file, the state of the backup isn't known.
         let full = try site.tidemark(["verify"], environment: ["TIDEMARK_FAULT": "open:\(old)/manifest=ENOSPC"])
-        others(full, "full")
+        others(full, "full", status: 1)
         #expect(!full.output.contains("backup \(old)"), "\(full)")
+        #expect(full.errors.contains("1 backup could not be verified: could not open file"), "\(full)")
         let folder = backups.store.path(backups.incarnation.backupFolder(old))
         try runAsServerUser("/bin/chmod", ["a-w", folder])
         let unrecorded = try site.tidemark(["verify"])

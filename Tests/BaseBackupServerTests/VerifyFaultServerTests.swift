@@ -72,6 +72,31 @@ import WAL
         #expect(finished.output.contains("backup \(old.label): "), "\(finished)")
     }
 
+    /// What this host lacks while the older backup is read, and whether the newer one is read all the same.
+    @Test(
+        arguments: [
+            ("open:/pack/OLD/=EMFILE", true), ("open:/OLD/manifest=ENOSPC", true), ("TMPDIR", false),
+        ])
+    func `what this host lacks is no problem of a backup`(lack: String, isOne: Bool) throws {
+        let site = try Self.made.get()
+        let scratch = try Scratch()
+        let repository = scratch.file("repository")
+        try runAsServerUser("/bin/sh", ["-c", "cp -a '\(site.repository)' '\(repository)'"])
+        let archive = try archive(repository)
+        let labels = try archive.listBackups().complete.map(\.label)
+        let environment =
+            isOne ? ["TIDEMARK_FAULT": lack.replacing("OLD", with: labels[0])] : [lack: "/nonexistent"]
+        let finished = try site.tidemark(["verify", "--backups", "--repository", repository], environment: environment)
+        #expect(finished.ending == .exited(1), "\(finished)")
+        #expect(finished.errors.contains(" could not be verified: "), "\(finished)")
+        #expect(!finished.output.contains("problem"), "\(finished)")
+        #expect(finished.output.contains("backup \(labels[1]): good") == isOne, "\(finished)")
+        let history = try site.tidemark(["history", "--job", "verify", "--repository", repository]).output
+        #expect(history.contains("failure"), "\(history)")
+        let listed = try site.tidemark(["list", "--repository", repository])
+        #expect(!listed.output.contains("1 problem"), "\(listed)")
+    }
+
     /// Where what can't be written is, and whether the backup has a problem besides.
     @Test(
         arguments: ["open:/OLD/.verified-=EROFS", "open:/OLD/.verified-=ENOSPC", "write:/OLD/.verified-=EIO"],

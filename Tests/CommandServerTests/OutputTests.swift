@@ -23,6 +23,23 @@ import Testing
         }
     }
 
+    /// In bytes: nothing, less than a page, more than a manifest.
+    @Test(arguments: [0, 4096, 100_000]) func `a limit of file sizes ends no command by a signal`(limit: Int) throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        try site.tidemark(["backup"], expectSuccess: true)
+        let commands = [
+            ["list"], ["check"], ["plan", "--target", "latest"], ["verify"], ["history"], ["events"], ["segments"],
+            ["backup", "--no-expire"], ["expire", "--keep-full", "5"], ["drill"], ["clean"],
+            ["recovery-end", "--data-directory", site.cluster.data],
+        ]
+        for command in commands {
+            let finished = try runAsServerUser(
+                "/usr/bin/prlimit", ["--fsize=\(limit)", Executables.tidemark()] + command,
+                environment: ["TIDEMARK_CONFIG": site.configuration], expectSuccess: false)
+            #expect([.exited(0), .exited(1), .exited(3)].contains(finished.ending), "\(command): \(finished)")
+        }
+    }
+
     @Test func `no name in the database moves the cursor or forges a line`() throws {
         let site = try TestSite(initdb: ["--wal-segsize=1"])
         // A newline and an offered command, an escape sequence, a right-to-left override, and 8-bit controls.

@@ -61,6 +61,32 @@ import Testing
         Plant(name: "switch", sql: "alter database postgres set event_triggers = on", server: .v18),
     ]
 
+    @Test(arguments: ["postgres", "reader"])
+    func `following a copy's recovery fires no login trigger of the copy`(role: String) throws {
+        let site = try TestSite(.v18, initdb: ["--wal-segsize=1"])
+        let fired = site.scratch.file("fired")
+        try site.cluster.psql(
+            """
+            create role reader login; grant pg_monitor to reader;
+            create function note() returns event_trigger security definer language plpgsql as $$ begin
+                execute format('copy (select 1) to %L', '\(fired)'); end $$;
+            create event trigger note on login execute function note(); alter event trigger note enable always
+            """)
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.archiveEverything()
+        let directory = try RecoveredDirectory(site)
+        try Files.removeIfPresent(fired)
+        let done = try site.tidemark([
+            "recover", "--target", "latest", "--data-directory", directory.path, "--start", "--yes",
+            "--conninfo", "host=\(site.cluster.directory) dbname=postgres user=\(role)",
+        ])
+        #expect(done.ending == .exited(0), "\(done)")
+        #expect(try !Files.exists(fired))
+        // The copy's own users get what the original has.
+        try directory.psql("select 1")
+        #expect(try Files.exists(fired))
+    }
+
     @Test(arguments: [TestServer.v15, .v18])
     func `code planted in the data doesn't reach the original's server`(_ server: TestServer) throws {
         try #require(Confinement.refusesConnections, "this kernel has no seccomp")

@@ -162,6 +162,28 @@ import Testing
         #expect(try shop.sql("select to_regclass('kinds') is null") == "t")
     }
 
+    @Test func `a partition comes back alone, although others refer to the whole table`() throws {
+        let shop = try Shop(
+            "create table part (id int, r int, primary key (id, r)) partition by range (r)",
+            "create table part_low partition of part for values from (0) to (100) partition by list (r)",
+            "create table part_one partition of part_low for values in (1)",
+            "create table part_rest partition of part default",
+            "insert into part values (1, 1), (2, 1), (3, 200)",
+            "create table refers (id int, r int, foreign key (id, r) references part)",
+            "insert into refers values (1, 1), (3, 200)")
+        try shop.backup()
+        let target = try shop.moment()
+        try shop.sql("truncate refers, part")
+        try shop.site.archiveEverything()
+        for (table, rows) in [("part_one", "2"), ("part_low", "2"), ("part_rest", "1")] {
+            let back = ["-t", "shop.public.\(table)", "--target-time", target, "--into-table=public.back"]
+            let recovered = try shop.recover(back)
+            #expect(recovered.ending == .exited(0), "\(table): \(recovered)")
+            #expect(try shop.sql("select count(*) from back") == rows, "\(table)")
+            try shop.sql("drop table back cascade")
+        }
+    }
+
     @Test func `a relation that is no table is refused by its kind, and unlogged tables are named`() throws {
         let shop = try Shop(
             """
