@@ -139,7 +139,14 @@ struct Planner<Source: PlanSource> {
         return try plan(from: history.candidates)
     }
 
+    /// Again whenever reading shows that the WAL ends earlier.
     private func plan(from all: [Candidate]) throws -> Plan {
+        while true {
+            do { return try planOnce(from: all) } catch is UnreadSegment {}
+        }
+    }
+
+    private func planOnce(from all: [Candidate]) throws -> Plan {
         let wanted = all.filter { request.backup == nil || $0.backup.label == request.backup }
         guard let oldest = wanted.first else {
             let timeline = all[0].path.target

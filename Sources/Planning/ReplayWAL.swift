@@ -1,3 +1,4 @@
+import Messages
 import WAL
 
 /// The WAL that a recovery from one backup would read: consecutive segments from the backup's start to the end of the
@@ -41,9 +42,11 @@ struct ReplayWAL<Source: PlanSource> {
         let wal = ArchivedWAL(archived, Genealogy([:], segmentSize: size))
         let number = wal.reach(from: backup.start, on: lineage).end.rawValue / UInt64(size)
         let there = WALSegments(path, first: first, count: Int(number - first), segmentSize: size)
-        let found: WALBreak?
-        if let known = known.breaks[there] { found = known } else { found = try source.firstBreak(in: there) }
-        known.breaks[there] = .some(found)
+        let told: WALBreak?
+        if let known = known.breaks[there] { told = known } else { told = try source.firstBreak(in: there) }
+        known.breaks[there] = .some(told)
+        let found = (known.unread.values + [told].compactMap { $0 })
+            .min { there.index(of: $0.segment) ?? .max < there.index(of: $1.segment) ?? .max }
         if let found, let index = there.index(of: found.segment) {
             segments = WALSegments(path, first: first, count: index, segmentSize: size)
             (ending, limit) = (.broken(found), nil)
@@ -75,12 +78,22 @@ struct ReplayWAL<Source: PlanSource> {
 
     /// Visits the records of segment `index` that a recovery would see, until `visit` returns false.
     func records(at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
-        try source.records(of: segments, at: index) { record in try within(record, visit) }
+        try reading(index) { try source.records(of: segments, at: index) { record in try within(record, visit) } }
     }
 
     /// As `records`, but only transaction ends and restore points.
     func landmarks(at index: Int, visit: (ReplayRecord) throws -> Bool) throws {
-        try source.landmarks(of: segments, at: index) { record in try within(record, visit) }
+        try reading(index) { try source.landmarks(of: segments, at: index) { record in try within(record, visit) } }
+    }
+
+    /// - Throws: `UnreadSegment` where no server would get the segment either, whatever its summary says.
+    private func reading(_ index: Int, _ body: () throws -> Void) throws {
+        do { try body() } catch {
+            guard let fault = try? source.fault(of: segments, at: index),
+                known.unread.updateValue(fault, forKey: fault.segment) == nil
+            else { throw error }
+            throw UnreadSegment(fault: fault)
+        }
     }
 
     private func within(_ record: ReplayRecord, _ visit: (ReplayRecord) throws -> Bool) rethrows -> Bool {
@@ -180,4 +193,14 @@ final class FactsStore {
     var facts: [SegmentName: SegmentOutline] = [:]
     /// The break of each WAL that was checked; nil for those without one.
     var breaks: [WALSegments: WALBreak?] = [:]
+    /// Segments whose records could not be read.
+    var unread: [SegmentName: WALBreak] = [:]
+}
+
+/// A segment whose summary is sound, and whose records no server would get. It is known from now on, so that the WAL
+/// ends before it (`FactsStore.unread`).
+struct UnreadSegment: Explained {
+    let fault: WALBreak
+    var message: String { fault.sentence }
+    var detail: String? { fault.reason }
 }

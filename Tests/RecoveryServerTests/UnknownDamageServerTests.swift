@@ -34,6 +34,32 @@ import Testing
 
     private static let rows = "select string_agg(n::text, ' ' order by n) from t"
 
+    /// Only the records of the segment in which it ends, or stops, are read for a plan.
+    @Test(arguments: [false, true], ["latest", "time"])
+    func `a plan that meets damage nobody knew of is refused with what can be reached`(
+        isCut: Bool, target: String
+    ) throws {
+        let site = try site(4).site
+        let moment = try site.cluster.psql("select now()")
+        try site.cluster.psql("insert into t select 5")
+        let last = try site.cluster.psql("select pg_walfile_name(pg_current_wal_lsn())")
+        try site.archiveEverything()
+        let path = try object(site, "*/\(last).zst")
+        let size = try FileStatus(of: path).size
+        let cut = isCut ? "truncate -s \(size - 1) '\(path)'" : ":"
+        try runAsServerUser("/bin/sh", ["-c", "chmod u+w '\(path)'; \(cut)"])
+        if !isCut { try flipByte(of: path, at: size / 2) }
+        let end = target == "latest" ? ["--target", "latest"] : ["--target-time", moment]
+        for command in [["plan"], ["recover", "--data-directory", site.scratch.file("copy"), "--yes"]] {
+            let refused = try site.tidemark(command + end)
+            #expect(refused.ending == .exited(4), "\(refused)")
+            #expect(refused.errors.contains("segment \"\(last)\" cannot be read"), "\(refused)")
+            #expect(refused.errors.contains("Reachable: --target-lsn"), "\(refused)")
+        }
+        // What ends before it isn't concerned.
+        try site.tidemark(["plan", "--target", "immediate"], expectSuccess: true)
+    }
+
     @Test(arguments: [false, true])
     func `the WAL is read before the old directory is renamed`(_ isDelta: Bool) throws {
         let (site, names) = try site(4, settings: ["wal_keep_size": "64MB"])
