@@ -15,7 +15,7 @@ public struct Discontinuity: Explained, Equatable {
     public var hint: String? {
         "Either this server or the one that archived \"\(predecessor)\" is not the one that should archive here, or WAL "
             + "was lost in a crash. If you are sure that this segment is right, store it by hand with "
-            + "\"\(runnable("tidemark archive-push --accept-discontinuity"))\" and take a new base backup."
+            + "\"\(runnable("tidemark archive-push --accept-discontinuity PATH"))\" and take a new base backup."
     }
 }
 

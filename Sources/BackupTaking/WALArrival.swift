@@ -208,7 +208,7 @@ struct ForeignWAL: Explained {
     var detail: String? { "It differs from \"\(path)\". The backup is not usable with it." }
     var hint: String? {
         "Does a copy of the cluster, or a former primary, archive as this cluster? Give it a cluster name of its own, move its WAL "
-            + "out of the way with \"\(runnable("tidemark segments put-aside"))\", then take the backup again."
+            + "out of the way with \"\(runnable("tidemark segments put-aside --following \(segment)"))\", then take the backup again."
     }
 }
 

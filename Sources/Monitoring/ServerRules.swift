@@ -115,7 +115,8 @@ extension Observation {
             "This standby archives nothing until it is promoted (archive_mode = on), and nobody else has archived the last "
                 + "\(replayed) that it has replayed.",
             "If the repository is this standby's own, set archive_mode = always and restart it. If it is the primary's as well, "
-                + "look for the cause there: \"\(runnable("tidemark check --only archiving"))\".", age)
+                + "look for the cause there: \"\(runnable("tidemark check --only archiving", onAnotherHost: true))\".",
+            age)
     }
 
     /// What tidemark said of the file that the server says it is failing with.

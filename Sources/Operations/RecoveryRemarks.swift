@@ -18,7 +18,7 @@ extension PlannedRecovery {
         let databases = Dictionary((names?.databases ?? []).map { ($0.oid, $0.name) }) { first, _ in first }
         let pending = plan.pending.map { PendingTransaction($0, databases: databases).sentence }
         let general =
-            try archive.remarks + damaged + readAhead + leftOut + strayed + divergent + numbered() + notLoaded
+            try archive.remarks + damaged + readAhead + leftOut + strayed() + divergent + numbered() + notLoaded
             + streamed + unconfined
             + pending
         guard let backup else { return general }
@@ -97,13 +97,17 @@ extension PlannedRecovery {
 
     /// A standby gets no target timeline, so that it follows promotions; it takes the newest one that the archive
     /// offers.
-    private var strayed: [String] {
+    private func strayed() throws -> [String] {
         guard setup.isStandby, !plan.isLatestTimeline else { return [] }
-        return [
+        let sentence =
             "A standby follows the newest timeline in the archive, which is not timeline \(plan.timeline): it would "
-                + "follow another one, or not start. If no server is on the newer one, "
-                + "\"\(runnable("tidemark segments put-aside"))\" takes it out of the way."
-        ]
+            + "follow another one, or not start."
+        // One that descends from another goes first.
+        let commands = try archive.contents.timelines().filter { $0 > plan.timeline }.sorted(by: >).map {
+            runnable("tidemark segments put-aside \($0.fileNamePart).history")
+        }
+        guard !commands.isEmpty else { return [sentence] }
+        return ["\(sentence) To take what no server is on out of the way: \(commands.joined(separator: "; "))"]
     }
 
     /// What the old directory alone holds, where the standby that takes its place follows another timeline.

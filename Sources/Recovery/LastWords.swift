@@ -35,13 +35,16 @@ enum LastWords {
         command.map { " Then continue with \"\($0)\"." } ?? ""
     }
 
+    private static let endedBefore = "recovery ended before configured recovery target was reached"
+
+    private static func endedBefore(_ target: [String]) -> String {
+        let again = runnable("tidemark plan \(target.joined(separator: " "))")
+        return "A WAL file that the plan counted on could not be fetched. Plan again: \"\(again)\". If it still finds "
+            + "every segment, look for messages of archive-get in the log."
+    }
+
     /// From the specific to the general. `resumes`: whether the recovery can be continued afterwards.
     private static let meanings: [(sign: String, meaning: String, resumes: Bool)] = [
-        (
-            "recovery ended before configured recovery target was reached",
-            "A WAL file that the plan counted on could not be fetched. Run \"\(runnable("tidemark plan"))\" again for the same target; "
-                + "if it still finds every segment, look for messages of archive-get in the log.", false
-        ),
         (
             "requested recovery stop point is before consistent recovery point",
             "The backup is not consistent yet at the target. Choose an older one with --backup.", false
@@ -108,9 +111,12 @@ enum LastWords {
         ("could not open configuration file", "Name the server's configuration with --set config_file=….", false),
     ]
 
-    /// - Parameter resume: the command that continues the recovery; nil where that isn't possible.
-    static func meaning(of log: String, resume: String?) -> String? {
+    /// - Parameters:
+    ///   - target: what the server was to reach, as options of `plan`.
+    ///   - resume: the command that continues the recovery; nil where that isn't possible.
+    static func meaning(of log: String, target: [String], resume: String?) -> String? {
         let tail = log.split(separator: "\n").suffix(200).joined(separator: "\n")
+        if tail.contains(endedBefore) { return endedBefore(target) }
         return meanings.first { tail.contains($0.sign) }.map { $0.meaning + ($0.resumes ? andResume(resume) : "") }
     }
 }

@@ -66,7 +66,8 @@ public struct RecoveryState: Codable, Sendable, Equatable {
                 ? "Another directory has taken its place since."
                 : "Its cluster has system identifier \(found); the restored one has \(incarnation.systemIdentifier).",
             hint: "Examine it. "
-                + "\"\(runnable("tidemark recover --keep-old"))\" with a target renames it and recovers in its place.")
+                + "\"\(runnable("tidemark recover --keep-old --data-directory \(shellQuoted(directory))"))\" with a target "
+                + "renames it and recovers in its place.")
     }
 
     private static func path(_ directory: String, in state: StateDirectory) -> String {
@@ -113,8 +114,8 @@ public struct OtherRecoveryState: Explained, Equatable {
     public var detail: String? { "This version cannot read what is left to do." }
     public var hint: String? {
         "Continue it with that version, or start again: "
-            + "\"\(runnable("tidemark recover --keep-old --data-directory \(shellQuoted(directory))"))\" with a target renames "
-            + "the directory and recovers in its place."
+            + "\"\(runnable("tidemark recover --keep-old --data-directory \(shellQuoted(directory))"))\" with a target "
+            + "recovers in its place, and renames a directory that is complete."
     }
 }
 

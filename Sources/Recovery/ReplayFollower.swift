@@ -208,8 +208,10 @@ public struct ReplayFollower: Sendable {
                 asPredicted: end?.isEnd(of: plan), seconds: seconds)
         }
         let log = server.log()
+        let request = PlanRequest(plan.target, backup: plan.backup.label)
         throw RecoveryFailure(
-            lastWords: LastWords.of(log), meaning: LastWords.meaning(of: log, resume: resume) ?? fullDisk(),
+            lastWords: LastWords.of(log),
+            meaning: LastWords.meaning(of: log, target: request.arguments, resume: resume) ?? fullDisk(),
             logFile: isThrowaway ? nil : server.logFile, dataDirectory: server.dataDirectory.path, resume: resume)
     }
 

@@ -9,7 +9,7 @@ public struct WALMissing: Explained, Equatable {
     public var detail: String? { "Folder \"\(folder)\" is empty, although the repository has backups." }
     public var hint: String? {
         "Is the file system that holds it mounted? If the WAL is really lost, store the next segment by hand with "
-            + "\"\(runnable("tidemark archive-push --accept-discontinuity"))\" and take a new base backup."
+            + "\"\(runnable("tidemark archive-push --accept-discontinuity PATH"))\" and take a new base backup."
     }
     public var isTransient: Bool { true }
 }

@@ -123,7 +123,7 @@ final class TableRecoveryRun {
                     try checkDatabase(connection, selection)
                     try rollBackPrepared(connection)
                     catalog = try TargetCatalog(
-                        connection, patterns: request.tables,
+                        connection, patterns: request.tables, plan: request.plan,
                         comparing: request.destinations.contains { $0 == .comparison || $0 == .missingRows })
                 } catch { throw ScratchIncomplete(error, scratch: connection) ?? error }
                 let missed = catalog.fileNodes.intersection(selection.leftOut)

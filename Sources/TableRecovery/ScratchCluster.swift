@@ -111,7 +111,7 @@ final class ScratchCluster {
         do { try runToEnd(progress) } catch {
             // On a full disk the server may not be able to log it.
             guard isFull else { throw error }
-            throw ScratchFailure(lastWords: "\(directory.path): No space left on device")
+            throw ScratchFailure(lastWords: "\(directory.path): No space left on device", whole: plan.wholeRecovery)
         }
     }
 
@@ -152,7 +152,7 @@ final class ScratchCluster {
         let isReady = try server.dataDirectory.runningServer()?.status == "ready"
         if !isReady {
             supply.stop()
-            throw supply.failure ?? ScratchFailure(lastWords: log.lastWords)
+            throw supply.failure ?? ScratchFailure(lastWords: log.lastWords, whole: plan.wholeRecovery)
         }
         // Every page that replay missed must belong to an omitted file.
         let damaged = log.missingPages.filter { !mayMiss($0.key) }
@@ -228,12 +228,27 @@ final class ScratchCluster {
     }
 }
 
+extension Plan {
+    /// The command that recovers the whole cluster to the same target, where single tables can't be.
+    var wholeRecovery: String {
+        let words = PlanRequest(target, backup: backup.label).arguments
+        return runnable("tidemark recover \(words.joined(separator: " ")) --data-directory PATH")
+    }
+}
+
 /// The scratch server ended before it reached the target.
 public struct ScratchFailure: Explained, Equatable {
     public let lastWords: String
+    /// The command that recovers the whole cluster.
+    let whole: String
     public var message: String { "the temporary server stopped before it reached the target" }
     public var detail: String? { lastWords.isEmpty ? nil : "It said: \(lastWords)" }
-    public var hint: String? { LastWordsHint.hint(lastWords) }
+    public var hint: String? {
+        if lastWords.contains(LastWordsHint.foreignRecord) {
+            return "An extension writes its own kind of WAL records; recover the whole cluster with \"\(whole)\"."
+        }
+        return LastWordsHint.hint(lastWords)
+    }
 }
 
 /// Replay missed pages of relations that had been restored: the backup, the WAL or tidemark is wrong.
@@ -253,7 +268,10 @@ public struct MissingPages: Explained, Equatable {
 /// Hints for the last messages of a scratch server.
 enum LastWordsHint {
     /// Whether the cause is this host or an extension: with more of the backup the server would fail in the same way.
-    static func isFinal(_ words: String) -> Bool { hint(words) != nil }
+    static func isFinal(_ words: String) -> Bool { words.contains(foreignRecord) || hint(words) != nil }
+
+    /// What a server says of records that only an extension can replay.
+    static let foreignRecord = "resource manager with ID"
 
     static func hint(_ words: String) -> String? {
         if words.contains("No space left on device") {
@@ -267,10 +285,6 @@ enum LastWordsHint {
         }
         if words.contains("locale") || words.contains("ICU") {
             return "Install the locale on this host, or use server programs that know its provider."
-        }
-        if words.contains("resource manager with ID") {
-            return
-                "An extension writes its own kind of WAL records; recover the whole cluster with \"\(runnable("tidemark recover"))\"."
         }
         return nil
     }

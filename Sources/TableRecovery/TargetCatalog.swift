@@ -1,3 +1,4 @@
+import Planning
 public import Platform
 import Postgres
 
@@ -31,9 +32,11 @@ struct TargetCatalog {
     /// Further remarks, as sentences.
     let notes: [String]
 
-    /// - Parameter comparing: whether all children of a parent are needed, even where a pattern chose it.
+    /// - Parameters:
+    ///   - plan: for what recovers the whole cluster, in a refusal.
+    ///   - comparing: whether all children of a parent are needed, even where a pattern chose it.
     /// - Throws: `TableRefusal` when a table doesn't exist or can't be recovered.
-    init(_ connection: Connection, patterns: [TablePattern], comparing: Bool) throws {
+    init(_ connection: Connection, patterns: [TablePattern], plan: Plan, comparing: Bool) throws {
         let rows = try connection.query(
             """
             SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, coalesce(pg_relation_filenode(c.oid), 0),
@@ -85,7 +88,8 @@ struct TargetCatalog {
             if matching.isEmpty, pattern.isExact, let other = named.first {
                 if other.kind == "f" { throw TableRefusal.foreign(other.name, others: []) }
                 throw TableRefusal.notTable(
-                    other.name, kind: other.kind, definition: try TargetCatalog.definition(other.oid, connection))
+                    other.name, kind: other.kind, definition: try TargetCatalog.definition(other.oid, connection),
+                    whole: plan.wholeRecovery)
             }
             if matching.isEmpty { throw TableRefusal.absent(pattern, similar: TargetCatalog.similar(to: pattern, all)) }
             // Partitioned tables first, so that their partitions are recognised as theirs.
@@ -110,7 +114,7 @@ struct TargetCatalog {
         if try SessionSettings.isUnencoded(connection),
             let table = tables.first(where: { $0.name.sql.unicodeScalars.contains("\u{FFFD}") })
         {
-            throw TableRefusal.unreadable(table.name)
+            throw TableRefusal.unreadable(table.name, whole: plan.wholeRecovery)
         }
         let list = "{" + tables.map { String($0.oid) }.joined(separator: ",") + "}"
         let files = try connection.query(
@@ -205,15 +209,15 @@ public enum TableRefusal: Explained, Equatable {
     case unlogged(TableName, others: [TableName])
     case temporary(TableName)
     case foreign(TableName, others: [TableName])
-    /// `pg_class.relkind`.
-    case notTable(TableName, kind: String, definition: String?)
+    /// `pg_class.relkind`; and the command that recovers the whole cluster.
+    case notTable(TableName, kind: String, definition: String?, whole: String)
     /// A materialized view.
     case notPopulated(TableName, definition: String)
     /// A materialized view.
     case notReplaceable(TableName)
     case nothing
     /// Its name, or its schema's, is not UTF-8.
-    case unreadable(TableName)
+    case unreadable(TableName, whole: String)
     case noSuchDatabase(String, known: [String])
 
     public var message: String {
@@ -230,10 +234,10 @@ public enum TableRefusal: Explained, Equatable {
         case .foreign(let name, _): "cannot recover table \(name.quoted): it is a foreign table"
         case .notPopulated(let name, _): "cannot recover \(name.quoted): it is a materialized view without content"
         case .notReplaceable(let name): "cannot replace \(name.quoted): it is a materialized view"
-        case .notTable(let name, let kind, _):
+        case .notTable(let name, let kind, _, _):
             "cannot recover \(name.quoted): it is \(TableRefusal.kinds[kind] ?? "no table")"
         case .nothing: "there is no table to recover"
-        case .unreadable(let name): "cannot recover table \(name.quoted): its name is not UTF-8"
+        case .unreadable(let name, _): "cannot recover table \(name.quoted): its name is not UTF-8"
         case .noSuchDatabase(let name, _): "database \"\(name)\" did not exist at the target"
         }
     }
@@ -250,7 +254,7 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged: "Its content is in no base backup and in no WAL."
         case .temporary: "Its content is in no base backup and in no WAL, and its session is over."
         case .foreign: "Its content is on another server."
-        case .notTable(_, _, let definition?), .notPopulated(_, let definition): "Its definition was: \(definition)"
+        case .notTable(_, _, let definition?, _), .notPopulated(_, let definition): "Its definition was: \(definition)"
         case .notReplaceable: "Its content follows from tables."
         case .notTable: "Only tables are recovered by themselves; sequences and indexes come with theirs."
         case .nothing: nil
@@ -268,11 +272,10 @@ public enum TableRefusal: Explained, Equatable {
         case .unlogged(_, let others) where !others.isEmpty, .foreign(_, let others) where !others.isEmpty:
             "The parent's other tables can be recovered by their own names: "
                 + others.prefix(5).map(\.quoted).joined(separator: ", ") + (others.count > 5 ? " and so on." : ".")
-        case .unreadable:
-            "Recover the other tables by their names, or the whole cluster with "
-                + "\"\(runnable("tidemark recover"))\"."
-        case .notTable(_, _, nil):
-            "Its definition is in the recovered cluster: \"\(runnable("tidemark recover"))\" next to the live one, then pg_dump --schema-only."
+        case .unreadable(_, let whole):
+            "Recover the other tables by their names, or the whole cluster with \"\(whole)\"."
+        case .notTable(_, _, nil, let whole):
+            "Its definition is in the recovered cluster: \"\(whole)\" next to the live one, then pg_dump --schema-only."
         default: nil
         }
     }

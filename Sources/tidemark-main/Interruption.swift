@@ -157,7 +157,8 @@ enum Interruption {
                 try? RecoveryAudit(audit, in: store)?.end(result: "interrupted")
             }
             do { try ScratchDirectory.reclaim(in: cluster.scratchDirectory, of: getpid()) } catch {
-                detail.append("Its temporary cluster could not be removed: \(error).")
+                detail.append(
+                    "Its temporary cluster could not be removed: \((error as? any Explained)?.message ?? "\(error)").")
                 hint = "\"\(runnable("tidemark clean"))\" removes it."
             }
         }

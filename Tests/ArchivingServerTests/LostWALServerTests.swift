@@ -102,8 +102,8 @@ import WAL
         }
         let refused = try archive.push(path).errors
         let offered = try #require(refused.firstMatch(of: /"tidemark (archive-push --accept-discontinuity[^"]*)"/))
-        let words = offered.output.1.split(separator: " ").map(String.init)
-        let accepted = try tidemark(words + [path])
+        let words = offered.output.1.split(separator: " ").map { $0 == "PATH" ? path : String($0) }
+        let accepted = try tidemark(words)
         #expect(accepted.ending == .exited(0), "\(accepted)")
         try archive.push(archive.origin.wal(archive.origin.segments[3].description), expectSuccess: true)
     }

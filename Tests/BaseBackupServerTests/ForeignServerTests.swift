@@ -111,5 +111,15 @@ import Testing
         #expect(backup.ending == .exited(1), "\(backup)")
         #expect(backup.errors.contains("is not this server's"), "\(backup)")
         #expect(try site.backupLabels().isEmpty)
+
+        // The clone archives no longer, and the server archives itself.
+        try runAsServerUser(bin + "/pg_ctl", ["-D", clone, "-m", "immediate", "-w", "stop"])
+        try cluster.append(to: "postgresql.conf", ["archive_command = '\(push)'"])
+        try cluster.psql("select pg_reload_conf()")
+        try cluster.wait(for: "the archive_command") { try cluster.psql("show archive_command") == push }
+        let offered = try #require(backup.errors.firstMatch(of: /"tidemark (segments put-aside [^"]*)"/)?.output.1)
+        try site.tidemark(offered.split(separator: " ").map(String.init) + ["--yes"], expectSuccess: true)
+        try site.tidemark(["backup"], expectSuccess: true)
+        try site.tidemark(["verify", "--backups"], expectSuccess: true)
     }
 }

@@ -156,6 +156,29 @@ import Testing
     }
 }
 
+/// Waits a minute for the other process, beside the other tests.
+@Suite struct HeldOutboxTests {
+    @Test func `what holds up a delivery is shown as it is offered`() throws {
+        let scratch = try Scratch()
+        let configuration = scratch.file("tidemark.conf")
+        let lines = [
+            "repository = '\(scratch.file("repository"))'", "state_directory = '\(scratch.file("state"))'",
+            "[cluster main]", "data_directory = '\(scratch.file("data"))'", "[notify]", "events = all",
+            "command = true",
+        ]
+        try createDurably(configuration, bytes: Array((lines.joined(separator: "\n") + "\n").utf8), mode: 0o644)
+        try runAsServerUser("/bin/mkdir", ["-p", scratch.file("data"), scratch.file("state/main/notify")])
+        let held = [scratch.file("state/main/notify/queue.lock"), try Executables.tidemark()]
+        let environment = ["TIDEMARK_CONFIG": configuration]
+        let refused = try runAsServerUser(
+            "/usr/bin/flock", held + ["notify", "--deliver"], environment: environment, expectSuccess: false)
+        #expect(refused.ending == .exited(1) && refused.errors.contains("another process holds the lock"), "\(refused)")
+        let offered = try #require(refused.errors.firstMatch(of: /"tidemark (notify[^"]*)"/)?.output.1, "\(refused)")
+        let shown = try runAsServerUser("/usr/bin/flock", held + offered.split(separator: " ").map(String.init))
+        #expect(shown.output.contains("0 messages are waiting for delivery."), "\(shown)")
+    }
+}
+
 extension String {
     fileprivate func components(before end: String) -> Substring {
         firstRange(of: end).map { self[..<$0.lowerBound] } ?? self[...]

@@ -334,7 +334,7 @@ extension HostileFormat {
             }
             _ = RecoveryRecord([.init("a", "b")]).removed(from: Array(text.utf8))
             _ = LastWords.of(text)
-            _ = LastWords.meaning(of: text, resume: nil)
+            _ = LastWords.meaning(of: text, target: [], resume: nil)
         },
         HostileFormat(
             "postmaster.pid",
@@ -351,7 +351,7 @@ extension HostileFormat {
             ]
         ).readingText { text in
             _ = LastWords.of(text)
-            _ = LastWords.meaning(of: text, resume: nil)
+            _ = LastWords.meaning(of: text, target: [], resume: nil)
         },
         HostileFormat(
             "a word on the command line",

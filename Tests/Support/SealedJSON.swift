@@ -9,6 +9,9 @@ public func resealed(_ bytes: [UInt8]) -> [UInt8] {
 
 public func resealed(_ text: String) -> [UInt8] { resealed(Array(text.utf8)) }
 
+/// What is beside a `backup.json` of these bytes.
+public func seal(of description: [UInt8]) -> [UInt8] { Array("\(Digest(of: description))  backup.json\n".utf8) }
+
 /// A valid document of format 1 with its format, or the version that wrote it, replaced.
 public func document(_ bytes: [UInt8], ofFormat format: Int, version: String) -> [UInt8] {
     let text = String(decoding: bytes, as: UTF8.self)

@@ -98,5 +98,6 @@ import Testing
             ["-t", "old.public.*", "--target", "latest", "--to-file", shop.site.scratch.file("y.sql")],
             expectSuccess: false)
         #expect(named.ending == .exited(1) && named.errors.contains("its name is not UTF-8"), "\(named)")
+        try shop.site.recoverWhole(as: named)
     }
 }

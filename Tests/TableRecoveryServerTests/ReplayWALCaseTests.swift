@@ -174,6 +174,7 @@ import WAL
                 "HINT:  An extension writes its own kind of WAL records; recover the whole cluster"),
             "\(refused.errors)")
         #expect(!refused.errors.contains("trying again"), "\(refused.errors)")
+        try shop.site.recoverWhole(as: refused)
         #expect(try shop.sql("select to_regclass('again') is null") == "t")
     }
 

@@ -66,3 +66,16 @@ final class Shop: Sendable {
                 + "where relkind in ('r', 'p') and relname ~ '^\(name)_[0-9]{8}t[0-9]{6}z$'")
     }
 }
+
+extension TestSite {
+    /// Executes what a refusal of `recover-table` offers in its place.
+    func recoverWhole(as refused: Finished) throws {
+        guard let offered = refused.errors.firstMatch(of: /"tidemark (recover [^"]*)"/)?.output.1 else {
+            throw Problem("nothing is offered: \(refused)")
+        }
+        let directory = scratch.file("whole")
+        let words = offered.replacing("PATH", with: directory).split(separator: " ").map(String.init)
+        try tidemark(words + ["--yes"], expectSuccess: true)
+        guard try Files.exists(directory + "/PG_VERSION") else { throw Problem("\(directory) was not recovered") }
+    }
+}
