@@ -17,14 +17,7 @@ struct WALVerification {
         var continuity = Continuity()
         var decompressor = try Decompressor()
         var count = 0
-        let last = try lastSegment()
-        let end = last.number(segmentSize: backup.segmentSize)
-        var number = backup.startSegment.number(segmentSize: backup.segmentSize)
-        while number <= end {
-            defer { number += 1 }
-            let segment =
-                number == end
-                ? last : SegmentName(timeline: backup.timeline, number: number, segmentSize: backup.segmentSize)
+        for segment in try archive.neededSegments(of: backup) {
             let trace = BackupProblem.Trace.object(archive.key(for: .segment(segment)))
             do {
                 let stored = try archive.stored(segment)
@@ -55,12 +48,5 @@ struct WALVerification {
             }
         }
         return (count, problems)
-    }
-
-    /// Where the one that completed the backup isn't there, another timeline's file may have its end as well.
-    private func lastSegment() throws -> SegmentName {
-        guard try !archive.has(.segment(backup.stopSegment)), let wal = backup.wal else { return backup.stopSegment }
-        let genealogy = Genealogy(try archive.readableHistories(), segmentSize: backup.segmentSize)
-        return try genealogy.lastFiles(of: wal).first { try archive.has(.segment($0)) } ?? backup.stopSegment
     }
 }

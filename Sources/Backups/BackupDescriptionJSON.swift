@@ -97,7 +97,9 @@ extension BackupDescription {
             throw damaged("Segments of \(wire.segmentSize) bytes don't exist.")
         }
         let sizes = 0...BackupDescription.largest
-        guard startLSN <= stopLSN, startSegment <= stopSegment, sizes.contains(wire.size),
+        let size = wire.segmentSize
+        guard startLSN <= stopLSN, startSegment.number(segmentSize: size) <= stopSegment.number(segmentSize: size),
+            startSegment.timeline <= stopSegment.timeline, sizes.contains(wire.size),
             sizes.contains(wire.storedSize), sizes.contains(Int64(wire.fileCount)), (9...99).contains(wire.major),
             wire.timeline > 0, wire.timings.arePossible
         else { throw damaged("A position, a size or a version in it is impossible.") }

@@ -12,14 +12,15 @@ struct NeededWAL {
 
     /// What is missing: the rest of a sentence; nil when nothing is.
     mutating func lack(of backup: BackupDescription) throws -> String? {
-        let timeline = backup.startSegment.timeline
-        let present = try archived[timeline] ?? Set(archive.segments(timeline: timeline))
-        archived[timeline] = present
-        var segment = backup.startSegment
-        while segment <= backup.stopSegment {
-            guard present.contains(segment) else { return "WAL segment \"\(segment)\", which it needs, is missing" }
-            segment = segment.next(segmentSize: backup.segmentSize)
+        for segment in try archive.neededSegments(of: backup) {
+            guard try isArchived(segment) else { return "WAL segment \"\(segment)\", which it needs, is missing" }
         }
         return nil
+    }
+
+    private mutating func isArchived(_ segment: SegmentName) throws -> Bool {
+        let present = try archived[segment.timeline] ?? Set(archive.segments(timeline: segment.timeline))
+        archived[segment.timeline] = present
+        return present.contains(segment)
     }
 }
