@@ -62,7 +62,7 @@ public struct DropUnknown: Explained {
 }
 
 extension RecoveryArchive {
-    /// As `facts(of:)`, without those segments that can't be read: what comes after them is looked through all the same.
+    /// As `facts(of:)`, without those segments that can't be read: what comes after them is looked through as well.
     public func readableFacts(of names: [SegmentName]) throws -> (facts: [SegmentFacts], unread: [UnreadWAL]) {
         var unread: [UnreadWAL] = []
         let facts = try facts(of: names) { name, error in
