@@ -32,8 +32,8 @@ public struct ExpiryReport: Sendable {
 /// - Parameter proceed: asked before anything is looked at, and before each step of the removal; what it throws ends
 ///   the expiry there, and the next one removes the rest.
 /// - Parameter own: the history of the timeline that the cluster's own data directory is on, when there is one.
-/// - Throws: `DamagedMarker` where another version's format is, `BackupInProgress`, `ClockWentBack`, and what the store
-///   throws; then nothing was removed.
+/// - Throws: `DamagedMarker` where another version's format is, `WALMissing`, `BackupInProgress`, `ClockWentBack`, and
+///   what the store throws; then nothing was removed.
 public func expireBackups(
     of archive: ClusterArchive, policy: RetentionPolicy,
     own: OwnTimeline? = nil, now: Moment = Moment(microseconds: Clock.now), dryRun: Bool,
@@ -48,6 +48,8 @@ public func expireBackups(
     for timeline in dryRun ? [] : try archive.timelines() {
         try removal?.hold(archive.incarnation.walFolder(timeline))
     }
+    // Where all WAL seems to be lost, every backup would look damaged.
+    try archive.requireWAL()
     let listing = try archive.listBackups()
     if let unreadable = listing.unreadable.first {
         let fault = unreadable.reason.fault

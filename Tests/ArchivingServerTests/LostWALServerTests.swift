@@ -109,6 +109,19 @@ import WAL
     }
 
     @Test(arguments: Loss.allCases)
+    func `nothing is removed`(_ loss: Loss) throws {
+        let archive = try Archive()
+        _ = try lose(loss, archive)
+        let description = archive.origin.incarnation.backupDescription("20240101T000000Z-full")
+        for dryRun in [[], ["--dry-run"]] {
+            let refused = try tidemark(["expire", "--keep-full", "1", "--config", archive.configuration] + dryRun)
+            #expect(refused.ending == .exited(1), "\(refused)")
+            #expect(refused.errors.contains("the WAL of repository"), "\(refused)")
+        }
+        #expect(try archive.store.exists(description))
+    }
+
+    @Test(arguments: Loss.allCases)
     func `archiving goes on after it was mounted`(_ loss: Loss) throws {
         let archive = try Archive()
         let folder = try lose(loss, archive)

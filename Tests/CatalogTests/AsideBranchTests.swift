@@ -100,7 +100,9 @@ import WAL
     private func `a backup whose own WAL was put aside since is of that branch`(_ row: Row) throws {
         let repository = try FixtureRepository()
         let (store, incarnation) = (repository.store, repository.incarnation)
-        try AsideBranchTests.store("old", "000000010000000000000008", "000000010000000000000008", in: repository)
+        let old = "000000010000000000000008"
+        try AsideBranchTests.store("old", old, old, in: repository)
+        try repository.put(WALFixture.unpacked("pg15", repository.names[0]), old, summary: [])
         func storeOwn() throws { try AsideBranchTests.store("own", row.backup[0], row.backup[1], in: repository) }
         if !row.isEarlier { try storeOwn() }
         let subject = try #require(PutAside.Subject(row.aside))

@@ -58,6 +58,8 @@ import WAL
         let backup = try repository.archive.backup("own")
         _ = try verifyBackup(backup, of: repository.archive, request: VerifyRequest(jobs: 1))
 
+        try repository.put(
+            WALFixture.unpacked("pg15", repository.names[0]), "000000010000000000000008", summary: [])
         var policy = RetentionPolicy()
         policy.keepFull = 1
         func decide() throws -> RetentionDecision {

@@ -53,7 +53,7 @@ import Testing
         for command in [["plan"], ["recover", "--data-directory", site.scratch.file("copy"), "--yes"]] {
             let refused = try site.tidemark(command + end)
             #expect(refused.ending == .exited(4), "\(refused)")
-            #expect(refused.errors.contains("segment \"\(last)\" cannot be read"), "\(refused)")
+            #expect(refused.errors.contains("Segment \"\(last)\" cannot be read"), "\(refused)")
             #expect(refused.errors.contains("Reachable: --target-lsn"), "\(refused)")
         }
         // What ends before it isn't concerned.
