@@ -66,11 +66,11 @@ import WAL
         Row(
             name: "another timeline", aside: "00000002.history", isUsable: true),
         Row(
-            name: "its timeline", backup: ["00000002000000000000000F", "00000002000000000000000F"],
+            name: "its timeline", backup: ["000000020000000000000011", "000000020000000000000011"],
             aside: "00000002.history"),
         Row(
             name: "its timeline, and another server took the number",
-            backup: ["00000002000000000000000F", "00000002000000000000000F"], aside: "00000002.history", end: .other),
+            backup: ["000000020000000000000011", "000000020000000000000011"], aside: "00000002.history", end: .other),
         Row(
             name: "another server archived its first segment", aside: "00000001000000000000000A", end: .other),
         Row(
@@ -78,7 +78,7 @@ import WAL
             isUsable: true),
         Row(name: "it was put back", aside: "00000001000000000000000A", end: .back, isUsable: true),
         Row(
-            name: "its timeline was put back", backup: ["00000002000000000000000F", "00000002000000000000000F"],
+            name: "its timeline was put back", backup: ["000000020000000000000011", "000000020000000000000011"],
             aside: "00000002.history", end: .back, isUsable: true),
         Row(
             name: "before the backup began", aside: "00000001000000000000000A", isEarlier: true, at: -60, end: .other,
