@@ -23,7 +23,7 @@ public struct BackupDescription: Sendable, Equatable {
     public var stopLSN: LSN
     public var timeline: TimelineID
     /// The segments that replay needs before the copy is consistent, first and last, on `timeline`. The last one is
-    /// another timeline's if that left `timeline` in this segment, behind the copy's end, and its file was archived
+    /// another timeline's if that left `timeline` in this segment, after the copy's end, and its file was archived
     /// instead.
     public var startSegment: SegmentName
     public var stopSegment: SegmentName

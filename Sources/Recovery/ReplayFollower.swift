@@ -240,6 +240,9 @@ public struct ReplayFollower: Sendable {
                     "The recovery's settings could not be removed from postgresql.auto.conf (\(error)): remove them with \"tidemark "
                     + "recovery-end --data-directory \(shellQuoted(server.dataDirectory.path))\" before anybody copies the directory."
             }
+            // The new timeline's first segment holds the last commits before the fork. An idle server would archive it
+            // only when somebody writes. Without the right to do it, what is written later fills the segment.
+            if setup.isOwnDirectory, let connection { _ = try? connection.query("SELECT pg_switch_wal()") }
             // A server that found nothing of the plan's last timeline may take the same number for its own.
             if let history = try ownHistory(), let last = history.ancestors.last {
                 result.timeline = history.timeline

@@ -38,7 +38,7 @@ extension ClusterArchive {
             guard let found = try store.document(.incarnation, at: incarnation.marker) else { return false }
             marker = found
         } catch let refused as DocumentRefused { throw refusal(refused.fault) }
-        guard marker.states("system_identifier", "\(incarnation.systemIdentifier)") else {
+        guard marker.string("system_identifier") == "\(incarnation.systemIdentifier)" else {
             throw refusal(.impossible("It is of another system identifier."))
         }
         return true

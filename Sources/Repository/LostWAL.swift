@@ -20,7 +20,7 @@ extension ClusterArchive {
     /// - Throws: `WALMissing`.
     public func requireWAL() throws {
         guard try store.list(incarnation.walFolder).isEmpty else { return }
-        var aside: [SegmentName]?
+        var aside: Set<String>?
         for entry in try store.list(incarnation.backupFolder) where entry.isFolder {
             let key = incarnation.backupDescription(entry.name)
             guard try store.size(of: key) != nil else { continue }
@@ -32,20 +32,21 @@ extension ClusterArchive {
         }
     }
 
-    private func segmentsAside() throws -> [SegmentName] {
-        try asideFolders().flatMap { folder in
-            try objects(of: folder).compactMap {
-                guard case .segment(let name) = $0.file else { return nil }
-                return name
+    private func segmentsAside() throws -> Set<String> {
+        var names: Set<String> = []
+        for folder in try asideFolders() {
+            for object in try objects(of: folder) {
+                if case .segment(let name) = object.file { names.insert(name.description) }
             }
         }
+        return names
     }
 
     /// Whether a backup's first segment is among those that were put aside; of one that can't be read it may be.
-    private func isAside(_ description: RepositoryKey, _ names: [SegmentName]) throws -> Bool {
+    private func isAside(_ description: RepositoryKey, _ names: Set<String>) throws -> Bool {
         do {
             guard let document = try store.document(.backup, at: description) else { return true }
-            return names.contains { document.states("start_segment", $0.description) }
+            return document.string("start_segment").map(names.contains) ?? false
         } catch is DocumentRefused { return true }
     }
 }

@@ -67,13 +67,17 @@ public struct SealedDocument: Hashable, Sendable {
         (self.kind, self.bytes) = (kind, bytes)
     }
 
-    /// Whether a member with a string value is at the start of a line. The lean executable has no JSON decoder; the
-    /// document is proven to be one that tidemark wrote.
-    public func states(_ key: String, _ value: String) -> Bool {
-        let text = bytes.filter { $0 != 0x20 }
-        let member = Array("\n\"\(key)\":\"\(value)\"".utf8)
-        guard text.count >= member.count else { return false }
-        return (0...text.count - member.count).contains { text[$0..<$0 + member.count].elementsEqual(member) }
+    /// The value of a member that is a plain string and begins a line; nil when there is none. The lean executable has
+    /// no JSON decoder; the document is proven to be one that tidemark wrote.
+    public func string(_ key: String) -> String? {
+        let member = "\"\(key)\":\"".utf8
+        for line in bytes.split(separator: 0x0A) {
+            let text = line.filter { $0 != 0x20 }
+            guard text.starts(with: member) else { continue }
+            let value = text.dropFirst(member.count).prefix { $0 != UInt8(ascii: "\"") }
+            return value.allSatisfy(SealedDocument.isPlain) ? String(decoding: value, as: UTF8.self) : nil
+        }
+        return nil
     }
 
     private static let start = "{\n  \"kind\" : \""

@@ -75,9 +75,11 @@ import WAL
         #expect(answer.asPredicted == true)
         #expect(finished.errors.contains(".partial\" of the old directory"))
         #expect(try site.cluster.psql("select count(*) from t") == rows)
-        // In the cluster's own directory the server continues to archive, on its new timeline.
+        // In the cluster's own directory the server continues to archive, on its new timeline, even if nobody writes.
         #expect(try site.cluster.psql("show archive_mode") == "on")
-        try site.archiveEverything()
+        try site.cluster.wait(for: "the new timeline's first segment") {
+            try !run("/usr/bin/find", [site.repository, "-name", "00000002????????????????.zst"]).output.isEmpty
+        }
         let kept = try Files.list(site.cluster.directory).filter { $0.hasPrefix("data.before-") }
         #expect(kept.count == 1)
         #expect(try content("\(site.cluster.directory)/\(kept[0])") == before)
