@@ -6,6 +6,7 @@ import Postgres
 struct RelationSurvey {
     private let server: Connection
     private let conninfo: String
+    private let directory: DataDirectory
     private let manifest: ManifestWriter
     /// Databases that could not be read, with the reason.
     private(set) var warnings: [String] = []
@@ -45,8 +46,8 @@ struct RelationSurvey {
         WHERE p.probin IS NOT NULL
         """
 
-    init(_ server: Connection, conninfo: String, into manifest: ManifestWriter) {
-        (self.server, self.conninfo, self.manifest) = (server, conninfo, manifest)
+    init(_ server: Connection, conninfo: String, _ directory: DataDirectory, into manifest: ManifestWriter) {
+        (self.server, self.conninfo, self.directory, self.manifest) = (server, conninfo, directory, manifest)
     }
 
     /// Connects to every database that allows it. If one can't be read, the backup lacks its names, but doesn't fail.
@@ -58,7 +59,7 @@ struct RelationSurvey {
         var haveShared = false
         for database in databases where database.isConnectable {
             do {
-                let session = try Connection(conninfo, database: database.name)
+                let session = try Connection(conninfo, serverOn: directory, database: database.name)
                 try read(session, database.oid, shared: !haveShared)
                 haveShared = true
             } catch let error as ConnectionFailure {

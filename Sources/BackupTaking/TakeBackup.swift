@@ -38,7 +38,7 @@ struct BackupSource {
     init(_ request: BackupRequest, cluster: String, repository: Repository) throws {
         self.request = request
         directory = DataDirectory(request.dataDirectory)
-        server = try Connection(request.conninfo)
+        server = try Connection(request.conninfo, serverOn: directory)
         control = try directory.controlFile()
         let major = try directory.majorVersion()
         guard (13...18).contains(major) else {
@@ -131,7 +131,7 @@ struct BackupSource {
         try copy.run(report: report)
         let copied = Clock.monotonic
 
-        var survey = RelationSurvey(server, conninfo: request.conninfo, into: manifest)
+        var survey = RelationSurvey(server, conninfo: request.conninfo, directory, into: manifest)
         let superusers = try survey.run()
         for warning in survey.warnings { try report(.warning(warning)) }
         let lastControl = try ControlFile.readWithBytes(dataDirectory: directory.path)

@@ -55,7 +55,8 @@ public struct Setting: Sendable, Equatable {
         Setting("data_directory", .path, perCluster: true, required: true, "The cluster's data directory."),
         Setting(
             "conninfo", .text, standard: "", perCluster: true,
-            "libpq connection string for backups and checks; what it omits comes from PGHOST, PGPASSFILE and so on."
+            "libpq connection string for backups and checks. The socket directory and the port of a server that runs on "
+                + "data_directory need not be in it; what else it omits comes from PGUSER, PGPASSFILE and so on."
         ),
         Setting(
             "bin_directory", .path, perCluster: true,

@@ -84,14 +84,26 @@ extension DataDirectory {
 extension PostmasterFile {
     /// Whether this server listens at its socket; nil when that can't be told. The socket's lock file says whose it is.
     fileprivate func isListening(in dataDirectory: String) -> Bool? {
-        guard let port, let socketDirectory, !socketDirectory.hasPrefix("@") else { return nil }
-        let folder = socketDirectory.hasPrefix("/") ? socketDirectory : dataDirectory + "/" + socketDirectory
+        guard let folder = socketFolder(dataDirectory), let socket = socket(in: folder) else { return nil }
+        return UnixSocket.isListenedTo(socket)
+    }
+
+    /// The path of its socket directory; nil when it has none, or an abstract socket.
+    public func socketFolder(_ dataDirectory: String) -> String? {
+        guard let socketDirectory, !socketDirectory.hasPrefix("@") else { return nil }
+        return socketDirectory.hasPrefix("/") ? socketDirectory : dataDirectory + "/" + socketDirectory
+    }
+
+    /// The path of its socket in a directory, of which it may have several; nil when there is none, or another
+    /// server's.
+    public func socket(in folder: String) -> String? {
+        guard let port else { return nil }
         let socket = "\(folder)/.s.PGSQL.\(port)"
         guard let text = try? Files.readText(socket + ".lock", limit: 1 << 16),
             let owner = PostmasterFile(parsing: text),
-            owner.process == process, owner.dataDirectory == self.dataDirectory, owner.started == started
+            owner.process == process, owner.dataDirectory == dataDirectory, owner.started == started
         else { return nil }
-        return UnixSocket.isListenedTo(socket)
+        return socket
     }
 
     /// Whether processes are attached to the server's System V shared memory, which every server has, if only to be

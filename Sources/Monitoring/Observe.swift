@@ -44,7 +44,8 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     let control = try? directory.controlFile()
     var server: Connection?
     do {
-        let connection = try Connection(cluster.conninfo, applicationName: "tidemark check", patience: 30)
+        let connection = try Connection(
+            cluster.conninfo, serverOn: directory, applicationName: "tidemark check", patience: 30)
         // Without a control file there is nothing to compare with, and a query might make the server fail.
         if let own = control?.systemIdentifier, case let served = try connection.systemIdentifier(), own != served {
             observation.foreignServer = "system identifier \(served); the data directory's is \(own)"
@@ -64,7 +65,7 @@ public func observe(_ request: ObservationRequest, in repository: Repository) ->
     }
 
     observation.pushFailure = PushFailure(in: cluster.state)
-    observation.conninfo = (try? ConnectionString(cluster.conninfo))?.withoutSecrets.description
+    observation.conninfo = (try? ConnectionString(cluster.conninfo, serverOn: directory))?.withoutSecrets.description
     observation.isFollowing = (try? Files.exists(cluster.dataDirectory + "/standby.signal")) == true
     do { observation.leftTargets = try LeftTarget.find(in: directory, server) } catch {
         observation.leftTargetsProblem =

@@ -46,7 +46,9 @@ public struct InitJob {
     /// - Throws: `OtherArchive`, as `initializeCluster`, and what connecting throws.
     public func run(_ change: Change = .nothing, rebuilding: Bool = false) throws -> InitReport {
         let connection: Connection?
-        do { connection = try Connection(cluster.conninfo) } catch {
+        do {
+            connection = try Connection(cluster.conninfo, serverOn: DataDirectory(cluster.dataDirectory))
+        } catch {
             guard case .nothing = change, try recovers() else { throw error }
             connection = nil
         }

@@ -61,7 +61,7 @@ public struct PutAsideJob {
         guard control.state == .inProduction, control.systemIdentifier == identifier,
             try directory.serverLife() != .none
         else { return nil }
-        let connection = try Connection(cluster.conninfo)
+        let connection = try Connection(cluster.conninfo, serverOn: directory)
         guard try !connection.isStandby(), try connection.systemIdentifier() == identifier else { return nil }
         return LivingServer(timeline: try connection.currentTimeline(), position: try connection.currentLSN())
     }

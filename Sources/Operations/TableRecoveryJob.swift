@@ -1,5 +1,6 @@
 import Archiving
 public import Configuration
+import DataDirectory
 public import Planning
 import Platform
 import Recovery
@@ -54,7 +55,7 @@ public struct TableRecoveryJob {
         var request = TableRecoveryRequest(
             tables: order.tables, plan: plan, destinations: order.destinations,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
-            liveConninfo: cluster.conninfo, jobs: cluster.jobs)
+            liveConninfo: cluster.conninfo, liveDirectory: DataDirectory(cluster.dataDirectory), jobs: cluster.jobs)
         (request.patience, request.places) = (cluster.drillTimeout, cluster.places)
         (request.method, request.parts) = (order.method, order.parts)
         let context = context

@@ -7,6 +7,8 @@ public struct ConnectionFailure: Explained, Equatable {
     public enum Kind: Sendable {
         /// No server listens there, or the host can't be reached.
         case notRunning
+        /// None runs on the cluster's data directory.
+        case stopped
         /// It is starting up, shutting down, or recovering without hot_standby.
         case notReady
         case wrongPassword
@@ -25,6 +27,7 @@ public struct ConnectionFailure: Explained, Equatable {
     public var hint: String? {
         switch kind {
         case .notRunning: "Is the server running, and does \"conninfo\" name its host or socket directory and its port?"
+        case .stopped: "Start it. If it runs where that cannot be seen, name its host and its port in \"conninfo\"."
         case .notReady: "Wait until the server accepts connections, then try again."
         case .wrongPassword: "libpq takes passwords from PGPASSFILE, ~/.pgpass, a service file, or PGPASSWORD."
         case .notAllowed: "Add a line for this user to pg_hba.conf and reload the server."
@@ -32,6 +35,10 @@ public struct ConnectionFailure: Explained, Equatable {
         case .noSuchUser: "Name an existing role with user in \"conninfo\"."
         case .other: nil
         }
+    }
+
+    init(noServerOn directory: String) {
+        (kind, reason) = (.stopped, "no server is running on data directory \"\(directory)\"")
     }
 
     /// - Parameter libpqMessage: libpq's error text, or one in its form.

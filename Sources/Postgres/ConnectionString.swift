@@ -89,7 +89,7 @@ public struct ConnectionString: Sendable, Equatable, CustomStringConvertible {
 
     /// Removes a keyword; where the environment or a service file has it, sets it to a value without effect instead,
     /// because libpq would look there.
-    private mutating func silence(_ keyword: String, by nothing: String) {
+    mutating func silence(_ keyword: String, by nothing: String) {
         self[keyword] = nil
         guard let options = PQconndefaults() else {
             self[keyword] = nothing

@@ -17,8 +17,9 @@ extension Connection {
     static let lockSeconds = 30
 
     /// A session in which the live database is changed.
-    static func live(_ conninfo: String, database: String) throws -> Connection {
-        let live = try Connection(conninfo, database: database)
+    static func live(_ request: TableRecoveryRequest) throws(ConnectionFailure) -> Connection {
+        let live = try Connection(
+            request.liveConninfo, serverOn: request.liveDirectory, database: request.database)
         // When this process is killed while a statement waits for a lock, others must not wait behind it any longer.
         if live.majorVersion >= 14 { try? live.execute("SET client_connection_check_interval = '1s'") }
         return live

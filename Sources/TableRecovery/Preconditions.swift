@@ -27,7 +27,7 @@ struct Preconditions {
     }
 
     private func connectLive() throws -> Connection {
-        do { return try Connection(request.liveConninfo, database: request.database) } catch {
+        do { return try Connection.live(request) } catch {
             guard error.kind == .noSuchDatabase else { throw error }
             throw Problem(
                 "database \"\(request.database)\" does not exist in the live cluster",

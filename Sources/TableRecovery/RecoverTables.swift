@@ -192,7 +192,7 @@ final class TableRecoveryRun {
         let named = try? ConnectionString(request.liveConninfo)["user"]
         let current =
             request.needsLiveServer
-            ? try? Connection(request.liveConninfo, database: request.database).query("SELECT session_user").scalar
+            ? try? Connection.live(request).query("SELECT session_user").scalar
             : nil
         return [current ?? nil, named ?? nil].compactMap(\.self)
     }

@@ -28,7 +28,7 @@ extension TableRecoveryRun {
             result.files.append(path)
         }
         guard request.needsLiveServer else { return }
-        let live = try Connection.live(request.liveConninfo, database: request.database)
+        let live = try Connection.live(request)
         try SessionSettings.apply(to: live, connection)
         for destination in request.destinations {
             switch destination {

@@ -35,17 +35,19 @@ public struct TableRecoveryRequest: Sendable {
     public var places: ClusterPlaces?
     /// For the live server; the tables' database is filled in.
     public var liveConninfo: String
+    /// The live cluster's; its server is found by it where `liveConninfo` doesn't say where it is.
+    public var liveDirectory: DataDirectory
     public var jobs: Int
     /// How long restore and replay may each make no progress, in milliseconds.
     public var patience: Int64 = .max / 2_000_000
 
     public init(
         tables: [TablePattern], plan: Plan, destinations: [Destination], binDirectory: String,
-        scratchDirectory: String, liveConninfo: String, jobs: Int
+        scratchDirectory: String, liveConninfo: String, liveDirectory: DataDirectory, jobs: Int
     ) {
         (self.tables, self.plan, self.destinations) = (tables, plan, destinations)
         (self.binDirectory, self.scratchDirectory) = (binDirectory, scratchDirectory)
-        (self.liveConninfo, self.jobs) = (liveConninfo, jobs)
+        (self.liveConninfo, self.liveDirectory, self.jobs) = (liveConninfo, liveDirectory, jobs)
     }
 
     var database: String { tables[0].database }
