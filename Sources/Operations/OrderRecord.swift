@@ -14,6 +14,8 @@ extension RecoveryOrder {
         case .own, .latest: target.timeline = .number(plan.history)
         case .current, .number: break
         }
+        // A word means another backup once there is a newer one.
+        if target.backup != nil { target.backup = plan.backup.label }
         if case .anyMoment = target.point { target.point = .target(plan.target) }
         return recorded(target)
     }

@@ -6,6 +6,7 @@ public import TableRecovery
 public protocol Refusal: Error {}
 
 extension NoSuchBackup: Refusal {}
+extension AmbiguousLabel: Refusal {}
 extension BackupInProgress: Refusal {}
 extension RecoveryInProgress: Refusal {}
 extension TableRefusal: Refusal {}

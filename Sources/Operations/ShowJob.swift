@@ -8,10 +8,14 @@ public struct ShowJob {
 
     public init(of cluster: ClusterConfiguration) { self.cluster = cluster }
 
-    /// - Parameter tables: how many of the largest tables to return.
-    /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what reading the repository throws.
-    public func run(_ label: String, tables: Int = 20) throws -> ShowReport {
-        let archive = try incarnations(of: cluster).holding(label)
+    /// - Parameters:
+    ///   - word: what `label(meantBy:)` understands.
+    ///   - tables: how many of the largest tables to return.
+    /// - Throws: `NoSuchBackup`, `AmbiguousLabel`, `DamagedDescription`, and what reading the repository throws.
+    public func run(_ word: String, tables: Int = 20) throws -> ShowReport {
+        let known = try incarnations(of: cluster)
+        let label = try known.label(meantBy: word)
+        let archive = try known.holding(label)
         let backup = try archive.backup(label)
         return ShowReport(
             backup: backup, contents: try backupContents(backup.label, of: archive, limit: tables))

@@ -27,6 +27,10 @@ struct TargetPlanner {
         _ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext,
         undelivered: [WALBreak] = []
     ) throws {
+        var request = request
+        if let word = request.backup {
+            request.backup = try incarnations(of: cluster).label(meantBy: word, incarnation: request.incarnation)
+        }
         var archive = try RecoveryArchive(
             repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,

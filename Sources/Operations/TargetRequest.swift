@@ -18,7 +18,7 @@ public struct TargetRequest: Sendable {
     }
     public var point: Point
     public var timeline: RecoveryTarget.Timeline
-    /// The label of the backup to start from; nil for the best one.
+    /// The backup to start from, as a word that `label(meantBy:)` understands; nil for the best one.
     public var backup: String?
     /// The incarnation by its folder's name; nil for the one that has the backup or the time.
     public var incarnation: String?

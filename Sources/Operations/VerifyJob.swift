@@ -13,7 +13,7 @@ public enum VerifiedBackups: Sendable {
     case all
     /// The newest one of the incarnation in use.
     case newest
-    /// Those with these labels, in any incarnation.
+    /// Those that these words mean (`label(meantBy:)`), in any incarnation.
     case named([String])
 }
 
@@ -242,9 +242,10 @@ public struct VerifyJob {
     ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
         var (backups, unreadable): ([(ClusterArchive, BackupDescription)], [any Explained]) = ([], [])
         switch which {
-        case .named(let labels):
-            for label in labels {
+        case .named(let words):
+            for word in words {
                 do {
+                    let label = try known.label(meantBy: word)
                     let archive = try known.holding(label)
                     backups.append((archive, try archive.backup(label)))
                 } catch let failure as any Explained where failure is DamagedDescription || failure.concernsOneObject {

@@ -58,10 +58,9 @@ enum CommandLineTool {
                     "option \"\(name)\" precedes the command",
                     hint: "Options follow the command: tidemark COMMAND \(name) ….")
             }
-            let near = suggestion(for: wanted, among: Commands.grammars.map(\.command))
             throw UsageError(
                 "unknown command \"\(name)\"",
-                hint: near.map { "Did you mean \"tidemark \($0)\"?" } ?? "Try \"tidemark help\".")
+                hint: Commands.meant(by: wanted).map { "Did you mean \"tidemark \($0)\"?" } ?? "Try \"tidemark help\".")
         }
         let arguments = try Arguments(line.dropFirst(), by: command.grammar)
         if arguments.has("help") {

@@ -83,4 +83,33 @@ struct CommandLineTests {
         }
         #expect(seen.count > 100)
     }
+
+    /// The rows of docs/migrating.md's table, and names from other tools' manuals.
+    @Test func `another tool's name for a command is answered with tidemark's`() throws {
+        let names = Set(try Self.names())
+        var pairs: [(theirs: String, ours: String)] = [
+            ("backup-list", "list"), ("check-backup", "verify"), ("wal-push", "archive-push"),
+            ("backup-fetch", "recover"), ("show-backup", "show"), ("forget", "expire"), ("list-backup", "list"),
+            ("restore-table", "recover-table"), ("archive_push", "archive-push"), ("recovr", "recover"),
+        ]
+        for row in try Files.readText(DocumentationTests.root + "/docs/migrating.md").split(separator: "\n") {
+            let columns = row.split(separator: "|").map { column in
+                column.matches(of: /`(?:barman |tidemark )?([a-z-]+)[^`]*`/).map { String($0.output.1) }
+            }
+            guard row.hasPrefix("|"), columns.count == 4, let ours = columns[3].first, names.contains(ours) else {
+                continue
+            }
+            pairs += (columns[1] + columns[2]).filter { $0.contains("-") || $0 == "restore" || $0 == "info" }
+                .filter { !names.contains($0) && !$0.contains("retention") }.map { ($0, ours) }
+        }
+        #expect(pairs.count >= 14, "\(pairs)")
+        for (theirs, ours) in pairs {
+            #expect(names.contains(ours))
+            let done = try tidemark([theirs])
+            #expect(done.ending == .exited(2), "\(theirs): \(done)")
+            #expect(done.errors.contains("Did you mean \"tidemark \(ours)\"?"), "\(theirs): \(done.errors)")
+            let help = try tidemark(["help", theirs])
+            #expect(help.errors.contains("Did you mean \"\(ours)\"?"), "\(theirs): \(help.errors)")
+        }
+    }
 }

@@ -31,8 +31,8 @@ enum HelpCommand: Command {
             return .success
         }
         guard let grammar = Commands.grammars.first(where: { $0.command == name }) else {
-            let near = suggestion(for: name, among: Commands.grammars.map(\.command))
-            throw UsageError("unknown command \"\(name)\"", hint: near.map { "Did you mean \"\($0)\"?" })
+            throw UsageError(
+                "unknown command \"\(name)\"", hint: Commands.meant(by: name).map { "Did you mean \"\($0)\"?" })
         }
         writeToStandardOutput(
             invocation.arguments.has("man") ? grammar.manualPage(version: CommandLineTool.version) : grammar.help)

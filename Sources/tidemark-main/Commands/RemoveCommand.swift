@@ -13,7 +13,7 @@ enum RemoveCommand: Command {
                 + "which a timeline can be recovered that somebody may be on. Packs that another backup refers to stay, and so does "
                 + "WAL, until \"tidemark expire\" finds that nothing needs it.",
         ],
-        words: [.init("LABEL", "as \"tidemark list\" shows it")],
+        words: [.init("LABEL", "the whole label, as \"tidemark list\" shows it")],
         options: [
             .init("force", "remove it even if it is pinned, or the last good one, also of a timeline"),
             .init(

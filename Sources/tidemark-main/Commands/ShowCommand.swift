@@ -6,7 +6,7 @@ enum ShowCommand: Command {
     static let grammar = Grammar(
         "show", "show what is in a backup",
         description: ["One backup's description, its databases and its largest tables, all from the repository."],
-        words: [.init("LABEL", "a backup as \"tidemark list\" names it")],
+        words: [.init("LABEL", "a label as in \"tidemark list\", the beginning of one, oldest or latest")],
         options: [
             .init("tables", value: "N", "show the N largest tables (default: 20)"),
             .init("json", "print JSON"),

@@ -18,7 +18,11 @@ enum VerifyCommand: Command {
                 + "plan, window, list and status report damage that was found and still exists.",
             "A verification that was interrupted less than a day ago continues where it stopped.",
         ],
-        words: [.init("LABEL", count: .any, "backups as \"tidemark list\" names them; all when none is named")],
+        words: [
+            .init(
+                "LABEL", count: .any,
+                "backups: labels as in \"tidemark list\", the beginning of one, oldest, latest; all when none is named")
+        ],
         options: [
             .init("latest", "only the newest backup"),
             .init("backups", "only the backups, not the archived WAL"),

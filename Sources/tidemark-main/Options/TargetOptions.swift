@@ -16,7 +16,9 @@ enum TargetOptions {
         .init(
             "target-timeline", value: "latest|current|N",
             "the timeline to follow: the newest, the backup's own, or this one (default: the cluster's)"),
-        .init("backup", value: "LABEL", "start from this backup instead of the best one"),
+        .init(
+            "backup", value: "LABEL",
+            "start from this backup instead of the best one: a label, the beginning of one, oldest or latest"),
         .init(
             "incarnation", value: "NAME",
             "recover what the cluster was before initdb or pg_upgrade (default: the one that has the backup or the time)"
