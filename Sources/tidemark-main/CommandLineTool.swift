@@ -9,7 +9,8 @@ import Synchronization
 enum CommandLineTool {
     static let version = tidemarkVersion
 
-    static func run(_ line: [String]) -> Int32 {
+    static func run(_ words: [String]) -> Int32 {
+        let line = Grammar.commandFirst(words)
         // Before anything is set up that the other commands need and PostgreSQL's don't.
         if let status = ArchiveCommands.run(line) { return status }
         let rest = line.dropFirst()
@@ -56,7 +57,7 @@ enum CommandLineTool {
             if name.hasPrefix("-") {
                 throw UsageError(
                     "option \"\(name)\" precedes the command",
-                    hint: "Options follow the command: tidemark COMMAND \(name) ….")
+                    hint: "Only options that every command has may precede it.")
             }
             throw UsageError(
                 "unknown command \"\(name)\"",

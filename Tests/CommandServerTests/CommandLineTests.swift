@@ -112,4 +112,33 @@ struct CommandLineTests {
             #expect(help.errors.contains("Did you mean \"\(ours)\"?"), "\(theirs): \(help.errors)")
         }
     }
+
+    @Test func `options that every command has may precede the command`() throws {
+        let scratch = try Scratch()
+        let config = scratch.file("tidemark.conf")
+        let text = "repository = '\(scratch.path)/r'\n[cluster main]\ndata_directory = '\(scratch.path)/d'\n"
+        try createDurably(config, bytes: Array(text.utf8), mode: 0o644)
+        let expected = try tidemark(["settings", "--config", config, "--cluster", "main"], expectSuccess: true).output
+        let leading = [
+            ["-c", config], ["--config", config], ["--config=\(config)"], ["--cluster=main", "-c", config],
+            ["-v", "--config", config, "--cluster", "main"],
+        ]
+        for options in leading {
+            #expect(try tidemark(options + ["settings"], expectSuccess: true).output == expected, "\(options)")
+        }
+        let flag = try tidemark(["--compress-level", "7", "-c", config, "settings"], expectSuccess: true)
+        let after = try tidemark(["settings", "-c", config, "--compress-level", "7"], expectSuccess: true)
+        #expect(flag.output == after.output && flag.output != expected)
+        // In a restore_command, a mistake must not end a recovery.
+        let get = try tidemark(["-c", config, "archive-get", "00000002.history", scratch.file("f")])
+        #expect(get.ending == .exited(200), "\(get)")
+        for (line, says) in [
+            (["--json", "list"], "option \"--json\" precedes the command"), (["-c", config], "precedes the command"),
+            (["--confg", config, "list"], "option \"--confg\" precedes the command"),
+            (["-c", config, "restore"], "Did you mean \"tidemark recover\"?"),
+        ] {
+            let refused = try tidemark(line)
+            #expect(refused.ending == .exited(2) && refused.errors.contains(says), "\(line): \(refused)")
+        }
+    }
 }

@@ -28,7 +28,9 @@ struct MeantBackupServerTests {
             let show = try site.tidemark(["show", word, "--json"], expectSuccess: true)
             #expect(show.output.contains("\"label\" : \"\(label)\""), "\(word): \(show.output)")
             let verify = try site.tidemark(["verify", word, "--json"], expectSuccess: true)
-            for other in labels { #expect(verify.output.contains(other) == (other == label), "\(word): \(verify.output)") }
+            for other in labels {
+                #expect(verify.output.contains(other) == (other == label), "\(word): \(verify.output)")
+            }
             for command in [["plan"], ["recover", "--dry-run", "--data-directory", site.scratch.file("copy")]] {
                 let plan = try site.tidemark(
                     command + ["--target", "immediate", "--backup", word, "--json"], expectSuccess: true)
