@@ -4,6 +4,7 @@ import DataDirectory
 public import Planning
 import Platform
 import Recovery
+import Repository
 public import TableRecovery
 
 /// The tables to recover, the target, and the destinations.
@@ -56,6 +57,11 @@ public struct TableRecoveryJob {
             tables: order.tables, plan: plan, destinations: order.destinations,
             binDirectory: cluster.binDirectory(major: plan.majorVersion), scratchDirectory: cluster.scratchDirectory,
             liveConninfo: cluster.conninfo, liveDirectory: DataDirectory(cluster.dataDirectory), jobs: cluster.jobs)
+        // Only somebody who names the server on the command line means another one.
+        if cluster.source("conninfo") != .flag {
+            let present = try? DataDirectory(cluster.dataDirectory).controlFile().systemIdentifier
+            request.liveIdentifiers = Set([archive.contents.incarnation.systemIdentifier, present].compactMap(\.self))
+        }
         (request.patience, request.places) = (cluster.drillTimeout, cluster.places)
         (request.method, request.parts) = (order.method, order.parts)
         let context = context

@@ -62,6 +62,13 @@ struct Preconditions {
     }
 
     private func checkLive(_ live: Connection) throws {
+        if let own = request.liveIdentifiers, case let served = try live.systemIdentifier(), !own.contains(served) {
+            throw Problem(
+                "the server that \"conninfo\" leads to is another cluster's",
+                detail: "Its system identifier is \(served), the cluster's "
+                    + "\(own.sorted().map(String.init).joined(separator: " or ")).",
+                hint: "Correct \"conninfo\". If the tables are meant for that server, name it with --conninfo.")
+        }
         guard live.majorVersion >= request.plan.majorVersion else {
             throw Problem(
                 "the live server is older than the backup",

@@ -37,6 +37,8 @@ public struct TableRecoveryRequest: Sendable {
     public var liveConninfo: String
     /// The live cluster's; its server is found by it where `liveConninfo` doesn't say where it is.
     public var liveDirectory: DataDirectory
+    /// System identifiers that the live server may have; nil for any.
+    public var liveIdentifiers: Set<UInt64>?
     public var jobs: Int
     /// How long restore and replay may each make no progress, in milliseconds.
     public var patience: Int64 = .max / 2_000_000

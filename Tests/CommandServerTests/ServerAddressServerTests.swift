@@ -92,6 +92,15 @@ import Testing
             #expect(done.ending == .exited(1), "\(conninfo): \(done)")
             #expect(done.errors.contains("the server does not run on data directory"), "\(conninfo): \(done)")
         }
+        let elsewhere = "host=\(other) port=5499"
+        try #require(try neighbours.tidemark(["backup"], conninfo: nil).ending == .exited(0))
+        try neighbours.site.archiveEverything()
+        let recover = ["recover-table", "-t", "postgres.public.t", "--target", "latest", "--into-table=public.back"]
+        let refused = try neighbours.tidemark(recover, conninfo: elsewhere)
+        #expect(refused.ending == .exited(1) && refused.errors.contains("another cluster's"), "\(refused)")
+        // Whoever names the server means it.
+        let meant = try neighbours.tidemark(recover + ["--conninfo", elsewhere], conninfo: nil)
+        #expect(meant.ending == .exited(0) && meant.output.contains("public.back"), "\(meant)")
         let nowhere = try neighbours.tidemark(["backup"], conninfo: "host=/nowhere")
         #expect(nowhere.errors.contains("\"/nowhere/.s.PGSQL.5499\""), "\(nowhere)")
     }
