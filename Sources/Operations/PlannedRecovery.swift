@@ -52,7 +52,8 @@ public struct PlannedRecovery: Sendable {
         if order.isInPlace(of: cluster) {
             try ForeignDirectory.refuse(directory, of: cluster.name, in: cluster.openRepository())
         }
-        let planner = try TargetPlanner(order.followed, of: cluster, context, undelivered: undelivered)
+        let planner = try TargetPlanner(
+            order.followed, of: cluster, context, undelivered: undelivered, isInPlace: order.isInPlace(of: cluster))
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
         let found = try planner.plan(

@@ -69,9 +69,14 @@ public struct SealedDocument: Hashable, Sendable {
 
     /// Whether a member with a string value is at the start of a line. The lean executable has no JSON decoder; the
     /// document is proven to be one that tidemark wrote.
-    public func states(_ key: String, _ value: String) -> Bool {
+    public func states(_ key: String, _ value: String) -> Bool { hasMember("\n\"\(key)\":\"\(value)\"") }
+
+    /// As `states(_:_:)`, for a number that another member follows.
+    public func states(_ key: String, _ number: Int) -> Bool { hasMember("\n\"\(key)\":\(number),") }
+
+    private func hasMember(_ member: String) -> Bool {
         let text = bytes.filter { $0 != 0x20 }
-        let member = Array("\n\"\(key)\":\"\(value)\"".utf8)
+        let member = Array(member.utf8)
         guard text.count >= member.count else { return false }
         return (0...text.count - member.count).contains { text[$0..<$0 + member.count].elementsEqual(member) }
     }
