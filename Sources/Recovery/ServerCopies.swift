@@ -35,8 +35,8 @@ extension RecoveryArchive {
         }
         let more = local.count > 3 ? ", and so on for \(local.count - 3) more" : ""
         if let lost {
-            return "\(capitalized(lost.message)). \(lost.doubt), store what data directory \"\(dataDirectory)\" still has with "
-                + commands.joined(separator: ", ") + more + "."
+            return "\(capitalized(lost.message)). \(lost.doubt), store what data directory \"\(dataDirectory)\" "
+                + "still has with " + commands.joined(separator: ", ") + more + "."
         }
         return
             "Data directory \"\(dataDirectory)\" still has \(local.count == missing.count ? "what" : "some of what") "
