@@ -24,15 +24,15 @@ struct TargetPlanner {
 
     /// - Parameters:
     ///   - undelivered: archived segments that were found not to be delivered to a server.
-    ///   - isInPlace: whether the recovery replaces the cluster's own data directory.
+    ///   - replaced: as in `RecoveryArchive`.
     init(
         _ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext,
-        undelivered: [WALBreak] = [], isInPlace: Bool = false
+        undelivered: [WALBreak] = [], replaced: [String] = []
     ) throws {
         var archive = try RecoveryArchive(
             repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,
-            at: request.moment, isInPlace: isInPlace)
+            at: request.moment, replaced: replaced)
         // The plan itself says what it doesn't know of damage.
         archive.undelivered =
             undelivered + KnownDamage.undelivered(of: archive.contents) { context.note(.debug, $0) }

@@ -33,10 +33,12 @@ public struct RecoveryArchive: Sendable {
     ///   - named: the requested incarnation, by its folder's name.
     ///   - label: the requested backup, which determines the incarnation as well.
     ///   - moment: the requested time, which determines it when nothing else does.
-    ///   - isInPlace: whether the recovery replaces `dataDirectory`, whose WAL is then part of it.
+    ///   - replaced: where the data directory is that the recovery replaces, if it is the cluster's own: its WAL is part
+    ///     of the recovery.
     public init(
         repository: Repository, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
-        incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil, isInPlace: Bool = false
+        incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil,
+        replaced: [String] = []
     ) throws {
         guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: repository) else {
             throw NothingArchived(
@@ -69,12 +71,15 @@ public struct RecoveryArchive: Sendable {
         }
         var aside = try timeline.flatMap { try AsideStore(found, timeline: $0) }
         // In place, the directory's WAL is archived first: what contradicts it is another server's.
-        if isInPlace, let own, own.contradiction == nil, let store = aside,
-            try OwnDirectory(dataDirectory, of: ClusterArchive(chosen, in: store))?.contradiction != nil
+        if let store = aside,
+            let path = try replaced.first(where: { path in
+                try OwnDirectory(path, of: found)?.contradiction == nil
+                    && OwnDirectory(path, of: ClusterArchive(chosen, in: store))?.contradiction != nil
+            })
         {
             aside = nil
             remarks.append(
-                "WAL of timeline \(store.timeline) that was put aside isn't read: the server in \"\(dataDirectory)\" has other WAL "
+                "WAL of timeline \(store.timeline) that was put aside isn't read: the server in \"\(path)\" has other WAL "
                     + "of that timeline.")
         }
         contents = aside.map { ClusterArchive(chosen, in: $0) } ?? found

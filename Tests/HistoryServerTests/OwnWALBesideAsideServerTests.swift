@@ -13,6 +13,9 @@ import Testing
         case finished
         /// One segment, and a part of the next.
         case both
+        /// As `unfinished`; the recovery is killed and resumed when the old directory has been renamed.
+        case interrupted
+        var isInterrupted: Bool { self == .interrupted }
     }
 
     private static let samples: [(TestServer, Own)] = Own.allCases.map { (.v15, $0) } + [(.v18, .unfinished)]
@@ -33,7 +36,7 @@ import Testing
             group.step("the other's is put aside, and the server dies")
             let first = try #require(try group.archived().filter { $0.count == 24 }.dropLast().last)
             try a.psql("insert into t values (2)")
-            if own != .unfinished { try a.psql("select pg_switch_wal()") }
+            if [.finished, .both].contains(own) { try a.psql("select pg_switch_wal()") }
             if own == .both { try a.psql("insert into t values (3)") }
             try a.kill()
             try a.tidemark(
@@ -44,9 +47,22 @@ import Testing
             #expect(plan.output.contains("that was put aside isn't read"), "\(plan)")
             #expect(!plan.output.contains("--put-aside"), "\(plan)")
             let stop = try #require(plan.output.firstMatch(of: /stops .*LSN ([0-9A-F\/]+)/)).output.1
-            let recovered = try a.tidemark(
-                ["recover", "--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"] + named,
-                expectSuccess: true)
+            let recover = ["recover", "--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"]
+            let recovered: Finished
+            if own.isInterrupted {
+                // Killed when it has renamed the old directory, whose WAL is archived by then.
+                let killed = try Support.tidemark(
+                    recover + named,
+                    environment: [
+                        "TIDEMARK_CONFIG": a.configuration, "TIDEMARK_FAULT": "makeDirectory:base=kill",
+                    ])
+                try #require(killed.ending != .exited(0), "\(killed)")
+                try #require(
+                    Files.list(group.directory).contains { $0.hasPrefix("\(Files.name(a.data)).before-") }, "\(killed)")
+                recovered = try a.tidemark(["recover", "--resume", "--yes"], expectSuccess: true)
+            } else {
+                recovered = try a.tidemark(recover + named, expectSuccess: true)
+            }
             #expect(recovered.output.contains("Reached: LSN \(stop)"), "\(recovered), planned \(stop)")
             let rows = own == .both ? "1,2,3" : "1,2"
             #expect(try a.psql("select string_agg(i::text, ',' order by i) from t") == rows)
