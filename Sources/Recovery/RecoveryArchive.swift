@@ -33,8 +33,8 @@ public struct RecoveryArchive: Sendable {
     ///   - named: the requested incarnation, by its folder's name.
     ///   - label: the requested backup, which determines the incarnation as well.
     ///   - moment: the requested time, which determines it when nothing else does.
-    ///   - replaced: where the data directory is that the recovery replaces, if it is the cluster's own: its WAL is part
-    ///     of the recovery.
+    ///   - replaced: where the cluster's own data directory is, if the recovery replaces it: its WAL is part of the
+    ///     recovery.
     public init(
         repository: Repository, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
         incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil,
