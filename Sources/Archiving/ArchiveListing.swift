@@ -4,7 +4,7 @@ public import WAL
 /// The names of an archive's segments, and its histories.
 struct ArchiveListing {
     let names: [SegmentName]
-    /// In bytes; PostgreSQL's default when no segment can be read.
+    /// In bytes; PostgreSQL's default when neither a segment nor a backup can be read.
     let segmentSize: UInt32
     /// Of the histories that can be read; the check of the histories reports the others.
     let genealogy: Genealogy
@@ -15,7 +15,7 @@ struct ArchiveListing {
             names += try archive.segments(timeline: timeline)
         }
         self.names = names
-        segmentSize = ArchiveListing.segmentSize(names, archive) ?? 16 << 20
+        segmentSize = try ArchiveListing.segmentSize(names, archive) ?? archive.segmentSizeOfBackups() ?? 16 << 20
         genealogy = Genealogy(try archive.readableHistories(), segmentSize: segmentSize)
     }
 

@@ -171,7 +171,7 @@ public final class Catalog {
 
     /// Nil while no segment is known.
     public func segmentSize() throws -> UInt32? {
-        guard let text = try about("segment_size") else { return nil }
+        guard let text = try about("segment_size") else { return try archive.segmentSizeOfBackups() }
         guard let size = UInt32(text), SegmentName.exists(segmentSize: size) else {
             throw database.damage("\"\(text)\" is no segment size")
         }

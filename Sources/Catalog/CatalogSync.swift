@@ -87,7 +87,7 @@ extension Catalog {
 
     /// A segment's size is the length of its file, the same for all of an incarnation.
     private func learnSegmentSize(_ listing: [ListedFolder]) throws -> UInt32? {
-        if let known = try segmentSize() { return known }
+        if try about("segment_size") != nil { return try segmentSize() }
         for name in listing.lazy.flatMap(\.names) {
             guard let head = try? archive.head(of: name),
                 SegmentName.exists(segmentSize: head.rawLength)

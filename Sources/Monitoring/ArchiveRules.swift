@@ -33,7 +33,7 @@ extension Observation {
                     + (gap.map { " \($0)" } ?? ""),
                 archive.historyRemedy.map { "The server still has it; store it with: \($0)" } ?? history.hint)
         }
-        guard let newest = archive.newest else {
+        guard let newest = archive.newest ?? archive.gaps.first?.last else {
             return .warning(
                 "No WAL has been archived yet.",
                 "\"\(runnable("tidemark init"))\""

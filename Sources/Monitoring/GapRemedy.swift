@@ -1,5 +1,6 @@
 import Archiving
 import DataDirectory
+import Planning
 import Platform
 public import Repository
 public import WAL
@@ -13,6 +14,8 @@ public struct GapRemedy: Sendable, Equatable {
     public let isComplete: Bool
     /// Whether the command brings back segments that were put aside.
     public let isAside: Bool
+    /// Set when nothing is stored before somebody says that the WAL is really lost.
+    var lost: WALMissing?
 
     /// Nil when the server has none of the segments, and none of them was put aside.
     ///
@@ -29,7 +32,10 @@ public struct GapRemedy: Sendable, Equatable {
             return
         }
         guard !local.isEmpty else { return nil }
-        (commands, isAside) = (local.map { expand(pushCommand, "\(dataDirectory)/pg_wal/\($0)") }, false)
+        lost = archive.missingWAL()
+        var commands = local.map { expand(pushCommand, "\(dataDirectory)/pg_wal/\($0)") }
+        if lost != nil { commands[0] += " --accept-discontinuity" }
+        (self.commands, isAside) = (commands, false)
     }
 
     /// What stores a segment again that cannot be read; nil when the server doesn't have it, or a later version of
@@ -50,6 +56,10 @@ public struct GapRemedy: Sendable, Equatable {
         let more = commands.count > 3 ? "; and so on for \(commands.count - 3) more" : ""
         let advice =
             isComplete ? "The server still has what is missing; store it with: " : "Store what the server still has: "
+        if let lost {
+            return "\(capitalized(lost.message)). \(lost.doubt), store what the server still has: "
+                + commands.prefix(3).joined(separator: "; ") + more
+        }
         return advice + commands.prefix(3).joined(separator: "; ") + more
     }
 }

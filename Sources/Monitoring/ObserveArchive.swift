@@ -84,16 +84,17 @@ extension ArchiveObservation {
         let archived = SegmentSet(present.sorted(), segmentSize: size)
         let others = contradiction.flatMap { found in limit.map { Gap(found, at: lineage.file($0)) } }
         // What an ancestor wrote after it was left is no part of the cluster's history.
-        guard let last = lineage.newest(in: archived) else {
+        let last = lineage.newest(in: archived)
+        guard last != nil || (oldest != nil && others == nil) else {
             unreached = others
             return
         }
-        newest = lineage.file(last)
+        newest = last.map(lineage.file)
         let genealogy = Genealogy([followed: history], segmentSize: size)
         func commit(before number: UInt64) throws -> Moment? {
             try ArchiveObservation.newestCommit(before: number, of: archived, on: lineage, archive)
         }
-        newestCommit = try commit(before: last + 1)
+        newestCommit = try last.flatMap { try commit(before: $0 + 1) }
 
         guard let oldest else { return }
         let first = oldest.startLSN.rawValue / UInt64(size)

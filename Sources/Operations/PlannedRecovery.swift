@@ -41,9 +41,10 @@ public struct PlannedRecovery: Sendable {
     ///   - rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last segment was,
     ///     as `.partial`. Nil when it is still read in place.
     ///   - undelivered: archived segments that were found not to be delivered to a server.
+    ///   - renamed: where the interrupted recovery has moved what was in the directory.
     init(
         _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation, _ context: JobContext,
-        rescued: Bool?, undelivered: [WALBreak] = []
+        rescued: Bool?, undelivered: [WALBreak] = [], renamed: [String] = []
     ) throws {
         self.cluster = cluster
         directory = order.directory
@@ -52,7 +53,9 @@ public struct PlannedRecovery: Sendable {
         if order.isInPlace(of: cluster) {
             try ForeignDirectory.refuse(directory, of: cluster.name, in: cluster.openRepository())
         }
-        let planner = try TargetPlanner(order.followed, of: cluster, context, undelivered: undelivered)
+        let planner = try TargetPlanner(
+            order.followed, of: cluster, context, undelivered: undelivered,
+            replaced: order.isInPlace(of: cluster) ? [order.directory] + renamed : [])
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
         let found = try planner.plan(

@@ -22,10 +22,12 @@ struct TargetPlanner {
     /// A plan, and a doubt about its target, as a sentence.
     typealias Outcome = (plan: Plan, doubt: String?)
 
-    /// - Parameter undelivered: archived segments that were found not to be delivered to a server.
+    /// - Parameters:
+    ///   - undelivered: archived segments that were found not to be delivered to a server.
+    ///   - replaced: as in `RecoveryArchive`.
     init(
         _ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext,
-        undelivered: [WALBreak] = []
+        undelivered: [WALBreak] = [], replaced: [String] = []
     ) throws {
         var request = request
         if let word = request.backup {
@@ -34,7 +36,7 @@ struct TargetPlanner {
         var archive = try RecoveryArchive(
             repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
             jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,
-            at: request.moment)
+            at: request.moment, replaced: replaced)
         // The plan itself says what it doesn't know of damage.
         archive.undelivered =
             undelivered + KnownDamage.undelivered(of: archive.contents) { context.note(.debug, $0) }

@@ -33,7 +33,7 @@ public struct PlanRefusal: Explained, Equatable {
         /// The timeline begins in a segment that only its parent has archived.
         case timelineNotArchived(TimelineID, begin: LSN)
         /// The timeline's history file is in the cluster's own pg_wal, but not in the archive.
-        case historyNotArchived(TimelineID, in: String?)
+        case historyNotArchived(TimelineID, in: String?, isAside: Bool = false)
         case unknownRestorePoint(String, similar: [RestorePoint])
         case unknownTransaction(UInt32)
     }
@@ -158,7 +158,9 @@ public struct PlanRefusal: Explained, Equatable {
             case .timelineNotArchived(let timeline, let begin):
                 "Timeline \(timeline) begins at LSN \(begin), but its first segment has not been archived yet; "
                     + "PostgreSQL would read the segment of the previous timeline instead."
-            case .historyNotArchived(let timeline, _):
+            case .historyNotArchived(let timeline, _, isAside: true):
+                "Timeline \(timeline), which the cluster is on, was put aside: a recovered server would not find its history file."
+            case .historyNotArchived(let timeline, _, _):
                 "Timeline history file \"\(timeline.fileNamePart).history\" is in the cluster's pg_wal, but missing or damaged in the "
                     + "archive: a recovered server would not find timeline \(timeline)."
             case .unknownRestorePoint(_, let similar):
@@ -177,7 +179,9 @@ public struct PlanRefusal: Explained, Equatable {
         switch reason {
         case .noBackup: return "Take one with \"\(runnable("tidemark backup"))\"."
         case .unknownBackup: return "\"\(runnable("tidemark list"))\" shows the backups there are."
-        case .historyNotArchived(let timeline, let directory):
+        case .historyNotArchived(let timeline, _, isAside: true):
+            return "Bring it back with \"\(runnable("tidemark segments put-back \(timeline.fileNamePart).history"))\"."
+        case .historyNotArchived(let timeline, let directory, _):
             let path = "\(directory.map { $0 + "/" } ?? "")pg_wal/\(timeline.fileNamePart).history"
             return "Store it with \"\(runnable("tidemark archive-push \(shellQuoted(path))"))\""
                 + (directory == nil ? " in the data directory." : ".")

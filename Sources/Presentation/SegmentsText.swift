@@ -5,7 +5,9 @@ import WAL
 
 /// The archived WAL and its gaps.
 public func segmentsText(_ report: SegmentsReport) -> String {
-    guard !report.stretches.isEmpty else { return "No WAL of cluster \"\(report.cluster)\" is archived." }
+    guard !report.stretches.isEmpty else {
+        return joined(["No WAL of cluster \"\(report.cluster)\" is archived."] + report.gaps.flatMap(\.lines))
+    }
     var table = TextTable(
         ["timeline", "first", "last", "segments", "stored", "ratio", "first commit", "last commit", "note"],
         [.right, .left, .left, .right, .right, .right])

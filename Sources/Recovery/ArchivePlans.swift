@@ -68,7 +68,13 @@ extension RecoveryArchive {
             remarks.append(one.sentence)
         }
         if let former { remarks.append(former) }
-        return PlanRefusal(refusal.target, refusal.reason, nearest: refusal.nearest, remarks: remarks)
+        var reason = refusal.reason
+        if case .historyNotArchived(let timeline, let directory, _) = reason {
+            let name = ArchiveFileName.history(timeline).description
+            let isAside = (try? contents.asideFolders().contains { $0.subject == name }) ?? false
+            reason = .historyNotArchived(timeline, in: directory, isAside: isAside)
+        }
+        return PlanRefusal(refusal.target, reason, nearest: refusal.nearest, remarks: remarks)
     }
 
     /// The plan for a request, as an alternative to offer; nil when there is none.

@@ -33,9 +33,12 @@ public struct RecoveryArchive: Sendable {
     ///   - named: the requested incarnation, by its folder's name.
     ///   - label: the requested backup, which determines the incarnation as well.
     ///   - moment: the requested time, which determines it when nothing else does.
+    ///   - replaced: where the cluster's own data directory is, if the recovery replaces it: its WAL is part of the
+    ///     recovery.
     public init(
         repository: Repository, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
-        incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil
+        incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil,
+        replaced: [String] = []
     ) throws {
         guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: repository) else {
             throw NothingArchived(
@@ -62,7 +65,23 @@ public struct RecoveryArchive: Sendable {
         var backups = try found.listBackups()
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
         for one in backups.unlistedAside { remarks.append("\(one.sentence).") }
-        let aside = try timeline.flatMap { try AsideStore(found, timeline: $0) }
+        do { own = try OwnDirectory(dataDirectory, of: found) } catch {
+            own = nil
+            remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(explanation(of: error)).")
+        }
+        var aside = try timeline.flatMap { try AsideStore(found, timeline: $0) }
+        // In place, the directory's WAL is archived first: what contradicts it is another server's.
+        if let store = aside,
+            let path = try replaced.first(where: { path in
+                try OwnDirectory(path, of: found)?.contradiction == nil
+                    && OwnDirectory(path, of: ClusterArchive(chosen, in: store))?.contradiction != nil
+            })
+        {
+            aside = nil
+            remarks.append(
+                "WAL of timeline \(store.timeline) that was put aside isn't read: the server in \"\(path)\" has other WAL "
+                    + "of that timeline.")
+        }
         contents = aside.map { ClusterArchive(chosen, in: $0) } ?? found
         putAside = aside == nil ? nil : timeline
         if let putAside { backups.restore(putAside) }
@@ -80,10 +99,6 @@ public struct RecoveryArchive: Sendable {
                     "Once a server has recovered to it and archives, bring it back with "
                         + "\"\(runnable("tidemark segments put-back \(subject)"))\": later recoveries need it as well.")
             }
-        }
-        do { own = try OwnDirectory(dataDirectory, of: found) } catch {
-            own = nil
-            remarks.append("Nothing is known of data directory \"\(dataDirectory)\": \(explanation(of: error)).")
         }
         remarks += own?.unreadWaiting ?? []
         remarks += own?.damagedHistories.map { "\(capitalized($0.message)). \($0.hint ?? "")" } ?? []

@@ -23,11 +23,21 @@ extension RecoveryArchive {
         default: return nil
         }
         let local = missing.filter { $0.isWhole(in: dataDirectory, segmentSize: size) }
-        guard !local.isEmpty else { return nil }
-        let commands = local.prefix(3).map {
-            "\"" + runnable("tidemark archive-push \(shellQuoted("\(dataDirectory)/pg_wal/\($0)"))") + "\""
+        guard !local.isEmpty else {
+            return contents.missingWAL().map { "\(capitalized($0.message)). \($0.hint ?? "")" }
+        }
+        let lost = contents.missingWAL()
+        let commands = local.prefix(3).enumerated().map { index, name in
+            let path = shellQuoted("\(dataDirectory)/pg_wal/\(name)")
+            return lost != nil && index == 0
+                ? "\"" + runnable("tidemark archive-push --accept-discontinuity \(path)") + "\""
+                : "\"" + runnable("tidemark archive-push \(path)") + "\""
         }
         let more = local.count > 3 ? ", and so on for \(local.count - 3) more" : ""
+        if let lost {
+            return "\(capitalized(lost.message)). \(lost.doubt), store what data directory \"\(dataDirectory)\" "
+                + "still has with " + commands.joined(separator: ", ") + more + "."
+        }
         return
             "Data directory \"\(dataDirectory)\" still has \(local.count == missing.count ? "what" : "some of what") "
             + "is missing; store it with \(commands.joined(separator: ", "))\(more)."

@@ -9,7 +9,7 @@ public import WAL
 public final class AsideStore: ObjectStore {
     private let base: any ObjectStore
     private let incarnation: Incarnation
-    private let timeline: TimelineID
+    public let timeline: TimelineID
     /// Folders below `aside/`, the newest first.
     private let folders: [RepositoryKey]
     /// The names under which the timeline was put aside, newest first, as `put-back` takes them.

@@ -8,9 +8,11 @@ public struct WALMissing: Explained, Equatable {
     public var message: String { "the WAL of repository \"\(location)\" cannot be found" }
     public var detail: String? { "Folder \"\(folder)\" is empty, although the repository has backups." }
     public var hint: String? {
-        "Is the file system that holds it mounted? If the WAL is really lost, store the next segment by hand with "
+        "\(doubt), store the next segment by hand with "
             + "\"\(runnable("tidemark archive-push --accept-discontinuity PATH"))\" and take a new base backup."
     }
+    /// What precedes what to do without it, in a sentence.
+    public var doubt: String { "Is the file system that holds it mounted? If the WAL is really lost" }
     public var isTransient: Bool { true }
 }
 
@@ -30,6 +32,24 @@ extension ClusterArchive {
                 throw WALMissing(folder: incarnation.walFolder, location: store.location)
             }
         }
+    }
+
+    /// What `requireWAL` throws; nil when it throws nothing, or when that isn't known.
+    public func missingWAL() -> WALMissing? {
+        do { try requireWAL() } catch { return error as? WALMissing }
+        return nil
+    }
+
+    /// The size of the cluster's segments, as its backups have recorded it; nil when no backup can be read.
+    public func segmentSizeOfBackups() throws -> UInt32? {
+        for entry in try store.list(incarnation.backupFolder).reversed() where entry.isFolder {
+            let key = incarnation.backupDescription(entry.name)
+            guard let size = (try? store.document(.backup, at: key))?.number("segment_size"),
+                let size = UInt32(exactly: size), SegmentName.exists(segmentSize: size)
+            else { continue }
+            return size
+        }
+        return nil
     }
 
     private func segmentsAside() throws -> Set<String> {

@@ -67,15 +67,25 @@ public struct SealedDocument: Hashable, Sendable {
         (self.kind, self.bytes) = (kind, bytes)
     }
 
-    /// The value of a member that is a plain string and begins a line; nil when there is none. The lean executable has
-    /// no JSON decoder; the document is proven to be one that tidemark wrote.
+    /// The value of a member that is a string of digits, letters and the like; nil when there is none.
     public func string(_ key: String) -> String? {
-        let member = "\"\(key)\":\"".utf8
+        guard let text = member(key), text.count >= 2, text.first == "\"", text.last == "\"" else { return nil }
+        let value = text.dropFirst().dropLast()
+        return value.utf8.allSatisfy(SealedDocument.isPlain) ? String(value) : nil
+    }
+
+    /// The value of a member that is a whole number; nil when there is none.
+    public func number(_ key: String) -> UInt64? { member(key).flatMap { UInt64($0) } }
+
+    /// The value of a member that begins a line, without spaces. The lean executable has no JSON decoder; the document
+    /// is proven to be one that tidemark wrote.
+    private func member(_ key: String) -> String? {
+        let name = "\"\(key)\":".utf8
         for line in bytes.split(separator: 0x0A) {
             let text = line.filter { $0 != 0x20 }
-            guard text.starts(with: member) else { continue }
-            let value = text.dropFirst(member.count).prefix { $0 != UInt8(ascii: "\"") }
-            return value.allSatisfy(SealedDocument.isPlain) ? String(decoding: value, as: UTF8.self) : nil
+            guard text.starts(with: name) else { continue }
+            let value = text.dropFirst(name.count)
+            return String(decoding: value.last == UInt8(ascii: ",") ? value.dropLast() : value, as: UTF8.self)
         }
         return nil
     }

@@ -214,4 +214,30 @@ import WAL
         }
         try site.tidemark(["plan", "--target", "latest"], expectSuccess: true)
     }
+
+    @Test(arguments: TestServer.ends)
+    func `a plan for a server whose own timeline was put aside brings it back`(_ version: TestServer) throws {
+        let group = try ServerGroup(version)
+        try group.accounted {
+            let (a, b) = try group.addBackedUpPair()
+            try a.stop()
+            try b.promote()
+            try fill(b)
+            try group.drain(b)
+            try a.tidemark(["segments", "put-aside", "2", "--certain", "--yes"], expectSuccess: true)
+            try fill(b)
+            try group.drain(b)
+            let command = "tidemark segments put-back 00000002.history --config \(b.configuration)"
+            for words in [["plan", "--target", "latest"], ["check", "--only", "timelines"]] {
+                let said = try b.tidemark(words)
+                #expect(said.ending != .exited(0) && (said.output + said.errors).contains(command), "\(said)")
+                #expect(!(said.output + said.errors).contains("archive-push"), "\(said)")
+            }
+            let words = command.split(separator: " ").dropFirst().map(String.init)
+            try b.tidemark(words + ["--yes"], expectSuccess: true)
+            for command in [["plan", "--target", "latest"], ["segments"], ["verify", "--wal"]] {
+                try b.tidemark(command, expectSuccess: true)
+            }
+        }
+    }
 }
