@@ -8,12 +8,15 @@ import WAL
 extension RecoveryOrder {
     /// As it is recorded when it is carried out. The timeline that the plan has chosen is part of it: the reasons for
     /// the choice may be gone when the recovery is resumed.
-    func recorded(following plan: Plan) -> RecordedOrder {
+    func recorded(following planned: PlannedRecovery) -> RecordedOrder {
+        let plan = planned.plan
         var target = target
         switch target.timeline {
         case .own, .latest: target.timeline = .number(plan.history)
         case .current, .number: break
         }
+        // The record names the timeline, which would otherwise mean that what was put aside is read.
+        target.readsAside = planned.archive.putAside != nil
         // A word means another backup once there is a newer one.
         if target.backup != nil { target.backup = plan.backup.label }
         if case .anyMoment = target.point { target.point = .target(plan.target) }
@@ -58,7 +61,7 @@ extension TargetRequest {
         ) -> RecordedOrder.Target {
             RecordedOrder.Target(
                 kind, values, isInclusive: isInclusive, isDatabaseMeant: isDatabaseMeant, timeline: timelineWord,
-                backup: backup, incarnation: incarnation, usesPartials: usesPartials)
+                backup: backup, incarnation: incarnation, usesPartials: usesPartials, readsAside: readsAside)
         }
         switch point {
         case .target(let target):
@@ -121,6 +124,6 @@ extension TargetRequest {
         case .beforeDatabaseDrop: point = .beforeDropOfDatabase(try value { $0 })
         }
         self.init(point, timeline: timeline, backup: recorded.backup, incarnation: recorded.incarnation)
-        usesPartials = recorded.usesPartials
+        (usesPartials, readsAside) = (recorded.usesPartials, recorded.readsAside)
     }
 }

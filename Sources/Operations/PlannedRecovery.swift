@@ -41,10 +41,10 @@ public struct PlannedRecovery: Sendable {
     ///   - rescued: set when the WAL in the old directory's pg_wal has been archived; true when its last segment was,
     ///     as `.partial`. Nil when it is still read in place.
     ///   - undelivered: archived segments that were found not to be delivered to a server.
-    ///   - renamed: where the interrupted recovery has moved what was in the directory.
+    ///   - isResumed: whether the directory isn't the original's any more; the order says what was decided by it.
     init(
         _ order: RecoveryOrder, of cluster: ClusterConfiguration, _ installation: Installation, _ context: JobContext,
-        rescued: Bool?, undelivered: [WALBreak] = [], renamed: [String] = []
+        rescued: Bool?, undelivered: [WALBreak] = [], isResumed: Bool = false
     ) throws {
         self.cluster = cluster
         directory = order.directory
@@ -55,7 +55,7 @@ public struct PlannedRecovery: Sendable {
         }
         let planner = try TargetPlanner(
             order.followed, of: cluster, context, undelivered: undelivered,
-            replaced: order.isInPlace(of: cluster) ? [order.directory] + renamed : [])
+            replaced: order.isInPlace(of: cluster) && !isResumed ? order.directory : nil)
         archive = planner.archive
         var setup = order.setup(of: cluster, installation, putAside: archive.putAside)
         let found = try planner.plan(

@@ -117,22 +117,12 @@ public struct RecoverJob {
     /// copy beside the cluster it archived nothing.
     private var wasRescued: Bool? { order.isInPlace(of: cluster) ? true : nil }
 
-    /// What the interrupted call has renamed; it may have been killed before it could record that.
-    private func renamed() throws -> [String] {
-        guard let interrupted else { return [] }
-        if let renamed = interrupted.state.renamed { return renamed.map(\.to) }
-        guard try !Files.exists(order.directory) else { return [] }
-        let parent = Files.parent(order.directory)
-        return try Files.listIfPresent(parent).filter { $0.hasPrefix(Files.name(order.directory) + ".before-") }
-            .max().map { ["\(parent)/\($0)"] } ?? []
-    }
-
     private func planned(
         rescued: Bool?, _ context: JobContext? = nil, _ undelivered: [WALBreak] = []
     ) throws -> PlannedRecovery {
         try PlannedRecovery(
             order, of: cluster, installation, context ?? self.context, rescued: rescued, undelivered: undelivered,
-            renamed: renamed())
+            isResumed: interrupted != nil)
     }
 
     /// Carries the plan out.
@@ -151,7 +141,7 @@ public struct RecoverJob {
         var execution = RecoveryExecution(
             order: order, planned: planned, context: context,
             state: interrupted?.state
-                ?? RecoveryState(order.recorded(following: planned.plan), directory: order.directory))
+                ?? RecoveryState(order.recorded(following: planned), directory: order.directory))
         return try execution.run(old: old)
     }
 

@@ -27,7 +27,7 @@ struct TargetPlanner {
     ///   - replaced: as in `RecoveryArchive`.
     init(
         _ request: TargetRequest, of cluster: ClusterConfiguration, _ context: JobContext,
-        undelivered: [WALBreak] = [], replaced: [String] = []
+        undelivered: [WALBreak] = [], replaced: String? = nil
     ) throws {
         var request = request
         if let word = request.backup {
@@ -35,8 +35,8 @@ struct TargetPlanner {
         }
         var archive = try RecoveryArchive(
             repository: cluster.openRepository(), cluster: cluster.name, dataDirectory: cluster.dataDirectory,
-            jobs: cluster.jobs, timeline: request.number, incarnation: request.incarnation, backup: request.backup,
-            at: request.moment, replaced: replaced)
+            jobs: cluster.jobs, timeline: request.readsAside ? request.number : nil, incarnation: request.incarnation,
+            backup: request.backup, at: request.moment, replaced: replaced)
         // The plan itself says what it doesn't know of damage.
         archive.undelivered =
             undelivered + KnownDamage.undelivered(of: archive.contents) { context.note(.debug, $0) }

@@ -24,6 +24,8 @@ public struct TargetRequest: Sendable {
     public var incarnation: String?
     /// Whether the incomplete last segment of a timeline (`.partial`) is replayed.
     public var usesPartials = false
+    /// Whether WAL of the timeline that was put aside is read, if the timeline is named by its number.
+    public var readsAside = true
 
     public init(
         _ point: Point, timeline: RecoveryTarget.Timeline = .own, backup: String? = nil, incarnation: String? = nil

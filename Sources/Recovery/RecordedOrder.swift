@@ -22,14 +22,16 @@ public struct RecordedOrder: Codable, Sendable, Equatable {
         public var backup: String?
         public var incarnation: String?
         public var usesPartials: Bool
+        /// Whether WAL of the timeline that was put aside is read.
+        public var readsAside: Bool
 
         public init(
             _ kind: Kind, _ values: [String] = [], isInclusive: Bool = true, isDatabaseMeant: Bool = false,
-            timeline: String, backup: String?, incarnation: String?, usesPartials: Bool
+            timeline: String, backup: String?, incarnation: String?, usesPartials: Bool, readsAside: Bool
         ) {
             (self.kind, self.values, self.isInclusive) = (kind, values, isInclusive)
             (self.isDatabaseMeant, self.timeline, self.backup) = (isDatabaseMeant, timeline, backup)
-            (self.incarnation, self.usesPartials) = (incarnation, usesPartials)
+            (self.incarnation, self.usesPartials, self.readsAside) = (incarnation, usesPartials, readsAside)
         }
     }
     public var target: Target

@@ -33,12 +33,11 @@ public struct RecoveryArchive: Sendable {
     ///   - named: the requested incarnation, by its folder's name.
     ///   - label: the requested backup, which determines the incarnation as well.
     ///   - moment: the requested time, which determines it when nothing else does.
-    ///   - replaced: where the cluster's own data directory is, if the recovery replaces it: its WAL is part of the
-    ///     recovery.
+    ///   - replaced: the cluster's own data directory, if the recovery replaces it: its WAL is part of the recovery.
     public init(
         repository: Repository, cluster: String, dataDirectory: String, jobs: Int, timeline: TimelineID? = nil,
         incarnation named: String? = nil, backup label: String? = nil, at moment: Moment? = nil,
-        replaced: [String] = []
+        replaced: String? = nil
     ) throws {
         guard let known = try ClusterIncarnations(of: cluster, dataDirectory: dataDirectory, in: repository) else {
             throw NothingArchived(
@@ -71,11 +70,9 @@ public struct RecoveryArchive: Sendable {
         }
         var aside = try timeline.flatMap { try AsideStore(found, timeline: $0) }
         // In place, the directory's WAL is archived first: what contradicts it is another server's.
-        if let store = aside,
-            let path = try replaced.first(where: { path in
-                try OwnDirectory(path, of: found)?.contradiction == nil
-                    && OwnDirectory(path, of: ClusterArchive(chosen, in: store))?.contradiction != nil
-            })
+        if let store = aside, let path = replaced,
+            try OwnDirectory(path, of: found)?.contradiction == nil,
+            try OwnDirectory(path, of: ClusterArchive(chosen, in: store))?.contradiction != nil
         {
             aside = nil
             remarks.append(

@@ -19,9 +19,10 @@ public struct RecoveryState: Codable, Sendable, Equatable {
         public let to: String
         public init(from: String, to: String) { (self.from, self.to) = (from, to) }
     }
-    /// Of this document. Documents of version 1 had none: they kept a command line.
+    /// Of this document. Documents of version 1 had none: they kept a command line. Those of version 2 did not say
+    /// whether WAL that was put aside is read.
     private var version = RecoveryState.version
-    private static let version = 2
+    private static let version = 3
     /// Without passwords.
     public let order: RecordedOrder
     /// The recovered server's settings that were left out of the order, since they contain passwords.

@@ -194,10 +194,10 @@ extension HostileFormat {
             seeds: {
                 [
                     Array(
-                        (#"{"version":2,"directory":"/srv/x","phase":"restoring","server_options":["-c","a=b"],"#
+                        (#"{"version":3,"directory":"/srv/x","phase":"restoring","server_options":["-c","a=b"],"#
                             + #""withheld_settings":[],"withheld_overrides":[],"order":{"target":{"kind":"time","#
                             + #""values":["1764000000000000"],"is_inclusive":true,"is_database_meant":false,"#
-                            + #""timeline":"1","uses_partials":false},"tablespaces":{"/a":"/b"},"action":"promote","#
+                            + #""timeline":"1","uses_partials":false,"reads_aside":true},"tablespaces":{"/a":"/b"},"action":"promote","#
                             + #""is_standby":false,"settings":["a=b"],"is_delta":false,"keeps_old":false,"#
                             + #""starts":true,"overrides":[],"remarks":[]}}"#).utf8)
                 ]

@@ -48,6 +48,7 @@ import WAL
                 point, timeline: timeline, backup: number == 0 ? nil : "20261105T020000Z",
                 incarnation: number == 1 ? "15-77" : nil)
             target.usesPartials = number == 2
+            target.readsAside = number != 1
             var order = RecoveryOrder(target, directory: "/srv/a_b")
             order.tablespaces = number == 0 ? [:] : ["/old_place": "/new=place", "/camelCase": "/x"]
             order.action = number == 3 ? .pause : .promote
@@ -96,7 +97,7 @@ import WAL
                 OtherRecoveryState(directory: "/srv/x", isNewer: false)
             ),
             (
-                now.replacing("\"version\" : 2", with: "\"version\" : 3"),
+                now.replacing("\"version\" : 3", with: "\"version\" : 4"),
                 OtherRecoveryState(directory: "/srv/x", isNewer: true)
             ),
         ]
