@@ -81,7 +81,9 @@ struct HeldFolders: ObjectRemoval {
     /// The incarnation's folder in which a key is, and the rest of the path; for other keys, the folder.
     private static func split(_ key: RepositoryKey) -> (part: RepositoryKey, rest: String) {
         let names = Files.names(in: key.description).map(String.init)
-        guard names.count > 2, Incarnation(cluster: names[0], folderName: names[1]) != nil,
+        // The marker is the only object that is in none of its folders.
+        guard names.count > 2, key.name != "incarnation.json",
+            Incarnation(cluster: names[0], folderName: names[1]) != nil,
             let part = RepositoryKey(names[..<3].joined(separator: "/"))
         else { return (key.folder, Files.name(key.description)) }
         return (part, names.count == 3 ? "." : names[3...].joined(separator: "/"))
