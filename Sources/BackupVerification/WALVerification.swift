@@ -39,7 +39,7 @@ struct WALVerification {
                         trace: trace))
             } catch let error as BadSummary {
                 problems.append(
-                    BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: "\(error)"))
+                    BackupProblem("the summary of WAL segment \"\(segment)\" is damaged", detail: sentences(of: error)))
             } catch let error as any Explained where error.concernsOneObject {
                 problems.append(
                     BackupProblem(

@@ -10,6 +10,8 @@ public struct BackupListing: Sendable {
     public var aside: [AsideBackup]
     /// Why more of them may be on such a branch.
     public var unlistedAside: [UnlistedAside] = []
+    /// Complete ones whose `backup.json` nothing protects any more.
+    public var unsealed: [UnsealedBackup] = []
     /// Labels without `backup.json`: still running, or died.
     public var incomplete: [String]
     /// Complete ones that can't be parsed, with the reason.
@@ -54,14 +56,16 @@ public struct BackupListing: Sendable {
 
 extension ClusterArchive {
     /// Reads every `backup.json` of an incarnation, but neither manifests nor packs.
-    public func listBackups() throws -> BackupListing {
+    /// - Parameter locked: whether the caller has the `BackupLock`: no other process completes or removes a backup.
+    public func listBackups(locked: Bool = false) throws -> BackupListing {
         var listing = BackupListing(complete: [], incomplete: [], unreadable: [])
         for label in try backups() {
             var described: BackupDescription?
             do {
-                let (bytes, objection) = try BackupSeal.read(label, of: self)
-                if let bytes { described = try BackupDescription(stored: bytes, label: label) }
-                if let objection { throw objection }
+                let sealed = try BackupSeal.read(label, of: self)
+                if let bytes = sealed.description { described = try BackupDescription(stored: bytes, label: label) }
+                if let objection = sealed.objection { throw objection }
+                if let missing = sealed.missing { listing.unsealed.append(missing) }
             } catch let objection as DamagedDescription {
                 listing.unreadable.append(.init(label: label, reason: objection))
                 continue
@@ -79,6 +83,7 @@ extension ClusterArchive {
             }
             if let described { listing.complete.append(described) } else { listing.incomplete.append(label) }
         }
+        if !locked { listing.unsealed = try lasting(listing.unsealed) }
         // A backup that died before its manifest has only packs, and so has an expired one whose packs others need.
         let known = Set(
             listing.complete.flatMap { [$0.label] + $0.packs.map(\.label) } + listing.incomplete
@@ -90,14 +95,26 @@ extension ClusterArchive {
         return listing
     }
 
+    /// Those that are still without a seal when nobody completes or removes a backup.
+    private func lasting(_ unsealed: [UnsealedBackup]) throws -> [UnsealedBackup] {
+        // Where the lock can't be looked at, the answer is a remark too many.
+        guard !unsealed.isEmpty, (try? BackupLock.isHeld(self)) != true else { return [] }
+        return try unsealed.filter { try BackupSeal.read($0.label, of: self).missing != nil }
+    }
+
+    /// What one complete backup lacks; nil when it has its seal.
+    public func lacksSeal(_ label: String) throws -> UnsealedBackup? {
+        try lasting([BackupSeal.read(label, of: self).missing].compactMap(\.self)).first
+    }
+
     /// One complete backup.
     /// - Throws: `NoSuchBackup`, `DamagedDescription`, and what the store throws.
     public func backup(_ label: String) throws -> BackupDescription {
         let unknown = NoSuchBackup(label: label, cluster: incarnation.cluster)
         guard RepositoryKey.isPart(label) else { throw unknown }
-        let (bytes, objection) = try BackupSeal.read(label, of: self)
-        let backup = try bytes.map { try BackupDescription(stored: $0, label: label) }
-        if let objection { throw objection }
+        let sealed = try BackupSeal.read(label, of: self)
+        let backup = try sealed.description.map { try BackupDescription(stored: $0, label: label) }
+        if let objection = sealed.objection { throw objection }
         guard let backup else { throw unknown }
         return backup
     }

@@ -59,12 +59,17 @@ public final class NamelessDatabase {
     fileprivate static let name = "tidemark-manifest"
 }
 
-/// Removes the temporary manifests of processes that were killed before they could unlink them.
+/// Removes the temporary manifests of processes that were killed before they could unlink them, also where these had
+/// another `$TMPDIR`, or none.
 ///
 /// - Parameter dryRun: removes nothing.
 /// - Returns: their paths.
 public func removeStaleManifests(dryRun: Bool = false) throws -> [String] {
-    try removeStaleTemporaries(in: temporaryDirectory(), of: NamelessDatabase.name, dryRun: dryRun)
+    var places: [String] = []
+    for place in [temporaryDirectory(), "/var/tmp", "/tmp"].map(Files.resolved) where !places.contains(place) {
+        places.append(place)
+    }
+    return try places.flatMap { try removeStaleTemporaries(in: $0, of: NamelessDatabase.name, dryRun: dryRun) }
 }
 
 /// For large temporary files: `$TMPDIR`, else `/var/tmp`, which unlike `/tmp` is rarely in memory.

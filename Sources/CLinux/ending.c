@@ -1,7 +1,9 @@
 #define _GNU_SOURCE
 #include "ending.h"
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int status;
@@ -21,6 +23,22 @@ static void end(int number)
     _exit(status);
 }
 
+/// Of commands that no server waits for, only a lack of memory is an ordinary failure.
+static void aborted(int number)
+{
+    (void) number;
+    void *memory = mmap(NULL, 256 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    // abort(3) raises the signal again.
+    if (memory != MAP_FAILED || errno != ENOMEM)
+        return;
+    static const char text[] = "tidemark: error: out of memory\n"
+                               "tidemark: hint: Raise the limit of its process (\"ulimit -a\"). "
+                               "\"tidemark clean\" removes what is left.\n";
+    ssize_t written = write(2, text, sizeof(text) - 1);
+    (void) written;
+    _exit(1);
+}
+
 void end_with_status(int count, char **arguments)
 {
     for (int i = 1; i < count && status == 0; i++)
@@ -29,8 +47,12 @@ void end_with_status(int count, char **arguments)
     if (status == 0 && count > 1
         && (strcmp(arguments[1], "archive-push") == 0 || strcmp(arguments[1], "recovery-end") == 0))
         status = 1;
-    if (status == 0)
+    if (status == 0) {
+        struct sigaction action = {.sa_handler = aborted, .sa_flags = SA_RESETHAND};
+        sigemptyset(&action.sa_mask);
+        sigaction(SIGABRT, &action, NULL);
         return;
+    }
     stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
     struct sigaction action = {.sa_handler = end, .sa_flags = SA_ONSTACK | SA_RESETHAND};
     sigaltstack(&other, NULL);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -14,6 +15,10 @@ long clinux_copy_file_range(int from, int to, unsigned long count) { return copy
 int clinux_rename_noreplace(int from_directory, const char *from, int to_directory, const char *to)
 {
     return renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE);
+}
+int clinux_spawn_in_root(void *actions)
+{
+    return posix_spawn_file_actions_addchdir_np(actions, "/");
 }
 int clinux_syncfs(int descriptor) { return syncfs(descriptor); }
 void clinux_close_quietly(int descriptor)

@@ -29,11 +29,19 @@ struct BackupRemoval {
 
     mutating func hold(_ folder: RepositoryKey) throws { try folders.hold(folder) }
 
+    /// - Throws: `BehindLink` where one of the backup's folders is elsewhere, reached by a link.
+    static func refuseLinks(_ label: String, of archive: ClusterArchive, _ folders: any ObjectRemoval) throws {
+        for folder in [archive.incarnation.backupFolder(label), archive.incarnation.packFolder(label)] {
+            try folders.refuseLink(at: folder)
+        }
+    }
+
     /// Removes `backup.json` before the objects it describes, so that a half-removed backup is never taken for a whole
     /// one.
     ///
     /// - Parameter kept: packs to which other backups refer.
     func callAsFunction(_ label: String, keeping kept: KeptPacks) throws {
+        try BackupRemoval.refuseLinks(label, of: archive, folders)
         try folders.remove(archive.incarnation.backup(label, BackupSeal.objectName))
         try folders.remove(archive.incarnation.backupDescription(label))
         try folders.removeAll(in: archive.incarnation.backupFolder(label))
@@ -126,6 +134,7 @@ public struct NamedRemoval {
         guard backup != nil || unreadable.contains(label) else {
             throw NoSuchBackup(label: label, cluster: archive.incarnation.cluster)
         }
+        try BackupRemoval.refuseLinks(label, of: archive, archive.store.removal())
         func refuse(_ reason: String, hint: String? = nil) -> BackupNeeded {
             BackupNeeded(label: label, reason: reason, hint: hint)
         }

@@ -22,6 +22,8 @@ public struct ExpiryReport: Sendable {
     public var freed: Int64 = 0
     /// Objects that could not be removed, with the reason.
     public var failures: [String] = []
+    /// Backups that are kept, and whose `backup.json` nothing protects any more.
+    public var unsealed: [UnsealedBackup] = []
     /// Timelines of which nobody knows the ancestors: whatever may lead to them is kept.
     public var unknown: [TimelineID] = []
 }
@@ -50,7 +52,7 @@ public func expireBackups(
     }
     // Where all WAL seems to be lost, every backup would look damaged.
     try archive.requireWAL()
-    let listing = try archive.listBackups()
+    let listing = try archive.listBackups(locked: lock != nil)
     if let unreadable = listing.unreadable.first {
         let fault = unreadable.reason.fault
         throw Problem(
@@ -89,6 +91,15 @@ public func expireBackups(
         }
     }
     try expiry.survey(&report, includesRemains: !isRunning)
+    let kept = decision.kept
+    report.unsealed = listing.unsealed.filter { kept.contains($0.label) }
+    if dryRun {
+        for label in decision.expired + report.remains {
+            do { try BackupRemoval.refuseLinks(label, of: archive, archive.store.removal()) } catch {
+                report.failures.append("could not remove backup \"\(label)\": \(error)")
+            }
+        }
+    }
     if let removal {
         let held = leases.values
         let confirmed = removal.confirmed {

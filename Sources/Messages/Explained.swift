@@ -31,6 +31,13 @@ extension Explained {
 /// An error's message; of one that has none, what it says of itself.
 public func explanation(of error: any Error) -> String { (error as? any Explained)?.message ?? "\(error)" }
 
+/// All parts of an error, for a text that has no parts of its own: sentences with one full stop each.
+public func sentences(of error: any Error) -> String {
+    let explained = error as? any Explained
+    return [explained?.message ?? "\(error)", explained?.detail, explained?.hint].compactMap { $0 }
+        .map { $0.hasSuffix(".") || $0.hasSuffix("?") ? $0 : $0 + "." }.joined(separator: " ")
+}
+
 /// An error that no caller distinguishes from others; where one must, define a type with its facts.
 public struct Problem: Explained, Equatable {
     public let message: String

@@ -82,6 +82,11 @@ extension Observation {
                     + damaged.reason.fault.detail,
                 "\(damaged.reason.fault.hint) Take a backup if that is impossible.")
         }
+        if let doubtedMarker {
+            return .critical(
+                ["The \(doubtedMarker.message).", doubtedMarker.detail].compactMap(\.self).joined(separator: " "),
+                doubtedMarker.hint ?? "Restore it from a copy of the repository.")
+        }
         if let last = lastJob(.backup), last.result == .failure {
             return .critical(
                 "The last backup failed \(duration(max(0, age(last.finished)))) ago: \(last.message ?? "no reason is known").",
@@ -93,6 +98,12 @@ extension Observation {
                     + "\"\(newest.corruptPages[0].relation ?? newest.corruptPages[0].path)\".",
                 "The server's own disk has damaged them: \"\(runnable("tidemark show \(shellQuoted(newest.label))"))\" lists them."
             )
+        }
+        if let first = archive.backups.unsealed.first {
+            let more = archive.backups.unsealed.count - 1
+            return .warning(
+                "Of backup \"\(first.label)\"\(more == 0 ? "" : ", and of \(more) more"), \(first.message). "
+                    + (first.detail ?? ""), first.hint ?? "")
         }
         let count = archive.backups.complete.count
         let complete =

@@ -31,6 +31,8 @@ public struct Observation: Sendable {
     /// The error of the last push that failed.
     public var pushFailure: PushFailure?
     public var archive: ArchiveObservation?
+    /// Why the marker of the incarnation in use isn't believed.
+    public var doubtedMarker: (any Explained)?
     /// The cluster's incarnations from before initdb or pg_upgrade.
     public var former: [FormerIncarnation] = []
     /// Errors in reading these, as sentences.

@@ -170,6 +170,7 @@ private func observeArchive(
                 hint: "Create its place with \"\(runnable("tidemark init"))\".")
         }
         let archive = known.current
+        observation.doubtedMarker = known.doubted.first { $0.incarnation == archive.incarnation }?.reason
         var found: [WALBreak] = []
         var followed: FollowedTimelines?
         // A standby may follow a newer timeline than its own, and where no data directory tells one, it isn't known.
@@ -197,6 +198,9 @@ private func observeArchive(
         (observation.former, observation.formerProblems) = FormerIncarnation.all(known.former)
         observation.formerProblems += known.lost.map {
             "What was before initdb or pg_upgrade, incarnation \($0.incarnation.folderName), cannot be used: \($0.message)."
+        }
+        observation.formerProblems += known.doubted.filter { $0.incarnation != archive.incarnation }.map {
+            "Of what was before initdb or pg_upgrade, incarnation \($0.incarnation.folderName): \($0.reason.message)."
         }
         let since = Moment(microseconds: observation.now.microseconds - 400 * 86_400_000_000)
         observation.jobs =

@@ -23,7 +23,7 @@ public struct CatalogAccess {
     /// - Throws: `Problem` when the catalog cannot be created, and what reading the repository throws.
     public init(of cluster: ClusterConfiguration, _ context: JobContext = JobContext()) throws {
         (self.cluster, self.context) = (cluster, context)
-        archive = try currentArchive(of: cluster)
+        archive = try currentArchive(of: cluster, context)
         do {
             catalog = try Catalog(
                 at: cluster.state.catalog(of: archive.incarnation), archive: archive,
@@ -39,6 +39,7 @@ public struct CatalogAccess {
         let listing = try archive.listBackups()
         (backups, unreadable) = (listing.complete, listing.unreadable)
         for backup in unreadable { context.note(.warning, backup.reason) }
+        for missing in listing.unsealed { context.note(.warning, missing) }
     }
 
     /// Synchronizes the catalog and runs `body` with it.

@@ -5,13 +5,19 @@ import Platform
 public import Repository
 
 /// The archive of the incarnation in use.
+/// - Parameter context: is told of damaged markers.
 /// - Throws: when the repository holds nothing of the cluster.
-public func currentArchive(of cluster: ClusterConfiguration) throws -> ClusterArchive {
-    try incarnations(of: cluster).current
+public func currentArchive(
+    of cluster: ClusterConfiguration, _ context: JobContext = JobContext()
+) throws -> ClusterArchive {
+    try incarnations(of: cluster, context).current
 }
 
+/// - Parameter context: is told of damaged markers.
 /// - Throws: when the repository holds nothing of the cluster.
-public func incarnations(of cluster: ClusterConfiguration) throws -> ClusterIncarnations {
+public func incarnations(
+    of cluster: ClusterConfiguration, _ context: JobContext = JobContext()
+) throws -> ClusterIncarnations {
     let repository = cluster.openRepository()
     guard
         let known = try ClusterIncarnations(of: cluster.name, dataDirectory: cluster.dataDirectory, in: repository)
@@ -20,5 +26,6 @@ public func incarnations(of cluster: ClusterConfiguration) throws -> ClusterInca
             "cluster \"\(cluster.name)\" is not in repository \"\(repository.location)\"",
             hint: "Create its place with \"\(runnable("tidemark init"))\".")
     }
+    for doubt in known.doubted { context.note(.warning, doubt.reason) }
     return known
 }

@@ -24,7 +24,7 @@ public struct ExpireJob {
         _ context: JobContext = JobContext()
     ) throws {
         context.notes.begin()
-        known = try incarnations(of: cluster)
+        known = try incarnations(of: cluster, context)
         current = known.current.incarnation
         (self.cluster, self.policy, self.origin, self.context) = (cluster, policy, origin, context)
     }
@@ -46,6 +46,7 @@ public struct ExpireJob {
                 hint: "Archive the file again from the pg_wal of a server that has been on timeline \(timeline).")
         }
         let reports = [expiry.current] + expiry.former.compactMap(\.report)
+        for missing in reports.flatMap(\.unsealed) { context.note(.warning, missing) }
         context.notes("expired", reports.reduce(0) { $0 + $1.decision.expired.count })
         context.notes("segments", reports.reduce(0) { $0 + $1.segments.count })
         let runs = expiry.current.segmentRuns

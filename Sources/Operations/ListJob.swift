@@ -23,11 +23,11 @@ public struct ListJob {
 
     /// - Throws: when the repository holds nothing of the cluster; what reading the incarnation in use throws.
     public func run() throws -> ListReport {
-        let known = try incarnations(of: cluster)
+        let known = try incarnations(of: cluster, context)
         var report = ListReport(cluster: cluster.name)
         report.isContradicted = context.noteContradiction(of: cluster, known.current) != nil
         for lost in known.lost { context.note(.warning, lost) }
-        report.isWhole = known.lost.isEmpty
+        report.isWhole = known.lost.isEmpty && known.doubted.isEmpty
         for archive in known.all {
             let incarnation = archive.incarnation
             let isCurrent = incarnation == known.current.incarnation
@@ -54,6 +54,7 @@ public struct ListJob {
                     aside: listing.aside.first { $0.backup.label == backup.label })
             }
             for damaged in listing.unreadable { context.note(.warning, damaged.reason) }
+            for missing in listing.unsealed { context.note(.warning, missing) }
             for unlisted in listing.unlistedAside { context.note(.warning, unlisted) }
             report.unreadable += listing.unreadable.count
             report.incarnations.append(
@@ -66,7 +67,7 @@ public struct ListJob {
                 and: known.current.listBackups().complete, of: known.current, former: known.former,
                 now: Moment(microseconds: Clock.now))
         } catch {
-            context.note(.warning, "known damage could not be examined", detail: "\(error)")
+            context.note(.warning, "known damage could not be examined", detail: sentences(of: error))
             report.isWhole = false
         }
         for item in report.damage { context.note(.error, item.sentence, hint: item.remedy) }
@@ -104,7 +105,7 @@ public struct ListJob {
                         genealogy: try catalog.genealogy(), lost: try catalog.lostHistories())
                 })
         } catch {
-            context.note(.warning, "it is not known until when backups are recoverable", detail: "\(error)")
+            context.note(.warning, "it is not known until when backups are recoverable", detail: sentences(of: error))
             return nil
         }
     }

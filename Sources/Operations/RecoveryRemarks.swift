@@ -34,7 +34,7 @@ extension PlannedRecovery {
     private var damaged: [String] {
         let known: [KnownDamage]
         do { known = try KnownDamage.find(of: archive.contents) } catch {
-            return ["It is not known whether this recovery needs what is known to be damaged: \(error)."]
+            return ["It is not known whether this recovery needs what is known to be damaged: \(sentences(of: error))"]
         }
         let needed = Set(plan.segmentNames)
         return known.filter { $0.segment.map(needed.contains) ?? ($0.name == plan.backup.label) }.map {

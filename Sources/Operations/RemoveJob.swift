@@ -14,9 +14,10 @@ public struct RemoveJob {
     ///   - incarnation: by its folder's name; nil for the one that has the backup.
     /// - Throws: `BackupNeeded`, `NoSuchBackup`, `BackupInProgress`, and what reading the repository throws.
     public init(
-        _ label: String, force: Bool = false, incarnation: String? = nil, of cluster: ClusterConfiguration
+        _ label: String, force: Bool = false, incarnation: String? = nil, of cluster: ClusterConfiguration,
+        _ context: JobContext = JobContext()
     ) throws {
-        let known = try incarnations(of: cluster)
+        let known = try incarnations(of: cluster, context)
         found = try NamedRemoval(
             of: label, force: force, from: try incarnation.map(known.named) ?? known.holding(label),
             dataDirectory: cluster.dataDirectory)

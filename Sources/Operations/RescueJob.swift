@@ -40,7 +40,8 @@ struct RescueJob {
             throw unknown
         } catch {
             guard !isDelta else { throw NotRescued(directory: directory, files: [], reason: error) }
-            context.note(.warning, "WAL that the server has not archived could not be looked for", detail: "\(error)")
+            context.note(
+                .warning, "WAL that the server has not archived could not be looked for", detail: sentences(of: error))
             return false
         }
         let context = context

@@ -7,15 +7,16 @@ public import Retention
 public struct StorageJob {
     private let cluster: ClusterConfiguration
     private let policy: RetentionPolicy
+    private let context: JobContext
 
     /// - Parameter policy: decides what `expire` would remove.
-    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy) {
-        (self.cluster, self.policy) = (cluster, policy)
+    public init(of cluster: ClusterConfiguration, policy: RetentionPolicy, _ context: JobContext = JobContext()) {
+        (self.cluster, self.policy, self.context) = (cluster, policy, context)
     }
 
     /// - Throws: when the repository holds nothing of the cluster; what reading it throws.
     public func run() throws -> ClusterStorage {
-        let known = try incarnations(of: cluster)
+        let known = try incarnations(of: cluster, context)
         func part(_ archive: ClusterArchive) throws -> ClusterStorage.Part {
             .init(
                 incarnation: archive.incarnation,

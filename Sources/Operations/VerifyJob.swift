@@ -72,7 +72,7 @@ public struct VerifyJob {
         let isNamed = if case .named = which { true } else { false }
         context.notes.begin()
         let known = try incarnations(of: cluster)
-        let (backups, unreadable) = try chosen(which, known)
+        let (backups, unreadable, unsealed) = try chosen(which, known)
         var report = Report()
         report.unreadable = unreadable.count
         report.problems = unreadable.count
@@ -84,6 +84,7 @@ public struct VerifyJob {
         }
         if isPart { context.notes(VerifiedPart.only, backups.map(\.1.label).joined(separator: " ")) }
         for reason in unreadable { context.note(.error, reason) }
+        for missing in unsealed { complain(missing) }
         // What is in the archive is sound all the same.
         if withWAL { context.noteContradiction(of: cluster, known.current, .warning) }
         if !isPart { for lost in known.lost { complain(lost) } }
@@ -199,7 +200,7 @@ public struct VerifyJob {
     public func runWAL(from: WALPlace? = nil, to: WALPlace? = nil) throws -> ArchiveVerification {
         context.notes.begin()
         let range = try VerifiedStretch(of: cluster, context).range(from, to)
-        let archive = try currentArchive(of: cluster)
+        let archive = try currentArchive(of: cluster, context)
         let verification = try verifyWAL(archive, range)
         guard range == nil || verification.segments > 0 || !verification.problems.isEmpty else {
             throw NoWALInStretch()
@@ -237,19 +238,22 @@ public struct VerifyJob {
             })
     }
 
-    private func chosen(
-        _ which: VerifiedBackups, _ known: ClusterIncarnations
-    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
-        var (backups, unreadable): ([(ClusterArchive, BackupDescription)], [any Explained]) = ([], [])
+    private typealias Chosen = (
+        backups: [(ClusterArchive, BackupDescription)], unreadable: [any Explained], unsealed: [UnsealedBackup]
+    )
+
+    private func chosen(_ which: VerifiedBackups, _ known: ClusterIncarnations) throws -> Chosen {
+        var chosen: Chosen = ([], [], [])
         switch which {
         case .named(let words):
             for word in words {
                 do {
                     let label = try known.label(meantBy: word)
                     let archive = try known.holding(label)
-                    backups.append((archive, try archive.backup(label)))
+                    chosen.backups.append((archive, try archive.backup(label)))
+                    if let missing = try archive.lacksSeal(label) { chosen.unsealed.append(missing) }
                 } catch let failure as any Explained where failure is DamagedDescription || failure.concernsOneObject {
-                    unreadable.append(failure)
+                    chosen.unreadable.append(failure)
                 }
             }
         case .newest: return try latest(known.current)
@@ -257,19 +261,20 @@ public struct VerifyJob {
             for archive in known.all {
                 do {
                     let listing = try archive.listBackups()
-                    backups += listing.all.map { (archive, $0) }
-                    unreadable += listing.unreadable.map(\.reason) + listing.unlistedAside
-                } catch let failure as any Explained where failure.concernsOneObject { unreadable.append(failure) }
+                    chosen.backups += listing.all.map { (archive, $0) }
+                    chosen.unreadable += listing.unreadable.map(\.reason) + listing.unlistedAside
+                    chosen.unsealed += listing.unsealed
+                } catch let failure as any Explained where failure.concernsOneObject {
+                    chosen.unreadable.append(failure)
+                }
             }
         }
-        return (backups, unreadable)
+        return chosen
     }
 
     /// The newest usable backup. Reports each that can't be read, because it may be the newest, and notes each newer
     /// one whose branch was put aside.
-    private func latest(
-        _ archive: ClusterArchive
-    ) throws -> ([(ClusterArchive, BackupDescription)], [any Explained]) {
+    private func latest(_ archive: ClusterArchive) throws -> Chosen {
         let listing = try archive.listBackups()
         let newest = listing.newest
         var told: [any Explained] = listing.unreadable.map(\.reason)
@@ -277,7 +282,9 @@ public struct VerifyJob {
             context.note(.warning, aside.sentence)
         }
         if newest == nil, told.isEmpty { told.append(NoBackup(cluster: archive.incarnation.cluster)) }
-        return (newest.map { [(archive, $0)] } ?? [], told)
+        return (
+            newest.map { [(archive, $0)] } ?? [], told, listing.unsealed.filter { $0.label == newest?.label }
+        )
     }
 }
 

@@ -146,6 +146,13 @@ public enum Files {
 
     /// Until `take` returns false.
     private static func visit(_ directory: Place, _ take: (String) -> Bool) throws(SystemError) {
+        try visitNames(directory) { take(String(cString: $0)) }
+    }
+
+    /// As above, with the bytes of each name as the kernel has them.
+    static func visitNames(
+        _ directory: Place, _ take: (UnsafePointer<CChar>) -> Bool
+    ) throws(SystemError) {
         var opened: OpaquePointer?
         _ = try retrying(.openDirectory, directory.path) {
             let descriptor = directory.opened(O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0)
@@ -161,11 +168,12 @@ public enum Files {
             let found = clinux_next_entry(handle, &next)
             guard found >= 0 else { throw SystemError(.openDirectory, directory.path, code: -found) }
             guard let entry = next else { return }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            let goesOn = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { name in
+                    strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || take(name)
+                }
             }
-            guard name != "." && name != ".." else { continue }
-            guard take(name) else { return }
+            guard goesOn else { return }
         }
     }
 

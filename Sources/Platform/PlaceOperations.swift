@@ -77,7 +77,7 @@ extension Files {
             attemptsLeft -= 1
             do throws(SystemError) {
                 let directory = try HeldDirectory(onMountOf: above, name)
-                for name in try list(Place(".", in: directory)) { try removeTree(name, in: directory) }
+                for name in try removableNames(in: directory) { try removeTree(name, in: directory) }
                 try removeDirectory(place)
                 return
             } catch {
@@ -85,6 +85,30 @@ extension Files {
                 if ![ENOTEMPTY, ENOTDIR, ELOOP].contains(error.code) || attemptsLeft == 0 { throw error }
             }
         }
+    }
+
+    /// The names in a directory. What has a name that isn't UTF-8 gets another one first, by which it can be removed.
+    private static func removableNames(in directory: HeldDirectory) throws(SystemError) -> [String] {
+        let place = Place(".", in: directory)
+        var names: [String] = []
+        var others: [[CChar]] = []
+        try visitNames(place) { name in
+            if let text = String(validatingCString: name) {
+                names.append(text)
+            } else {
+                others.append(Array(UnsafeBufferPointer(start: name, count: strlen(name) + 1)))
+            }
+            return true
+        }
+        for other in others {
+            let name = Files.name(temporaryName(for: directory.path + "/nameless"))
+            let shown = String(decoding: other.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+            _ = try retrying(.rename, directory.path + "/" + shown) {
+                clinux_rename_noreplace(directory.raw, other, directory.raw, name)
+            }
+            names.append(name)
+        }
+        return names
     }
 
     /// Removes an empty directory.

@@ -1,3 +1,4 @@
+import CLinux
 public import Glibc
 import Synchronization
 
@@ -31,6 +32,8 @@ public func spawn(
         posix_spawn_file_actions_destroy(&actions)
         posix_spawnattr_destroy(&attributes)
     }
+    // PostgreSQL's programs fail where their working directory was removed or can't be entered.
+    if !hasWorkingDirectory { _ = clinux_spawn_in_root(&actions) }
     for (number, descriptor) in [input, output, errors].enumerated() {
         if let descriptor {
             posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
@@ -63,6 +66,13 @@ public func spawn(
         }
     }
     return child
+}
+
+/// Whether this process can return to the directory that it was started in.
+private var hasWorkingDirectory: Bool {
+    // The kernel adds " (deleted)" to the path of one that was removed.
+    guard let path = try? Files.readLink("/proc/self/cwd") else { return false }
+    return access(path, R_OK | X_OK) == 0
 }
 
 /// Starts a program that outlives this one, in a session of its own, without input and output.

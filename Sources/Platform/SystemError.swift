@@ -64,6 +64,9 @@ public struct SystemError: Explained, Equatable {
         case ENOSPC, EDQUOT: "Free space on the file system that holds it, then try again."
         case ELOOP:
             "There is a symbolic link in place of a directory or a file. It is not followed; find out who put it there."
+        case EXDEV where call == .rename || call == .link:
+            "It cannot be renamed where it is: a directory that comes from the image of a container (overlayfs) can't, and "
+                + "neither can one on another file system than its new name. Copy it there, and put the copy in its place."
         case EXDEV: "Something is mounted there, and may be somebody else's: unmount it, then try again."
         case EILSEQ: "Its name isn't UTF-8. Rename it, and what refers to it."
         case EACCES, EPERM: "The file and the directories above it must be accessible to the user who runs tidemark."

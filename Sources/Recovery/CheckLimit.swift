@@ -93,6 +93,6 @@ final class CheckLimit: Sendable {
                 return "Query \"\(query)\" was "
                     + (row[1].map { "waiting for \($0)." } ?? "running.")
             }.joined(separator: " ")
-        } catch { return "The server could not be asked what the checks were doing: \(error)." }
+        } catch { return "The server could not be asked what the checks were doing: \(sentences(of: error))" }
     }
 }

@@ -151,7 +151,7 @@ public struct Drill: Sendable {
         // The locks of pending prepared transactions would block the checks, and what prepares them, for ever.
         for transaction in pending {
             do { try transaction.rollBack(talk) } catch {
-                complaints.append("\(transaction.sentence) The drill could not roll it back: \(error).")
+                complaints.append("\(transaction.sentence) The drill could not roll it back: \(sentences(of: error))")
             }
         }
         var (reader, connection): (ReadingRole?, Connection?)

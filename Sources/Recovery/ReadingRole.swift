@@ -115,7 +115,8 @@ struct ReadingRole {
                 if let schema { try session.query("GRANT USAGE ON SCHEMA \(schema) TO \(name)") }
                 return nil
             } catch {
-                return "Extension amcheck could not be set up in database \"\(printable(database))\": \(error)."
+                return
+                    "Extension amcheck could not be set up in database \"\(printable(database))\": \(sentences(of: error))"
             }
         }
     }

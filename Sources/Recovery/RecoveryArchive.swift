@@ -63,6 +63,10 @@ public struct RecoveryArchive: Sendable {
         }
         var backups = try found.listBackups()
         for bad in backups.unreadable { remarks.append("Backup \"\(bad.label)\" is left out: \(bad.reason.message).") }
+        for missing in backups.unsealed { remarks.append(sentences(of: missing)) }
+        for doubt in known.doubted where doubt.incarnation == chosen || doubt.incarnation == current {
+            remarks.append(sentences(of: doubt.reason))
+        }
         for one in backups.unlistedAside { remarks.append("\(one.sentence).") }
         do { own = try OwnDirectory(dataDirectory, of: found) } catch {
             own = nil

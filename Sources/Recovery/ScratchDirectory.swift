@@ -125,6 +125,7 @@ public final class ScratchDirectory: Sendable {
     private static func remove(_ held: HeldDirectory, socketDirectory: String) throws {
         let path = held.path
         try ScratchProcesses(path + "/data").end()
+        ScratchMemory(of: Place("data", in: held))?.remove()
         // The marker goes last, so that an interrupted removal is continued.
         for name in try Files.list(Place(".", in: held)) where name != markerName {
             try Files.removeTree(Place(name, in: held))

@@ -74,7 +74,15 @@ public struct ClusterIncarnations {
     public let isKnown: Bool
     /// Further ones, which can't be used: their marker is lost, and nothing else is known of them.
     public let lost: [LostMarker]
+    /// Why an incarnation's marker isn't believed: it is damaged, or can't be read.
+    public let doubted: [Doubt]
     private let stops: (ClusterArchive) throws -> [Moment]
+
+    /// A marker that says nothing; its incarnation is used all the same.
+    public struct Doubt: Sendable {
+        public let incarnation: Incarnation
+        public let reason: any Explained
+    }
 
     /// - Returns: nil when the repository holds none of this cluster.
     /// - Throws: `LostMarker` when the server's own has lost its marker, or all have; what the store throws.
@@ -97,6 +105,13 @@ public struct ClusterIncarnations {
             return nil
         }
         self.stops = stops
+        doubted = all.compactMap { archive in
+            do { _ = try archive.isConfirmed() } catch {
+                let reason = error as? any Explained ?? Problem("\(error)")
+                return Doubt(incarnation: archive.incarnation, reason: reason)
+            }
+            return nil
+        }
         // Nobody needs to know of them who uses the others.
         lost = (try? repository.lostMarkers(of: cluster)) ?? []
         if let own = all.first(where: { $0.incarnation == own }) {

@@ -118,6 +118,7 @@ public final class DirectoryStore: ObjectStore {
     }
 
     public func move(_ key: RepositoryKey, to other: RepositoryKey) throws {
+        try HeldFolders(in: self).refuseLink(above: key)
         try held(key) { status in
             try keep(key, under: other)
             // The name may lead to another object by now, which has no other key.
@@ -125,11 +126,7 @@ public final class DirectoryStore: ObjectStore {
         }
     }
 
-    public func remove(_ key: RepositoryKey) throws {
-        try Files.removeIfPresent(place(key))
-        let folder = try place(key.folder)
-        if try Files.exists(folder) { try Files.synchronizeDirectory(folder) }
-    }
+    public func remove(_ key: RepositoryKey) throws { try HeldFolders(in: self).remove(key) }
 
     /// By flock(2) on a file whose name begins with a dot: the kernel ends a lock with the process that holds it.
     public func lock(

@@ -191,5 +191,6 @@ public final class InterceptedStore: ObjectStore {
         }
         func removeAll(in folder: RepositoryKey) throws { try call(.removeAll) { try base.removeAll(in: folder) } }
         func removeIfEmpty(_ folder: RepositoryKey) { base.removeIfEmpty(folder) }
+        func refuseLink(at folder: RepositoryKey) throws { try call(.list) { try base.refuseLink(at: folder) } }
     }
 }

@@ -15,11 +15,18 @@ public protocol ObjectRemoval {
     /// Removes a folder and everything below it, including leftovers of killed processes and locks.
     func removeAll(in folder: RepositoryKey) throws
 
+    /// Called before a folder's first object is removed.
+    /// - Throws: `BehindLink` where the folder is elsewhere, reached by a link: nothing is removed there.
+    func refuseLink(at folder: RepositoryKey) throws
+
     /// Removes an empty folder, in a store in which folders exist by themselves.
     func removeIfEmpty(_ folder: RepositoryKey)
 }
 
 extension ObjectRemoval {
+    /// For a store without links.
+    public func refuseLink(at folder: RepositoryKey) throws {}
+
     public func remove(_ keys: [RepositoryKey], failed: (_ index: Int, any Error) -> Void) {
         for (index, key) in keys.enumerated() {
             do { try remove(key) } catch { failed(index, error) }
@@ -55,6 +62,7 @@ public struct ConfirmedRemoval: ObjectRemoval {
     }
 
     public mutating func hold(_ folder: RepositoryKey) throws { try base.hold(folder) }
+    public func refuseLink(at folder: RepositoryKey) throws { try base.refuseLink(at: folder) }
 
     public func remove(_ key: RepositoryKey) throws {
         try confirm()

@@ -11,6 +11,9 @@ struct ScratchNames {
     /// Indexes, sequences and extended statistics under their old and new names, both in the new schema.
     let others: [(kind: String, old: TableName, new: TableName)]
 
+    /// Foreign keys of partitions to their own partitioned table that the copies don't get.
+    let lostKeys: [String]
+
     /// Schema, name and kind of the indexes, owned sequences and extended statistics of the tables whose OIDs are in
     /// `$1`.
     static let attachments = """
@@ -29,7 +32,10 @@ struct ScratchNames {
     /// - Parameter rename: returns the new name of a table, index or sequence.
     init(_ catalog: TargetCatalog, in scratch: Connection, rename: (TableName) -> TableName) throws {
         let list = "{" + catalog.tables.map { String($0.oid) }.joined(separator: ",") + "}"
+        let keys = try OwnTableKeys(of: list, scratch)
         try ScratchNames.detach(list, scratch)
+        try keys.makeAgain()
+        lostKeys = keys.lost
         let owned = try scratch.query(ScratchNames.attachments, [list])
         var taken: Set<TableName> = []
         /// Shortened names may collide: then a number goes in front of the suffix's.
@@ -94,8 +100,8 @@ struct ScratchNames {
         }
     }
 
-    /// Drops other tables' foreign keys to a partitioned table and those above it: while a row of theirs refers to a
-    /// partition, it can't be detached.
+    /// Drops foreign keys to a partitioned table and those above it, of other tables and of its own: while a row refers
+    /// to a partition, it can't be detached.
     private static func dropKeys(to parent: TableName, _ list: String, _ scratch: Connection) throws {
         let keys = try scratch.query(
             """

@@ -195,7 +195,7 @@ struct TableCopy {
         let names = try ScratchNames(catalog, in: scratch, rename: rename)
         let definition = try TableDefinition(
             names, parts: parts, programs: programs, scratch: scratch, live: live, directory: directory)
-        result.leftOut = definition.leftOut
+        result.leftOut = definition.leftOut + names.lostKeys
         result.notes += definition.notes
         let schemas = MissingSchemas(of: names, scratch: scratch, live: live)
         result.notes += try schemas.create()

@@ -12,7 +12,7 @@ import Restoring
 import Synchronization
 import WAL
 
-/// Handles SIGINT, SIGTERM or SIGHUP during a command.
+/// Handles a signal that asks a command to end: SIGINT, SIGTERM, SIGHUP, or another that would end it.
 ///
 /// The process executes its own program again, with the same arguments: the kernel ends all other threads first. So all
 /// work has stopped before anything is cleaned up: nothing is retried, and no other thread works in what is removed.
@@ -48,12 +48,19 @@ enum Interruption {
     /// How long an interruption waits for a last step. A commit that waits for a standby may never end.
     private static let patience = 10_000
 
-    /// Waits for the three signals from now on; except those that the parent has set to be ignored, as nohup(1) does.
+    /// The signals that would end a process and can be waited for. Those of a fault in the program are not among them.
+    private static let signals: [Int32] =
+        [
+            SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF, SIGPOLL, SIGPWR,
+            SIGSTKFLT,
+        ] + (__libc_current_sigrtmin()...__libc_current_sigrtmax())
+
+    /// Waits for these signals from now on; except those that the parent has set to be ignored, as nohup(1) does.
     /// Must be called before there is another thread.
     static func watch(_ line: [String]) {
         var signals = sigset_t()
         sigemptyset(&signals)
-        for signal in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(signal) { sigaddset(&signals, signal) }
+        for signal in self.signals where !isIgnored(signal) { sigaddset(&signals, signal) }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         let watcher = try? Worker { [signals] in
             var caught: Int32 = 0
@@ -74,7 +81,7 @@ enum Interruption {
         sigpending(&pending)
         // A signal that is ignored and blocked stays pending for ever.
         let isPending =
-            left == nil && [SIGINT, SIGTERM, SIGHUP].contains { !isIgnored($0) && sigismember(&pending, $0) == 1 }
+            left == nil && signals.contains { !isIgnored($0) && sigismember(&pending, $0) == 1 }
         while isPending || isCaught.load(ordering: .acquiring) { Clock.sleep(milliseconds: 1000) }
         LastStep.begin()
     }

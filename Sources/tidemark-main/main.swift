@@ -2,4 +2,4 @@ import Glibc
 import Platform
 
 recordOffers()
-exit(CommandLineTool.run(commandLineWords()))
+withEnoughStack { exit(CommandLineTool.run(commandLineWords())) }

@@ -43,11 +43,17 @@ private struct Moment: Sendable, CustomTestStringConvertible {
     init(_ gate: String, _ command: [String]) { (self.gate, self.command) = (gate, command) }
 }
 
-private enum Signal: String, Sendable, CaseIterable {
-    case interrupt = "INT"
-    case terminate = "TERM"
-    case hangUp = "HUP"
-    case kill = "KILL"
+private struct Signal: RawRepresentable, Sendable, Equatable {
+    let rawValue: String
+    static let interrupt = Signal(rawValue: "INT")
+    static let terminate = Signal(rawValue: "TERM")
+    static let hangUp = Signal(rawValue: "HUP")
+    static let kill = Signal(rawValue: "KILL")
+    static let usual = [interrupt, terminate, hangUp, kill]
+    /// The others that end a process which doesn't wait for them.
+    static let others = [
+        "QUIT", "ALRM", "USR1", "USR2", "XCPU", "VTALRM", "PROF", "IO", "PWR", "STKFLT", "RTMIN", "RTMAX",
+    ].map(Signal.init)
 }
 
 /// INT, TERM, HUP and KILL, at every place: nothing continues, and nothing stays that `clean` doesn't know.
@@ -78,7 +84,7 @@ private enum Signal: String, Sendable, CaseIterable {
         let program = try Executables.directory.get() + "/tidemark-main"
         let finished = try gate.run(
             "/usr/bin/env",
-            ["--default-signal=INT,HUP", program] + words + ["--config", site.scratch.file("commands.conf")],
+            ["--default-signal", program] + words + ["--config", site.scratch.file("commands.conf")],
             meanwhile: """
                 kill -\(signal.rawValue) $process
                 while kill -0 $process 2>/dev/null; do sleep 0.02; done
@@ -130,11 +136,23 @@ private enum Signal: String, Sendable, CaseIterable {
     @Test func `nothing continues, and nothing stays`() throws {
         let site = try Self.site.get()
         for (index, moment) in Moment.all.enumerated() {
-            let signals = Self.isSoak ? Signal.allCases : [Signal.allCases[index % 4]]
+            let signals = Self.isSoak ? Signal.usual : [Signal.usual[index % 4]]
             for signal in signals {
                 if moment.command[0] == "expire" { try site.tidemark(["backup", "--no-expire"], expectSuccess: true) }
                 #expect(try check(site, moment, signal), "\(moment) was never there")
             }
+        }
+        try endsWell(site)
+    }
+
+    @Test func `no other signal ends a command in its middle`() throws {
+        let site = try Self.site.get()
+        let moments = [
+            Moment("open:/scratch/*postmaster.pid", "drill"), Moment("write:30", Moment.table),
+            Moment("open:/pack/*/.000001.", "backup", "--no-expire"),
+        ]
+        for (index, signal) in Signal.others.enumerated() {
+            #expect(try check(site, moments[index % moments.count], signal), "\(signal.rawValue)")
         }
         try endsWell(site)
     }
@@ -174,7 +192,7 @@ private enum Signal: String, Sendable, CaseIterable {
         for round in 0..<(Self.isSoak ? 300 : 10) {
             let moment = Moment(
                 "any:\(Int.random(in: 2...1200, using: &generator))", commands[round % commands.count])
-            if try check(site, moment, Signal.allCases.randomElement(using: &generator)!) { caught += 1 }
+            if try check(site, moment, Signal.usual.randomElement(using: &generator)!) { caught += 1 }
         }
         #expect(caught > 0, "seed \(seed)")
         try endsWell(site)

@@ -112,4 +112,22 @@ import Testing
         let settings = try Files.readText(directory + "/postgresql.auto.conf")
         #expect(settings.contains("hunter24") && settings.contains("work_mem = '9MB'"), "\(settings)")
     }
+
+    /// The parts of an error end in full stops of their own.
+    @Test func `no sentence of an error ends in two full stops`() throws {
+        let sources = Files.parent(Files.parent(Files.parent(#filePath))) + "/Sources"
+        let found = try run(
+            "/bin/grep", ["-rnE", #"\\\((error|cause|failure)\)\.(["\\ ]|$)"#, sources, "--include=*.swift"])
+        #expect(found.output == "")
+        let error = Problem("it failed", detail: "Here is why.", hint: "Is it on?")
+        #expect(sentences(of: error) == "it failed. Here is why. Is it on?")
+        #expect(sentences(of: Problem("it failed")) == "it failed.")
+    }
+
+    @Test func `a name that can't be changed within a container's image is no mount point`() {
+        let renamed = SystemError(.rename, "/data", code: EXDEV)
+        #expect(renamed.hint?.contains("overlayfs") == true && renamed.hint?.contains("unmount") == false)
+        let opened = SystemError(.open, "/data", code: EXDEV)
+        #expect(opened.hint?.contains("unmount it") == true)
+    }
 }

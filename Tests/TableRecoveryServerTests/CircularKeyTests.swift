@@ -106,6 +106,41 @@ private let circles = [
         #expect(try shop.sql(Self.keys + " = 'forest'").contains("REFERENCES forest(id)"))
     }
 
+    @Test func `a partition that comes back alone keeps its key to its own table`() throws {
+        let shop = try Shop(
+            """
+            create table part (id int primary key, parent int constraint up references part deferrable) partition by range (id);
+            create table part_1 partition of part for values from (0) to (10);
+            create table part_2 partition of part for values from (10) to (20) partition by range (id);
+            create table part_21 partition of part_2 for values from (10) to (20);
+            insert into part values (1, null), (2, 1), (11, 1), (12, 11)
+            """)
+        try shop.backup()
+        let target = try shop.moment()
+        try shop.sql("truncate part")
+        try shop.site.archiveEverything()
+        func recover(_ table: String, _ options: [String]) throws -> Finished {
+            try shop.recover(
+                ["-t", "shop.public.\(table)", "--target-time", target, "--into-table=public.back"] + options)
+        }
+        for table in ["part_1", "part_21"] {
+            _ = try recover(table, ["--with-foreign-keys"])
+            let keys = try shop.sql(
+                "select string_agg(conname || ' ' || pg_get_constraintdef(oid), ', ') from pg_constraint where contype = 'f' and conparentid = 0 and conrelid = 'back'::regclass"
+            )
+            #expect(keys == "up FOREIGN KEY (parent) REFERENCES part(id) DEFERRABLE NOT VALID", "\(table)")
+            #expect(try shop.sql("select count(*) from back") == "2")
+            try shop.sql("drop table back")
+            // Without the flag it is named.
+            let without = try recover(table, [])
+            #expect((without.output + without.errors).contains("foreign key back up"), "\(without)")
+            try shop.sql("drop table back")
+        }
+        // What can't be made is named.
+        let whole = try recover("part_2", ["--with-foreign-keys"])
+        #expect((whole.output + whole.errors).contains("foreign key up of"), "\(whole)")
+    }
+
     @Test func `what a table was at the target decides, not what it is now`() throws {
         let shop = try Shop(
             "create unlogged table dropped (id int)", "create unlogged table again (id int)",

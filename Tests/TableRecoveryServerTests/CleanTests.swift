@@ -76,7 +76,9 @@ import Testing
         }
         // So are their socket directories, which are always in /tmp.
         func lines(_ finished: Finished) -> [Substring] {
-            finished.output.split(separator: "\n").filter { !$0.contains("the socket directory") }
+            finished.output.split(separator: "\n").filter {
+                !$0.contains("the socket directory") && !$0.contains("/.tidemark-manifest.")
+            }
         }
         let told = lines(try clean(["--dry-run"]))
         #expect(told.count == 3 + unfinished, "\(told)")
@@ -100,6 +102,73 @@ import Testing
         #expect(try shop.fingerprint("found") == shop.fingerprint("orders"))
         #expect(try shop.sql("select to_regclass('lost') is null") == "t")
         try shop.cluster.wait(for: "no server to be left") { try servers(shop).isEmpty }
+    }
+
+    /// System V's shared memory outlives every process: nothing else would ever remove it.
+    @Test func `the shared memory of a killed scratch server goes with it, and no other server's`() throws {
+        let shop = try Shop("create table orders as select 1 id")
+        try shop.backup()
+        func memory(_ data: String) throws -> String {
+            let lines = try Files.readText(data + "/postmaster.pid")
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            return String(try #require(lines[6].split(separator: " ").last))
+        }
+        func exists(_ identifier: String) throws -> Bool {
+            try run("/usr/bin/ipcs", ["-m"]).output.split(separator: "\n")
+                .contains { $0.split(separator: " ").dropFirst().first == identifier[...] }
+        }
+        let scratch = shop.site.scratch.file("state") + "/scratch"
+        for isForeign in [false, true] {
+            let process = try start(shop, ["drill"], until: Gate(at: "open:/scratch/*postmaster.pid"))
+            let directory = try #require(Files.list(scratch).first { $0.contains("-\(process)-") })
+            let data = "\(scratch)/\(directory)/data"
+            try shop.cluster.wait(for: "the server's memory") {
+                try Files.readText(data + "/postmaster.pid").split(separator: "\n", omittingEmptySubsequences: false)
+                    .count > 7
+            }
+            let own = try memory(data)
+            #expect(try exists(own))
+            try runAsServerUser("/bin/kill", ["-s", "KILL", "\(process)"])
+            let processes = try servers(shop).map(String.init)
+            _ = try runAsServerUser("/bin/kill", ["-s", "KILL"] + processes, expectSuccess: false)
+            try shop.cluster.wait(for: "the servers to be gone") { try servers(shop).isEmpty }
+            #expect(try exists(own))
+            var other: String?
+            if isForeign {
+                // Another's that nobody is attached to either, under a name that belongs to this one.
+                let killed = try TestCluster(.v15)
+                other = try memory(killed.data)
+                let postmaster = try Files.readText(killed.data + "/postmaster.pid").split(separator: "\n")[0]
+                try runAsServerUser("/bin/kill", ["-s", "KILL", String(postmaster)])
+                try shop.cluster.wait(for: "nobody to be attached") {
+                    try run("/usr/bin/pgrep", ["-f", "-D \(killed.data)"]).output.isEmpty
+                }
+                let text = try Files.readText(data + "/postmaster.pid").replacing(
+                    " \(own)\n", with: " \(other ?? "")\n")
+                try replaceDurably(data + "/postmaster.pid", bytes: Array(text.utf8), mode: 0o644)
+                try shop.site.tidemark(["clean"], expectSuccess: true)
+                #expect(try exists(other ?? ""))
+                try runAsServerUser("/usr/bin/ipcrm", ["-m", other ?? ""])
+                try runAsServerUser("/usr/bin/ipcrm", ["-m", own])
+            } else {
+                try shop.site.tidemark(["clean"], expectSuccess: true)
+                #expect(try !exists(own))
+            }
+            #expect(try Files.list(scratch).isEmpty)
+        }
+    }
+
+    @Test func `the temporary manifest of a killed command is found whatever TMPDIR says`() throws {
+        let site = try TestSite(initdb: ["--wal-segsize=1"])
+        let own = site.scratch.file("tmp")
+        try runAsServerUser("/bin/mkdir", [own])
+        let killed = try site.tidemark(
+            ["backup"], environment: ["TMPDIR": "/var/tmp", "TIDEMARK_FAULT": "unlink:/.tidemark-manifest.=kill"])
+        let name = killed.errors.firstMatch(of: /\/var\/tmp\/\.tidemark-manifest\.\S+/)?.0
+        let left = String(try #require(name, "\(killed)"))
+        try #require(try Files.exists(left))
+        try site.tidemark(["clean"], environment: ["TMPDIR": own], expectSuccess: true)
+        #expect(try !Files.exists(left))
     }
 
     /// The path of a socket is limited, so that a copy with a long path has a directory for its socket below /tmp.

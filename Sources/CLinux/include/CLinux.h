@@ -13,6 +13,8 @@ int clinux_name_thread(const char *name);
 long clinux_copy_file_range(int from, int to, unsigned long count);
 /// renameat2(2) with RENAME_NOREPLACE: fails with EEXIST when `to` exists.
 int clinux_rename_noreplace(int from_directory, const char *from, int to_directory, const char *to);
+/// posix_spawn_file_actions_addchdir_np(3) with the root directory.
+int clinux_spawn_in_root(void *actions);
 /// syncfs(2): flushes the whole file system of `descriptor`.
 int clinux_syncfs(int descriptor);
 /// Lowers a thread's I/O priority to idle (ioprio_set(2)); 0 is the calling one.
@@ -59,6 +61,13 @@ int clinux_confinement(void);
 /// create and remove files only below `paths` (missing ones are skipped); they may use no TCP and signal no process
 /// outside, where the kernel can refuse these. -1 with ENOTSUP without version 2 of Landlock (landlock(7)).
 int clinux_confine(const char *const *paths, unsigned long count);
+/// Removes the System V shared memory that a killed postmaster has left, if nobody is attached to it, this user made
+/// it, and its header names the data directory with this device and inode. 1 when it was removed, 0 when it isn't that,
+/// -1 on failure.
+int clinux_remove_server_memory(int identifier, unsigned long device, unsigned long inode);
+/// Calls `body`, with a stack of another size where the process has been given a small one (RLIMIT_STACK), and so have
+/// its threads.
+void clinux_with_enough_stack(void (*body)(void));
 /// Whether `clinux_isolate` can be called here.
 int clinux_can_isolate(void);
 /// Denies connect(2) to the calling thread and everything it starts from now on, for good: EACCES for every kind of

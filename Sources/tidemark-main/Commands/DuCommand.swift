@@ -19,7 +19,9 @@ enum DuCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.becomeOwner()
         let shown = try invocation.arguments.integer("days", in: 0...36_500) ?? 14
-        let storage = try StorageJob(of: cluster, policy: invocation.policy(for: cluster)).run()
+        let storage = try StorageJob(
+            of: cluster, policy: invocation.policy(for: cluster), invocation.context()
+        ).run()
         let days = shown == 0 ? nil : shown
         if invocation.json {
             try invocation.print(json: StorageDocument(storage, days: days))

@@ -32,7 +32,7 @@ enum RemoveCommand: Command {
         let arguments = invocation.arguments
         let job = try RemoveJob(
             arguments.words[0], force: arguments.has("force"), incarnation: arguments.value("incarnation"),
-            of: invocation.becomeOwner())
+            of: invocation.becomeOwner(), invocation.context())
         let dryRun = arguments.has("dry-run")
         var removal = job.found
         if !dryRun {

@@ -16,7 +16,7 @@ enum ShowCommand: Command {
     static func run(_ invocation: Invocation) throws -> ExitStatus {
         let cluster = try invocation.becomeOwner()
         let tables = try invocation.arguments.integer("tables", in: 0...1_000_000) ?? 20
-        let report = try ShowJob(of: cluster).run(invocation.arguments.words[0], tables: tables)
+        let report = try ShowJob(of: cluster, invocation.context()).run(invocation.arguments.words[0], tables: tables)
         if invocation.json {
             try invocation.print(json: ShowDocument(report))
         } else {
