@@ -51,7 +51,7 @@ import Testing
         static let all: [Row] = [
             Row(testDescription: "incarnation", file: "incarnation.json") { _, wrong in
                 [
-                    Call(words: ["verify", "--backups"], status: 3), Call(words: ["list"], status: 0, tells: false),
+                    Call(words: ["verify", "--backups"], status: 3), Call(words: ["list"], status: 3),
                 ]
                     + (wrong.isOfAnotherFormat
                         ? [["backup", "--no-expire"], ["expire", "--keep-full", "1"], ["init"]]
