@@ -119,6 +119,12 @@ import Testing
         #expect(expiry.backups[0].reasons == ["pinned"])
         #expect(expiry.backups[1].reasons[0].hasPrefix("pinned until 2099-01-31"))
         #expect(try rows(site).map(\.label) == [before[0], before[1], before[3]].map(\.label))
+        // 0 turns a rule off; it isn't one that keeps nothing.
+        for rule in ["full", "daily", "weekly", "monthly", "days"].map({ "--keep-\($0)" }) + ["--recovery-window"] {
+            let off = try read(
+                Expiry.self, try site.tidemark(["expire", rule, "0", "--json", "--dry-run"], expectSuccess: true))
+            #expect(off.backups.map(\.kept) == [true, true, true], "\(rule)")
+        }
         let wrong = try site.tidemark(["expire", "--keep-full", "none"])
         #expect(wrong.ending == .exited(2) && wrong.errors.contains("keep_full must be a whole number"))
         let date = try site.tidemark(["backup", "--pin-until", "2026-02-30"])

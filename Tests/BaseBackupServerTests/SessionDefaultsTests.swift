@@ -21,6 +21,7 @@ import Testing
             initdb: ["--wal-segsize=1"])
         let cluster = site.cluster
         try cluster.psql("create table t as select g, repeat('x', 800) x from generate_series(1, 20000) g")
+        try cluster.psql("alter table t add primary key (g)")
         try cluster.psql("create role nobody; create schema evil")
         let settings = Self.settings + (server == .v18 ? ["transaction_timeout = '1s'"] : [])
         func administer(_ sql: String) throws {
@@ -47,6 +48,15 @@ import Testing
             let checked = try site.tidemark(["check"])
             #expect(checked.output.contains("A primary answers, PostgreSQL \(server.rawValue)"), "\(level): \(checked)")
             #expect(!checked.output.contains("could not be queried"), "\(level): \(checked)")
+            let table = ["recover-table", "-t", "postgres.public.t", "--target", "latest"]
+            let name = "public.back_of_\(level.split(separator: " ")[1])"
+            for command in [
+                table + ["--into-table=\(name)"], table + ["--diff"],
+                ["drill", "--drill-sql", "select count(*) = 20000 from public.t"],
+            ] {
+                let done = try site.tidemark(command)
+                #expect(done.ending == .exited(0), "\(level), \(command): \(done)")
+            }
             if level != "the server" { try administer("\(level) reset all") }
         }
         let taken = try site.backupLabels()

@@ -57,13 +57,19 @@ import Testing
         let group = try ServerGroup(.v15)
         try group.accounted {
             let a = try group.addBackedUpPrimary()
-            let again = ["--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"]
+            // With --start, tidemark has the server finish its first segment.
+            func recover(to target: String) throws {
+                try a.kill()
+                try a.tidemark(
+                    ["recover", "--target-name", target, "--yes", "--set", "config_file=\(a.serverConfiguration)"],
+                    expectSuccess: true)
+                try a.start()
+                try group.wait(for: "the end of recovery") { try a.psql("select pg_is_in_recovery()") == "f" }
+            }
             try a.psql("select pg_create_restore_point('r1')", "insert into t values (1)")
-            try a.kill()
-            try a.tidemark(["recover", "--target-name", "r1"] + again, expectSuccess: true)
+            try recover(to: "r1")
             try a.psql("insert into t values (2)", "select pg_create_restore_point('r2')", "insert into t values (3)")
-            try a.kill()
-            try a.tidemark(["recover", "--target-name", "r2"] + again, expectSuccess: true)
+            try recover(to: "r2")
             try a.psql("insert into t values (4)", "select pg_switch_wal()")
             try group.drain(a)
             #expect(try !group.archived().contains { $0.hasPrefix("000000020000") && $0.count == 24 })

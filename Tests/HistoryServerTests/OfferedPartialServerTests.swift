@@ -14,9 +14,12 @@ import Testing
             try a.psql("insert into t values (2)", "insert into t values (3)")
             try a.kill()
             group.step("recover in place: the old directory's last segment is archived as .partial")
+            // With --start, the server would be told to finish the new timeline's first segment.
             try a.tidemark(
-                ["recover", "--target", "latest", "--start", "--yes", "--set", "config_file=\(a.serverConfiguration)"],
+                ["recover", "--target", "latest", "--yes", "--set", "config_file=\(a.serverConfiguration)"],
                 expectSuccess: true)
+            try a.start()
+            try group.wait(for: "the end of recovery") { try a.psql("select pg_is_in_recovery()") == "f" }
             try group.drain(a)
             try a.kill()
             #expect(try group.archived().contains { $0.hasSuffix(".partial") })

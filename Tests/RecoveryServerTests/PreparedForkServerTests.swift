@@ -16,11 +16,20 @@ import Testing
         let cluster = site.cluster
         try cluster.psql("create table t (n int); create table other as select 1 n")
         try site.tidemark(["backup"], expectSuccess: true)
-        func recoverInPlace(_ timeline: Int) throws {
+        // With --start, tidemark has the server finish its first segment: the next fork would be in a later one.
+        func recoverInPlace(_ timeline: Int, start: Bool = false) throws {
             try cluster.stop(mode: "immediate")
-            let finished = try site.tidemark(["recover", "--target", "latest", "--start", "--yes"])
+            let finished = try site.tidemark(
+                ["recover", "--target", "latest", "--yes"] + (start ? ["--start"] : []))
             try #require(finished.ending == .exited(0), "timeline \(timeline): \(finished.errors)")
-            #expect(finished.output.contains("As predicted"), "timeline \(timeline): \(finished.output)")
+            if start {
+                #expect(finished.output.contains("As predicted"), "timeline \(timeline): \(finished.output)")
+            } else {
+                try cluster.start()
+                try cluster.wait(for: "timeline \(timeline)") {
+                    try cluster.psql("select pg_is_in_recovery()") == "f"
+                }
+            }
             #expect(try cluster.psql(Self.pending) == "p", "timeline \(timeline)")
         }
         try site.archiveEverything()
@@ -34,7 +43,7 @@ import Testing
         #expect(partings[0] == partings[1], "the timelines part in different segments")
         try site.archiveEverything()
         try cluster.psql("insert into t values (5)")
-        try recoverInPlace(4)
+        try recoverInPlace(4, start: true)
         #expect(try Self.parting(of: 4, site) != partings[1])
         try cluster.psql("insert into t values (6)")
         try site.archiveEverything()
