@@ -104,7 +104,8 @@ extension ClusterArchive {
 
     /// What one complete backup lacks; nil when it has its seal.
     public func lacksSeal(_ label: String) throws -> UnsealedBackup? {
-        try lasting([BackupSeal.read(label, of: self).missing].compactMap(\.self)).first
+        guard RepositoryKey.isPart(label) else { return nil }
+        return try lasting([BackupSeal.read(label, of: self).missing].compactMap(\.self)).first
     }
 
     /// One complete backup.

@@ -73,7 +73,7 @@ public struct UnsealedBackup: Explained, Equatable {
             + "was replaced."
     }
     public var hint: String? {
-        "Restore it from a copy of the repository or, if \"\(runnable("tidemark verify \(shellQuoted(label))"))\" finds no "
-            + "other problem, write it anew in its folder with \"xxhsum -H2 backup.json >backup.json.xxh128\"."
+        "Restore it from a copy of the repository. Or verify the backup and, if nothing else is wrong with it, write the "
+            + "checksum anew in its folder with \"xxhsum -H2 backup.json >backup.json.xxh128\"."
     }
 }

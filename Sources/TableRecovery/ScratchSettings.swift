@@ -52,10 +52,12 @@ enum ScratchSettings {
         return values.map { RecoverySetting($0.0, $0.1).line + "\n" }.joined()
     }
 
-    /// Overrides settings in the catalogs for sessions: a library missing here, a timeout, row-level security.
+    /// Overrides settings in the catalogs for sessions: a library missing here, a timeout, another role, row-level
+    /// security.
     static func sessionOptions(_ majorVersion: Int) -> String {
         "-c session_preload_libraries= -c local_preload_libraries= -c lock_timeout=30s -c statement_timeout=0 "
-            + "-c default_transaction_read_only=off" + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")
+            + "-c default_transaction_read_only=off -c role=none"
+            + (majorVersion >= 14 ? " -c idle_session_timeout=0" : "")
             + (majorVersion >= 17 ? " -c event_triggers=off" : "")
             + SessionSettings.forCopying.map { " -c \($0.name)=\($0.value)" }.joined()
     }

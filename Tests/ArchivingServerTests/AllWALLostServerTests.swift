@@ -49,7 +49,7 @@ import Testing
         let offers = refused.errors.matches(of: /"tidemark (archive-push [^"]*)"/).map { words(String($0.output.1)) }
         try #require(!offers.isEmpty, "\(refused)")
         for offer in offers {
-            let pushed = try site.tidemark(offer.filter { $0 != "--config" && $0 != site.configuration })
+            let pushed = try site.tidemark(offer)
             try #require(pushed.ending == .exited(0), "\(offer): \(pushed)")
         }
         try cluster.psql("insert into t values (2)")
@@ -59,7 +59,7 @@ import Testing
             let said = try site.tidemark(plan)
             guard said.ending != .exited(0) else { break }
             let push = try #require(said.errors.firstMatch(of: /"tidemark (archive-push [^"]*)"/), "\(said)")
-            let offer = words(String(push.output.1)).filter { $0 != "--config" && $0 != site.configuration }
+            let offer = words(String(push.output.1))
             #expect(!offer.contains("--accept-discontinuity"), "\(said)")
             try site.tidemark(offer, expectSuccess: true)
         }

@@ -240,7 +240,7 @@ struct OfferedRemedy: Sendable, CustomTestStringConvertible {
         OfferedRemedy(
             "a recovery that a newer version began",
             "TIDEMARK_FAULT=write:60=kill tidemark recover --target latest \(copy) --yes || true; "
-                + "sed -i 's/\"version\" *: *2/\"version\":3/' $(find $STATE -path '*recover*json')",
+                + "sed -i 's/\"version\" *: *3/\"version\":4/' $(find $STATE -path '*recover*json')",
             "tidemark recover --resume \(copy) --yes", offers: "recover --keep-old", further: "--target latest --yes",
             afterwards: "ls copy/PG_VERSION; [ -z \"$(find $STATE -path '*recover*json')\" ]"),
         OfferedRemedy(

@@ -44,7 +44,8 @@ import Testing
         func kept() throws -> String {
             // A recovery adds its record, and archives what the server had not.
             try listing(out)
-                + listing(site.repository).split(separator: "\n").filter { $0.contains("pack/") }.joined(separator: "\n")
+                + listing(site.repository).split(separator: "\n").filter { $0.contains("pack/") }.joined(
+                    separator: "\n")
         }
         let before = try kept()
         let recovered = try site.tidemark(["recover", "--target", "immediate", "--yes", "--delta", "--start"])
